@@ -1,0 +1,302 @@
+//! Issuing: a cluster's CA, and certificates for nodes and tools (X.509-SVID, RFC 5280).
+
+use std::{net::IpAddr, time::Duration};
+
+use rcgen::{
+    date_time_ymd, BasicConstraints, CertificateParams, DistinguishedName, DnType, DnValue,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
+    SanType, SerialNumber, SignatureAlgorithm,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use rustls_pki_types::DnsName;
+use x509_cert::{
+    der::pem::{encode_string, LineEnding},
+    ext::pkix::KeyUsages,
+};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    key::{oldest_pkcs8, PrivateKey},
+    name::{check_cluster, cluster_uri},
+    x509::{certs_in, hex, sha256, Cert},
+    Anchors, Crls, Error, Identity, UnixTime, Usage, Verifier,
+};
+
+/// Clocks differ: a new certificate is valid from a little before now.
+const SKEW: u64 = 300;
+const DAY: u64 = 86_400;
+/// 9999-12-31T23:59:59Z, the last moment that a certificate can name.
+const END_OF_TIME: u64 = 253_402_300_799;
+/// RFC 5280, upper bound of a common name.
+const COMMON_NAME_MAX: usize = 64;
+/// Addresses of one certificate.
+const IPS_MAX: usize = 32;
+
+/// Key algorithms that are issued.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alg {
+    /// ECDSA on P-256 with SHA-256.
+    #[default]
+    P256,
+    /// ECDSA on P-384 with SHA-384.
+    P384,
+    /// Ed25519.
+    Ed25519,
+}
+
+impl Alg {
+    fn rcgen(self) -> &'static SignatureAlgorithm {
+        match self {
+            Self::P256 => &rcgen::PKCS_ECDSA_P256_SHA256,
+            Self::P384 => &rcgen::PKCS_ECDSA_P384_SHA384,
+            Self::Ed25519 => &rcgen::PKCS_ED25519,
+        }
+    }
+}
+
+/// A new certificate and its key.
+pub struct Issued {
+    /// Certificate, PEM.
+    pub cert_pem: String,
+    /// Private key, PKCS#8 PEM; wiped when dropped.
+    pub key_pem: Zeroizing<String>,
+}
+
+/// What to issue.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// For whom.
+    pub identity: Identity,
+    /// Kind of key.
+    pub alg: Alg,
+    /// IP addresses beside the host's own, at most 32.
+    pub ips: Vec<IpAddr>,
+    /// Lifetime, cut at the CA's end.
+    pub days: u32,
+}
+
+/// Makes a cluster's CA: self-signed, may sign leaves and revocation lists only, `spiffe://CLUSTER` as URI.
+///
+/// Its subject is `CLUSTER merlon CA` and a number from its key, so that the CAs of one cluster (a root being rotated)
+/// never share a name. [`Error::BadCluster`], [`Error::BadLifetime`], [`Error::Crypto`].
+pub fn new_ca(cluster: &str, alg: Alg, now: UnixTime, days: u32) -> Result<Issued, Error> {
+    check_cluster(cluster)?;
+    let key = Key::generate(alg)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name(&format!("{cluster} merlon CA"));
+    push_key_number(&mut params.distinguished_name, &key.0)?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.subject_alt_names = vec![uri(&cluster_uri(cluster))?];
+    // -x509_strict of OpenSSL wants one in every certificate; of a self-signed one it is its own key's.
+    params.use_authority_key_identifier_extension = true;
+    set_life(&mut params, now.saturating_sub(SKEW), life(now, days)?)?;
+    let cert = params.self_signed(&key.0).map_err(|_| Error::Crypto)?;
+    Ok(Issued {
+        cert_pem: cert.pem(),
+        key_pem: key.pem()?,
+    })
+}
+
+/// Makes a key and has the CA sign its certificate, then verifies the result as a peer would.
+///
+/// [`Error::NotCa`], [`Error::KeyMismatch`], [`Error::WrongCluster`] (the CA is another cluster's; one without a SPIFFE URI
+/// may sign for any), [`Error::AnchorNotValid`] (the CA has expired), [`Error::BadLifetime`], [`Error::TooManyNames`].
+pub fn issue(
+    ca_cert_pem: &str,
+    ca_key_pem: &str,
+    request: &Request,
+    now: UnixTime,
+) -> Result<Issued, Error> {
+    let ca_der = certs_in(ca_cert_pem)?
+        .into_iter()
+        .next()
+        .ok_or(Error::NoCertificate)?;
+    let ca = Cert::read(&ca_der)?;
+    check_ca(&ca, &request.identity, now)?;
+    let ca_key = Key::from_pem(ca_key_pem, &ca)?;
+    let issuer = Issuer::from_ca_cert_der(&ca_der, &ca_key.0).map_err(|_| Error::NotCa)?;
+
+    let key = Key::generate(request.alg)?;
+    let mut params = leaf_params(request)?;
+    let from = now.saturating_sub(SKEW).max(ca.not_before());
+    set_life(
+        &mut params,
+        from,
+        life(now, request.days)?.min(ca.not_after()),
+    )?;
+    let cert = params
+        .signed_by(&key.0, &issuer)
+        .map_err(|_| Error::Crypto)?;
+
+    let issued = Issued {
+        cert_pem: cert.pem(),
+        key_pem: key.pem()?,
+    };
+    let verifier = Verifier::new(
+        Anchors::from_pems(&[ca_cert_pem])?,
+        Crls::none(),
+        request.identity.cluster(),
+    )?;
+    for usage in [Usage::Server, Usage::Client] {
+        verifier.verify(&[cert.der().clone()], usage, now)?;
+    }
+    Ok(issued)
+}
+
+fn check_ca(ca: &Cert, identity: &Identity, now: UnixTime) -> Result<(), Error> {
+    if !ca.is_ca() || !ca.allows(KeyUsages::KeyCertSign) {
+        return Err(Error::NotCa);
+    }
+    let (not_before, not_after) = (ca.not_before(), ca.not_after());
+    if now < not_before || now > not_after {
+        return Err(Error::AnchorNotValid {
+            not_before,
+            not_after,
+            now,
+        });
+    }
+    let expected = identity.cluster();
+    match ca
+        .uris()
+        .filter_map(|uri| uri.strip_prefix("spiffe://"))
+        .find(|found| *found != expected)
+    {
+        Some(found) => Err(Error::WrongCluster {
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn leaf_params(request: &Request) -> Result<CertificateParams, Error> {
+    let identity = &request.identity;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name(&match identity {
+        Identity::Node { name, host, .. } => format!("{name}@{host}"),
+        Identity::Cli { user, host, .. } => format!("{user}@{host} cli"),
+    });
+    params.subject_alt_names = alt_names(request)?;
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+/// The URI; the host as iPAddress, or as dNSName where it is one; further addresses.
+fn alt_names(request: &Request) -> Result<Vec<SanType>, Error> {
+    if request.ips.len() > IPS_MAX {
+        return Err(Error::TooManyNames {
+            count: request.ips.len(),
+        });
+    }
+    let host = request.identity.host();
+    let mut names = vec![uri(&request.identity.uri()?)?];
+    match host.parse::<IpAddr>() {
+        Ok(ip) => names.push(SanType::IpAddress(ip)),
+        Err(_) if DnsName::try_from(host).is_ok() => {
+            names.push(SanType::DnsName(
+                host.try_into().map_err(|_| Error::BadIdentity)?,
+            ));
+        }
+        Err(_) => {}
+    }
+    for ip in request.ips.iter().map(|ip| SanType::IpAddress(*ip)) {
+        if !names.contains(&ip) {
+            names.push(ip);
+        }
+    }
+    Ok(names)
+}
+
+fn uri(text: &str) -> Result<SanType, Error> {
+    text.try_into()
+        .map(SanType::URI)
+        .map_err(|_| Error::BadIdentity)
+}
+
+fn name(common: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(
+        DnType::CommonName,
+        common.chars().take(COMMON_NAME_MAX).collect::<String>(),
+    );
+    name
+}
+
+/// serialNumber (X.520): eight bytes of the key's hash.
+fn push_key_number(name: &mut DistinguishedName, key: &KeyPair) -> Result<(), Error> {
+    let number: String = hex(&sha256(&key.subject_public_key_info()))
+        .chars()
+        .take(16)
+        .collect();
+    let number = number.try_into().map_err(|_| Error::Crypto)?;
+    name.push(
+        DnType::CustomDnType(vec![2, 5, 4, 5]),
+        DnValue::PrintableString(number),
+    );
+    Ok(())
+}
+
+fn life(now: UnixTime, days: u32) -> Result<UnixTime, Error> {
+    let end = u64::from(days)
+        .checked_mul(DAY)
+        .and_then(|life| life.checked_add(now));
+    end.filter(|end| days > 0 && *end <= END_OF_TIME)
+        .ok_or(Error::BadLifetime)
+}
+
+/// Validity, and a serial number of 128 random bits (RFC 5280, 4.1.2.2: positive, so a fixed byte goes before them).
+fn set_life(params: &mut CertificateParams, from: UnixTime, to: UnixTime) -> Result<(), Error> {
+    let epoch = date_time_ymd(1970, 1, 1);
+    params.not_before = epoch + Duration::from_secs(from);
+    params.not_after = epoch + Duration::from_secs(to);
+    let mut serial = [1; 17];
+    let (_, random) = serial.split_at_mut(1);
+    SystemRandom::new()
+        .fill(random)
+        .map_err(|_| Error::Crypto)?;
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    params.key_identifier_method = KeyIdMethod::Sha256;
+    Ok(())
+}
+
+/// A key pair of rcgen, wiped when dropped.
+struct Key(KeyPair);
+
+impl Key {
+    fn generate(alg: Alg) -> Result<Self, Error> {
+        KeyPair::generate_for(alg.rcgen())
+            .map(Self)
+            .map_err(|_| Error::Crypto)
+    }
+
+    /// The CA's key. [`Error::KeyMismatch`] if it is not that certificate's.
+    fn from_pem(pem: &str, ca: &Cert) -> Result<Self, Error> {
+        let key = PrivateKey::from_pem(pem)?;
+        if key.public != ca.public_key() {
+            return Err(Error::KeyMismatch);
+        }
+        KeyPair::try_from(key.pkcs8.as_slice())
+            .map(Self)
+            .map_err(|_| Error::Crypto)
+    }
+
+    fn pem(&self) -> Result<Zeroizing<String>, Error> {
+        let pkcs8 = oldest_pkcs8(self.0.serialized_der()).ok_or(Error::Crypto)?;
+        encode_string("PRIVATE KEY", LineEnding::LF, &pkcs8)
+            .map(Zeroizing::new)
+            .map_err(|_| Error::Crypto)
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}

@@ -1,0 +1,30 @@
+//! Who a peer is: issuing, reading and judging X.509 certificates, and binding them to node names.
+//!
+//! Pure: no socket, file, clock or thread; PEM/DER bytes and the time come in as arguments.
+//! (Key generation and serial numbers draw on ring's system generator.)
+#![forbid(unsafe_code)]
+
+mod bind;
+mod crl;
+mod error;
+pub mod inspect;
+pub mod issue;
+mod key;
+pub mod name;
+pub mod verify;
+
+mod x509;
+
+pub use bind::{binds, is_dialled, BindRules, DEFAULT_CLI, DEFAULT_DERIVED};
+pub use crl::Crls;
+pub use error::{Error, Part};
+pub use inspect::{inspect_pem, leaf_matches_key, Info};
+pub use issue::{issue, new_ca, Alg, Issued, Request};
+pub use name::{Claimed, Identity, NodeName};
+pub use verify::{Anchors, Peer, Usage, Verifier};
+
+/// One DER certificate, the type that rustls hands out.
+pub use rustls_pki_types::CertificateDer as Der;
+
+/// Seconds since 1970-01-01T00:00:00Z.
+pub type UnixTime = u64;

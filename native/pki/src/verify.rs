@@ -1,0 +1,392 @@
+//! Judging a peer's chain: path, validity, usage, revocation, identity, cluster.
+//!
+//! webpki (ring algorithms only: no SHA-1, RSA of 2048 bits and more) builds and checks the path; what it ignores is
+//! checked here: the leaf's own key, its key usage, a missing EKU, the SPIFFE URI, the anchor's validity.
+
+use std::{fmt, time::Duration};
+
+use rustls_pki_types::TrustAnchor;
+use webpki::{
+    EndEntityCert, ExpirationPolicy, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage,
+    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy, ALL_VERIFICATION_ALGS,
+};
+use x509_cert::{der::asn1::ObjectIdentifier, ext::pkix::KeyUsages};
+
+use crate::{
+    name::check_cluster,
+    x509::{certs_in, sha256, Cert},
+    Crls, Der, Error, Identity, Part, UnixTime,
+};
+
+/// Leaf included: no honest chain is longer, and path building costs a peer nothing and us signatures.
+const CHAIN_MAX: usize = 8;
+/// Alternative names of a leaf.
+const NAMES_MAX: usize = 64;
+
+const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
+const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
+
+/// The TLS role in which a peer shows its certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// The peer was dialled.
+    Server,
+    /// The peer dials.
+    Client,
+}
+
+impl Usage {
+    fn oid(self) -> ObjectIdentifier {
+        match self {
+            Self::Server => SERVER_AUTH,
+            Self::Client => CLIENT_AUTH,
+        }
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server => "server",
+            Self::Client => "client",
+        })
+    }
+}
+
+/// The CA certificates that vouch for peers.
+#[derive(Clone, Debug)]
+pub struct Anchors(Vec<Anchor>);
+
+#[derive(Clone, Debug)]
+struct Anchor {
+    trust: TrustAnchor<'static>,
+    subject: Vec<u8>,
+    not_before: UnixTime,
+    not_after: UnixTime,
+}
+
+impl Anchors {
+    /// Reads every certificate of the given PEM texts. [`Error::NoAnchors`] if there is none, [`Error::NotCa`] for one that
+    /// may not sign certificates, [`Error::WeakKey`] and [`Error::UnsupportedAlgorithm`] for its key.
+    pub fn from_pems<S: AsRef<str>>(pems: &[S]) -> Result<Self, Error> {
+        let mut anchors = Vec::new();
+        for pem in pems {
+            for der in certs_in(pem.as_ref())? {
+                anchors.push(Anchor::read(&der)?);
+            }
+        }
+        if anchors.is_empty() {
+            Err(Error::NoAnchors)
+        } else {
+            Ok(Self(anchors))
+        }
+    }
+
+    /// The DER subject names, as a TLS server lists them in its certificate request.
+    pub fn subjects(&self) -> Vec<Vec<u8>> {
+        self.0.iter().map(|a| a.subject.clone()).collect()
+    }
+}
+
+impl Anchor {
+    fn read(der: &Der<'_>) -> Result<Self, Error> {
+        let malformed = Error::Malformed(Part::Certificate);
+        let cert = Cert::read(der)?;
+        cert.check_key()?;
+        if !cert.is_ca() || !cert.allows(KeyUsages::KeyCertSign) {
+            return Err(Error::NotCa);
+        }
+        let trust = webpki::anchor_from_trusted_cert(der)
+            .map_err(|_| malformed.clone())?
+            .to_owned();
+        let subject = x509_cert::der::Encode::to_der(&cert.raw.tbs_certificate.subject)
+            .map_err(|_| malformed)?;
+        Ok(Self {
+            trust,
+            subject,
+            not_before: cert.not_before(),
+            not_after: cert.not_after(),
+        })
+    }
+
+    fn is_valid(&self, now: UnixTime) -> bool {
+        cfg!(knockout = "expiry") || (self.not_before <= now && now <= self.not_after)
+    }
+}
+
+/// A peer whose chain was verified. Only [`Verifier`] makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    identity: Identity,
+    not_after: UnixTime,
+    sha256: [u8; 32],
+    serial: String,
+}
+
+impl Peer {
+    /// Whom the certificate is for.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Last second of the leaf's validity.
+    pub fn not_after(&self) -> UnixTime {
+        self.not_after
+    }
+
+    /// SHA-256 of the leaf's DER.
+    pub fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
+    }
+
+    /// Serial number, lower-case hex.
+    pub fn serial(&self) -> &str {
+        &self.serial
+    }
+}
+
+/// Judges chains for one cluster.
+#[derive(Debug)]
+pub struct Verifier {
+    anchors: Anchors,
+    crls: Crls,
+    cluster: String,
+}
+
+impl Verifier {
+    /// [`Error::BadCluster`] if that is no cluster's name.
+    pub fn new(anchors: Anchors, crls: Crls, cluster: &str) -> Result<Self, Error> {
+        check_cluster(cluster)?;
+        Ok(Self {
+            anchors,
+            crls,
+            cluster: cluster.to_owned(),
+        })
+    }
+
+    /// The cluster.
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// The trust anchors.
+    pub fn anchors(&self) -> &Anchors {
+        &self.anchors
+    }
+
+    /// Judges a chain, the leaf first, at the time `now`.
+    pub fn verify(&self, chain: &[Der<'_>], usage: Usage, now: UnixTime) -> Result<Peer, Error> {
+        let (leaf, rest) = chain.split_first().ok_or(Error::NoCertificate)?;
+        self.verify_leaf(leaf, rest, usage, now)
+    }
+
+    /// The same for PEM, for instance a node's own certificate file.
+    pub fn verify_pem(&self, chain_pem: &str, usage: Usage, now: UnixTime) -> Result<Peer, Error> {
+        self.verify(&certs_in(chain_pem)?, usage, now)
+    }
+
+    /// The same for a leaf and the other certificates that came with it, as rustls gives them.
+    pub fn verify_leaf(
+        &self,
+        leaf: &Der<'_>,
+        rest: &[Der<'_>],
+        usage: Usage,
+        now: UnixTime,
+    ) -> Result<Peer, Error> {
+        let count = rest.len().saturating_add(1);
+        if count > CHAIN_MAX {
+            return Err(Error::ChainTooLong { count });
+        }
+        let cert = Cert::read(leaf)?;
+        check_leaf(&cert, usage)?;
+        if cfg!(not(knockout = "peer_chain")) {
+            self.check_path(leaf, rest, &cert, usage, now)?;
+        }
+        let identity = identity_of(&cert)?;
+        if identity.cluster() != self.cluster && cfg!(not(knockout = "trust_domain")) {
+            let found = identity.cluster().to_owned();
+            return Err(Error::WrongCluster {
+                expected: self.cluster.clone(),
+                found,
+            });
+        }
+        Ok(Peer {
+            identity,
+            not_after: cert.not_after(),
+            sha256: sha256(leaf),
+            serial: cert.serial_hex(),
+        })
+    }
+
+    /// webpki takes an anchor at any time, so that only those valid now are offered; when that leaves a chain without
+    /// issuer, an anchor that is out of its time is named as the reason.
+    fn check_path(
+        &self,
+        leaf: &Der<'_>,
+        rest: &[Der<'_>],
+        cert: &Cert,
+        usage: Usage,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let (valid, stale): (Vec<_>, Vec<_>) = self.anchors.0.iter().partition(|a| a.is_valid(now));
+        let path = Path {
+            leaf,
+            rest,
+            cert,
+            usage,
+            now,
+            crls: &self.crls,
+        };
+        let verdict = path.check(&valid);
+        if let Err(Error::UnknownIssuer | Error::BadSignature) = verdict {
+            if let Some(old) = stale
+                .into_iter()
+                .find(|anchor| path.check(&[anchor]).is_ok())
+            {
+                return Err(Error::AnchorNotValid {
+                    not_before: old.not_before,
+                    not_after: old.not_after,
+                    now,
+                });
+            }
+        }
+        verdict
+    }
+}
+
+/// What webpki doesn't look at.
+fn check_leaf(cert: &Cert, usage: Usage) -> Result<(), Error> {
+    if cert.names.len() > NAMES_MAX {
+        return Err(Error::TooManyNames {
+            count: cert.names.len(),
+        });
+    }
+    if cert.is_ca() {
+        return Err(Error::CaLeaf);
+    }
+    cert.check_key()?;
+    let named = cert
+        .eku
+        .as_ref()
+        .is_some_and(|eku| eku.contains(&usage.oid()));
+    // TLS 1.3 only ever signs with the key (RFC 8446, 4.4.2.2).
+    let signs = cert.allows(KeyUsages::DigitalSignature);
+    if (named && signs) || cfg!(knockout = "eku") {
+        Ok(())
+    } else {
+        Err(Error::WrongUsage { usage })
+    }
+}
+
+/// X.509-SVID, section 2: exactly one URI.
+fn identity_of(cert: &Cert) -> Result<Identity, Error> {
+    let mut uris = cert.uris();
+    match (uris.next(), uris.next()) {
+        (None, _) => Err(Error::NoIdentity),
+        (Some(_), Some(_)) => Err(Error::ManyIdentities),
+        (Some(uri), None) if uri.starts_with("spiffe://") => Identity::parse(uri),
+        (Some(_), None) => Err(Error::NoIdentity),
+    }
+}
+
+struct Path<'a> {
+    leaf: &'a Der<'a>,
+    rest: &'a [Der<'a>],
+    cert: &'a Cert,
+    usage: Usage,
+    now: UnixTime,
+    crls: &'a Crls,
+}
+
+impl Path<'_> {
+    fn check(&self, anchors: &[&Anchor]) -> Result<(), Error> {
+        let anchors: Vec<_> = anchors.iter().map(|a| a.trust.clone()).collect();
+        let lists = self.crls.of(self.leaf, self.rest);
+        let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
+            options
+                .with_depth(RevocationCheckDepth::Chain)
+                .with_status_policy(UnknownStatusPolicy::Allow)
+                .with_expiration_policy(ExpirationPolicy::Enforce)
+                .build()
+        });
+        let at = if cfg!(knockout = "expiry") {
+            self.cert.not_before()
+        } else {
+            self.now
+        };
+        let at = rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(at));
+        EndEntityCert::try_from(self.leaf)
+            .and_then(|leaf| {
+                let eku = Eku(self.usage);
+                leaf.verify_for_usage(
+                    ALL_VERIFICATION_ALGS,
+                    &anchors,
+                    self.rest,
+                    at,
+                    eku,
+                    revocation,
+                    None,
+                )
+                .map(|_path| ())
+            })
+            .map_err(|error| self.explain(error))
+    }
+
+    fn explain(&self, error: webpki::Error) -> Error {
+        use webpki::Error as E;
+        let now = self.now;
+        match error {
+            E::CertExpired { not_after, .. } => Error::Expired {
+                not_after: not_after.as_secs(),
+                now,
+            },
+            E::CertNotValidYet { not_before, .. } => Error::NotYetValid {
+                not_before: not_before.as_secs(),
+                now,
+            },
+            E::CrlExpired { next_update, .. } => Error::CrlExpired {
+                next_update: next_update.as_secs(),
+                now,
+            },
+            E::CertRevoked => Error::Revoked {
+                serial: self.cert.serial_hex(),
+            },
+            E::UnknownIssuer => Error::UnknownIssuer,
+            E::InvalidSignatureForPublicKey => Error::BadSignature,
+            E::CaUsedAsEndEntity => Error::CaLeaf,
+            E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => {
+                Error::WrongUsage { usage: self.usage }
+            }
+            E::UnsupportedSignatureAlgorithmContext(_)
+            | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Error::UnsupportedAlgorithm,
+            E::InvalidCrlSignatureForPublicKey
+            | E::IssuerNotCrlSigner
+            | E::UnsupportedCrlSignatureAlgorithmContext(_)
+            | E::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => Error::BadCrl,
+            E::BadDer
+            | E::BadDerTime
+            | E::TrailingData(_)
+            | E::ExtensionValueInvalid
+            | E::MalformedExtensions
+            | E::InvalidSerialNumber
+            | E::SignatureAlgorithmMismatch
+            | E::UnsupportedCertVersion => Error::Malformed(Part::Certificate),
+            _ => Error::BadChain,
+        }
+    }
+}
+
+/// webpki's own rule (what an issuer's EKU says counts too), or none when the check is knocked out.
+struct Eku(Usage);
+
+impl ExtendedKeyUsageValidator for Eku {
+    fn validate(&self, iter: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        if cfg!(knockout = "eku") {
+            return Ok(());
+        }
+        match self.0 {
+            Usage::Server => KeyUsage::server_auth().validate(iter),
+            Usage::Client => KeyUsage::client_auth().validate(iter),
+        }
+    }
+}
