@@ -1,0 +1,94 @@
+use std::fmt;
+
+/// Why bytes are not frames, or not a message of the preamble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// Peer (or misuse, when writing): a frame longer than is accepted.
+    FrameTooLong {
+        /// Bytes claimed.
+        len: usize,
+        /// Bytes accepted.
+        max: usize,
+    },
+    /// Limit: the sink has no memory for a frame.
+    NoMemory {
+        /// Bytes asked for.
+        len: usize,
+    },
+    /// Misuse: the sink lent a buffer shorter than was asked for.
+    ShortBuffer {
+        /// Bytes asked for.
+        len: usize,
+    },
+    /// Peer: a preamble of a version that is not spoken here.
+    BadVersion(u8),
+    /// Peer: another message of the preamble than the one expected, or none at all.
+    BadKind(u8),
+    /// Peer: the message ends too early.
+    Cut,
+    /// Peer: bytes after the message's end.
+    Trailing {
+        /// Bytes too many.
+        len: usize,
+    },
+    /// Peer (or misuse, when encoding): a name that is empty or longer than a node's name can be.
+    NameLength {
+        /// Bytes of the name.
+        len: usize,
+    },
+    /// Peer (or misuse, when encoding): no key id, or too many.
+    KeyCount {
+        /// Key ids listed.
+        count: usize,
+    },
+    /// Peer (or misuse, when encoding): a key id listed twice.
+    RepeatedKey,
+}
+
+impl Error {
+    /// A stable name for logs and for Erlang.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::FrameTooLong { .. } => "frame_too_long",
+            Error::NoMemory { .. } => "no_memory",
+            Error::ShortBuffer { .. } => "short_buffer",
+            Error::BadVersion(_) => "bad_preamble_version",
+            Error::BadKind(_) => "bad_preamble_message",
+            Error::Cut => "preamble_cut",
+            Error::Trailing { .. } => "preamble_trailing_bytes",
+            Error::NameLength { .. } => "bad_name_length",
+            Error::KeyCount { .. } => "bad_key_count",
+            Error::RepeatedKey => "repeated_key_id",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::FrameTooLong { len, max } => {
+                write!(
+                    f,
+                    "a frame of {len} bytes is longer than the {max} accepted"
+                )
+            }
+            Error::NoMemory { len } => write!(f, "no memory for a frame of {len} bytes"),
+            Error::ShortBuffer { len } => {
+                write!(f, "a buffer is shorter than the {len} bytes asked for")
+            }
+            Error::BadVersion(v) => write!(f, "the peer speaks version {v} of the preamble"),
+            Error::BadKind(k) => {
+                write!(f, "the peer sent message {k} in the preamble, out of turn")
+            }
+            Error::Cut => write!(f, "the peer sent a preamble message that ends too early"),
+            Error::Trailing { len } => {
+                write!(f, "the peer sent {len} bytes after a preamble message")
+            }
+            Error::NameLength { len } => write!(f, "a node name of {len} bytes"),
+            Error::KeyCount { count } => write!(f, "a list of {count} key ids"),
+            Error::RepeatedKey => write!(f, "a key id is listed twice"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,13 @@
+//! What travels inside the TLS channel: distribution frames ([`frame`]) and the messages with which two
+//! carriers introduce themselves ([`preamble`]).
+//!
+//! Where this differs from a plain reading of the project's contract: `encode` gives a `Result`, as a name or a
+//! list that a peer would refuse is better refused here.
+
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod frame;
+pub mod preamble;
+
+pub use error::Error;
