@@ -1,0 +1,40 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% The public API.
+-module(merlon).
+
+-export([connections/0, format_error/1]).
+-export_type([connection/0]).
+
+-type connection() ::
+        #{node := node(),
+          direction := dial | accept,
+          peer := {inet:ip_address(), inet:port_number()} | undefined,
+          identity := tuple(),           % {node, Cluster, Name, Host} | {cli, Cluster, User, Host}
+          fingerprint := binary(),       % SHA-256 of the peer's certificate, hex
+          not_after := integer(),        % seconds since 1970
+          tls_version := binary(), cipher_suite := binary(), key_exchange_group := binary(),
+          frames_in := non_neg_integer(), frames_out := non_neg_integer(),
+          bytes_in := non_neg_integer(), bytes_out := non_neg_integer(),
+          records_in := non_neg_integer(), records_out := non_neg_integer(),
+          key_updates_in := non_neg_integer(), key_updates_out := non_neg_integer(),
+          since := integer()}.           % seconds since 1970
+
+%% Every link of this node that runs over merlon: who is at the other end, how that was proven,
+%% how it is encrypted, what went through. Bytes are those of the distribution's frames.
+-spec connections() -> [connection()].
+connections() ->
+    [connection(Conn, Info) || {_Pid, Conn, Info} <- merlon_registry:links()].
+
+connection(Conn, Info) ->
+    Peer = case merlon_nif:peername(Conn) of
+               {ok, Address} -> Address;
+               {error, _} -> undefined
+           end,
+    Known = maps:with([node, direction, since], Info),
+    maps:merge(maps:merge(merlon_nif:link_info(Conn), merlon_nif:stats(Conn)),
+               Known#{peer => Peer}).
+
+%% One sentence about an error of any of merlon's functions, with the fix.
+-spec format_error(term()) -> iodata().
+format_error({merlon, Reason}) -> merlon_node:format_error(Reason);
+format_error(Reason) -> merlon_node:format_error(Reason).

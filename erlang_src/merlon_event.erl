@@ -1,0 +1,112 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Every event of the carrier, one function each: one structured report per event, never a secret,
+%% never raw peer bytes. Reports read well as text too (`report_cb`).
+-module(merlon_event).
+
+-export([listening/1, not_started/1, accept_failed/1, refused/3, unresolved/3]).
+-export([link_up/1, link_failed/2, link_down/2, not_the_carrier/1]).
+-export([format/1]).
+
+-type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
+
+%% The node listens on Address.
+-spec listening({inet:ip_address(), inet:port_number()}) -> ok.
+listening(Address) ->
+    log(info, #{event => listening, local => Address}).
+
+%% net_kernel:start/1 was refused; Text says why and what to do.
+-spec not_started(iodata()) -> ok.
+not_started(Text) ->
+    log(error, #{event => not_started, text => iolist_to_binary(Text)}).
+
+%% accept(2) failed, of EMFILE for example; it is tried again.
+-spec accept_failed(atom()) -> ok.
+accept_failed(Reason) ->
+    log(error, #{event => accept_failed, reason => Reason}).
+
+%% A handshake came to nothing, on the accepting or the dialling side. That a peer does not
+%% answer at all when dialled is everyday life.
+-spec refused(accept | dial, map(), address()) -> ok.
+refused(Side, Failure, Address) ->
+    Report = maps:with([phase, reason, text, claimed, node, fingerprint, identity], Failure),
+    log(severity(Side, Failure),
+        Report#{event => refused, side => Side, peer => peer(Address)}).
+
+severity(dial, #{phase := tcp, reason := no_identity}) -> error;
+severity(dial, #{phase := tcp}) -> info;
+severity(_, _) -> error.
+
+%% Node has no address or no port: it is down, or its name is wrong.
+-spec unresolved(node(), no_address | no_port, term()) -> ok.
+unresolved(Node, Reason, Answer) ->
+    log(info, #{event => unresolved, node => Node, reason => Reason, answer => Answer}).
+
+%% A link is up.
+-spec link_up(map()) -> ok.
+link_up(Info) ->
+    log(info, maps:merge(#{event => link_up}, maps:remove(name, Info))).
+
+%% Something ended a link: the peer, the network or a violation of the protocol.
+-spec link_failed(pid(), atom() | tuple()) -> ok.
+link_failed(Out, Reason) ->
+    Info = case lists:keyfind(Out, 1, merlon_registry:links()) of
+               {Out, _, Found} -> maps:with([node, direction, peer], Found);
+               false -> #{}
+           end,
+    log(failure_level(Reason), Info#{event => link_failed, reason => Reason}).
+
+failure_level(closed) -> info;
+failure_level(_) -> error.
+
+%% A link is gone. The reason is the one that nodedown carries.
+-spec link_down(map(), term()) -> ok.
+link_down(Info, Reason) ->
+    log(info, (maps:with([node, direction, peer], Info))#{event => link_down, reason => Reason}).
+
+%% The application runs on a node whose distribution is not merlon's.
+-spec not_the_carrier(iodata()) -> ok.
+not_the_carrier(Text) ->
+    log(error, #{event => not_the_carrier, text => iolist_to_binary(Text)}).
+
+%% No `domain`: OTP's default handler drops every domain that it does not know.
+log(Level, Report) ->
+    logger:log(Level, Report#{label => merlon},
+               #{report_cb => fun ?MODULE:format/1, error_logger => #{tag => tag(Level)}}).
+
+tag(error) -> error_report;
+tag(_) -> info_report.
+
+peer({ok, Address}) -> Address;
+peer({error, _}) -> unknown.
+
+%% One line of text for a report.
+-spec format(map()) -> {io:format(), [term()]}.
+format(#{event := Event} = Report) ->
+    Words = [pair(Key, maps:get(Key, Report))
+             || Key <- [side, phase, reason, node, claimed, peer, local, identity, fingerprint,
+                        direction, suite, group, answer],
+                is_map_key(Key, Report)],
+    Text = case Report of
+               #{text := Said} -> [": ", Said];
+               _ -> []
+           end,
+    {"merlon: ~ts~ts~ts", [atom_to_list(Event), Words, Text]}.
+
+pair(Key, {Ip, Port}) when Key =:= peer; Key =:= local ->
+    [$\s, atom_to_list(Key), $=, address(Ip), $:, integer_to_list(Port)];
+pair(identity, {Kind, Cluster, Name, Host}) ->
+    [" identity=", atom_to_list(Kind), $:, printable(Cluster), $:, printable(Name), $@, printable(Host)];
+pair(Key, Value) when is_binary(Value) ->
+    [$\s, atom_to_list(Key), $=, printable(Value)];
+pair(Key, Value) ->
+    [$\s, atom_to_list(Key), $=, io_lib:format("~0tp", [Value])].
+
+address(Ip) when tuple_size(Ip) =:= 8 -> [$[, inet:ntoa(Ip), $]];
+address(Ip) -> inet:ntoa(Ip).
+
+%% A claimed name comes from a peer: nothing in it may break the line.
+printable(Value) ->
+    [case Char of
+         _ when Char > 32, Char < 127 -> Char;
+         _ -> io_lib:format("\\x~2.16.0b", [Char])
+     end || <<Char>> <= Value].

@@ -1,0 +1,141 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Drives TLS and preamble of one connection over the NIF, in the calling process, under one
+%% deadline (monotonic milliseconds) for all steps together.
+-module(merlon_handshake).
+
+-export([dial/5, serve/3, send/3, recv/2, time_left/1]).
+-export_type([claim/0, deadline/0]).
+
+-type deadline() :: integer().
+%% The client's own name as bound to its certificate: `<<"name@host">>`, or `<<"@host">>` for a
+%% node that asks for a dynamic name.
+-type claim() :: #{name := binary(), identity := tuple(), _ => _}.
+-type failure() :: merlon_nif:failure() | #{atom() => term()}.
+
+%% Connects and shakes hands with Node, which must prove that very name.
+-spec dial(node(), inet:ip_address(), inet:port_number(), MyNode :: node() | string(), deadline()) ->
+          {ok, merlon_nif:conn()} | {error, failure()}.
+dial(Node, Ip, Port, MyNode, Deadline) ->
+    {Source, Opts} = merlon_hs:connect_options(),
+    case merlon_nif:connect(Ip, Port, Source, Opts) of
+        {ok, Conn} ->
+            Steps = [fun() -> connected(Conn, Deadline) end,
+                     fun() -> start_dial(Conn, Node, MyNode) end,
+                     fun() -> advance(Conn, fun no_claim/1, Deadline, none) end],
+            close_on_error(Conn, run(Steps));
+        {error, Reason} ->
+            {error, tcp(Reason)}
+    end.
+
+start_dial(Conn, Node, MyNode) ->
+    merlon_nif:dial(Conn, merlon_node:identity(), own_name(MyNode), atom_to_binary(Node),
+                    [{vm_cookie, merlon_registry:secret(Node)}], erlang:system_time(second)).
+
+%% A client never gets a claim.
+no_claim(_) ->
+    {error, #{phase => preamble, reason => internal, text => <<"claim on the dialling side">>}}.
+
+%% Shakes hands with whoever connected. Evictor may end it by `{Evictor, evicted}`.
+-spec serve(merlon_nif:conn(), pid(), deadline()) -> {ok, claim()} | {error, failure()}.
+serve(Conn, Evictor, Deadline) ->
+    Claims = fun(Claim) -> put(?MODULE, Claim), prove(Conn, Claim) end,
+    Steps = [fun() -> merlon_nif:serve(Conn, merlon_node:identity(), own_name(node()),
+                                       erlang:system_time(second)) end,
+             fun() -> advance(Conn, Claims, Deadline, Evictor) end],
+    case {run(Steps), get(?MODULE)} of
+        {ok, Claim} when is_map(Claim) -> {ok, Claim};
+        {{error, Failure}, undefined} -> {error, Failure};
+        {{error, Failure}, #{name := Name}} -> {error, Failure#{claimed => Name}}
+    end.
+
+prove(Conn, #{name := Name}) ->
+    merlon_nif:prove(Conn, [{vm_cookie, merlon_registry:secret(known_node(Name))}]).
+
+%% No atom is made for a name before the peer has proven the secret.
+known_node(Name) ->
+    try binary_to_existing_atom(Name)
+    catch error:badarg -> undefined
+    end.
+
+own_name(nonode@nohost) -> own_name(merlon_node:name());
+own_name(Node) when is_atom(Node) -> own_name(atom_to_list(Node));
+own_name("undefined@" ++ Host) -> unicode:characters_to_binary([$@ | Host]);
+own_name(Name) -> unicode:characters_to_binary(Name).
+
+run([Step]) ->
+    Step();
+run([Step | Steps]) ->
+    case Step() of
+        ok -> run(Steps);
+        {error, _} = Error -> Error
+    end.
+
+close_on_error(Conn, ok) ->
+    {ok, Conn};
+close_on_error(Conn, Error) ->
+    ok = merlon_nif:close(Conn),
+    Error.
+
+connected(Conn, Deadline) ->
+    case merlon_nif:connected(Conn) of
+        ok -> ok;
+        wait -> wait_then(ready_output, Deadline, none, tcp, fun() -> connected(Conn, Deadline) end);
+        {error, Reason} -> {error, tcp(Reason)}
+    end.
+
+advance(Conn, Claims, Deadline, Evictor) ->
+    case merlon_nif:advance(Conn) of
+        established -> ok;
+        wait ->
+            wait_then(any, Deadline, Evictor, tls,
+                      fun() -> advance(Conn, Claims, Deadline, Evictor) end);
+        {claim, Claim} ->
+            run([fun() -> Claims(Claim) end,
+                 fun() -> advance(Conn, Claims, Deadline, Evictor) end]);
+        {error, Failure} -> {error, Failure}
+    end.
+
+wait_then(Ready, Deadline, Evictor, Phase, Next) ->
+    receive
+        {select, _, _, Which} when Ready =:= any; Ready =:= Which -> Next();
+        {Evictor, evicted} ->
+            {error, #{phase => Phase, reason => evicted,
+                      text => <<"gave way to newer connections: too many unfinished handshakes">>}};
+        {'DOWN', _, process, Evictor, _} ->
+            {error, #{phase => Phase, reason => shutdown, text => <<"the listener was closed">>}}
+    after time_left(Deadline) ->
+            {error, #{phase => Phase, reason => timeout,
+                      text => <<"no answer within the handshake deadline">>}}
+    end.
+
+%% ---- dist_util's packets ----
+
+-spec send(merlon_nif:conn(), iodata(), deadline()) -> ok | {error, term()}.
+send(Conn, Data, Deadline) ->
+    flushed(Conn, merlon_nif:send(Conn, [Data]), Deadline).
+
+flushed(_Conn, ok, _Deadline) -> ok;
+flushed(Conn, blocked, Deadline) ->
+    receive
+        {select, _, _, ready_output} -> flushed(Conn, merlon_nif:flush(Conn), Deadline)
+    after time_left(Deadline) -> {error, timeout}
+    end;
+flushed(_Conn, {error, Reason}, _Deadline) -> {error, Reason}.
+
+-spec recv(merlon_nif:conn(), deadline()) -> {ok, binary()} | {error, term()}.
+recv(Conn, Deadline) ->
+    case merlon_nif:recv_one(Conn) of
+        wait ->
+            receive
+                {select, _, _, ready_input} -> recv(Conn, Deadline)
+            after time_left(Deadline) -> {error, timeout}
+            end;
+        Result -> Result
+    end.
+
+-spec time_left(deadline()) -> non_neg_integer().
+time_left(Deadline) ->
+    max(0, Deadline - erlang:monotonic_time(millisecond)).
+
+tcp(Reason) ->
+    #{phase => tcp, reason => Reason, text => list_to_binary(inet:format_error(Reason))}.

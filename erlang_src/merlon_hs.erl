@@ -1,0 +1,315 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Builds `#hs_data{}` for dist_util's handshake and answers what OTP asks of a carrier. The only
+%% module that knows OTP-private headers.
+-module(merlon_hs).
+
+-export([accept_connection/5, setup/6, select/2, address/1, address/2, address/3, setopts/2]).
+-export([do_accept/6, do_setup/7, tick/1, link_setopts/2, link_getopts/2]).
+-export([epmd_call/3, driver/1, port_range/1, listen_options/1, connect_options/0]).
+
+-include_lib("kernel/include/dist.hrl").
+-include_lib("kernel/include/dist_util.hrl").
+-include_lib("kernel/include/net_address.hrl").
+
+%% The `socket` of hs_data: the dist controller and the connection it is going to own.
+-record(link, {out :: pid(), conn :: merlon_nif:conn(), deadline :: integer(),
+               claimed :: binary() | undefined}).
+
+%% ---- accepting ----
+
+-spec accept_connection(pid(), term(), node(), list(), non_neg_integer()) -> pid().
+accept_connection(AcceptPid, Link, MyNode, Allowed, SetupTime) ->
+    spawn_opt(?MODULE, do_accept, [self(), AcceptPid, Link, MyNode, Allowed, SetupTime],
+              dist_util:net_ticker_spawn_options()).
+
+-spec do_accept(pid(), pid(), term(), node(), list(), non_neg_integer()) -> no_return().
+do_accept(Kernel, AcceptPid, {Conn, #{name := Claimed} = Claim, _}, MyNode, Allowed, SetupTime) ->
+    MRef = erlang:monitor(process, AcceptPid),
+    receive
+        {AcceptPid, controller} -> erlang:demonitor(MRef, [flush]);
+        {'DOWN', MRef, process, _, _} -> shutdown(no_node, connection_setup_failed)
+    end,
+    Timer = dist_util:start_timer(SetupTime),
+    pair_cookie(Conn, Claimed),
+    HSData = hs_data(Conn, Claimed, accept, Claim, SetupTime),
+    dist_util:handshake_other_started(
+      HSData#hs_data{kernel_pid = Kernel, this_node = MyNode, timer = Timer,
+                     allowed = allowed(dist_name(Claimed), Allowed, Conn, Claim)}).
+
+%% The one name that is bound to the peer's certificate, unless net_kernel:allow/1 forbids it:
+%% then its own list, so that dist_util refuses and says so in its own way.
+allowed(Name, [], _, _) ->
+    [Name];
+allowed(Name, Allowed, Conn, #{name := Claimed} = Claim) ->
+    case dist_util:is_allowed(Name, Allowed) of
+        true -> [Name];
+        false ->
+            Failure = Claim#{phase => dist, reason => not_allowed, claimed => Claimed,
+                             text => <<"not among the nodes of net_kernel:allow/1">>},
+            merlon_event:refused(accept, Failure, merlon_nif:peername(Conn)),
+            Allowed
+    end.
+
+%% A node that asks for a dynamic name stands as its host alone in the handshake.
+dist_name(<<"@", Host/binary>>) -> binary_to_list(Host);
+dist_name(Name) -> binary_to_list(Name).
+
+%% ---- dialling ----
+
+-spec setup(inet | inet6, node(), normal | hidden, node(), longnames | shortnames,
+            non_neg_integer()) -> pid().
+setup(Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
+    spawn_opt(?MODULE, do_setup, [self(), Family, Node, Type, MyNode, LongOrShort, SetupTime],
+              dist_util:net_ticker_spawn_options()).
+
+-spec do_setup(pid(), inet | inet6, node(), normal | hidden, node(), longnames | shortnames,
+               non_neg_integer()) -> no_return().
+do_setup(Kernel, Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
+    Timer = dist_util:start_timer(SetupTime),
+    {Name, Host} = split(Family, Node, LongOrShort),
+    {Ip, Port, Version} = resolve(Family, Node, Name, Host),
+    dist_util:reset_timer(Timer),
+    case connect(Node, Ip, Port, MyNode, SetupTime) of
+        {ok, Conn} ->
+            pair_cookie(Conn, atom_to_binary(Node)),
+            HSData = hs_data(Conn, undefined, dial, #{name => atom_to_binary(Node)}, SetupTime),
+            dist_util:handshake_we_started(
+              HSData#hs_data{kernel_pid = Kernel, other_node = Node, this_node = MyNode,
+                             timer = Timer, other_version = Version, request_type = Type});
+        {error, Failure} ->
+            merlon_event:refused(dial, Failure#{node => Node}, {ok, {Ip, Port}}),
+            shutdown(Node, connection_setup_failed)
+    end.
+
+connect(Node, Ip, Port, MyNode, SetupTime) ->
+    case merlon_node:ensure(MyNode) of
+        ok ->
+            Deadline = erlang:monotonic_time(millisecond) + SetupTime,
+            merlon_handshake:dial(Node, Ip, Port, MyNode, Deadline);
+        {error, Reason} ->
+            {error, #{phase => tcp, reason => no_identity,
+                      text => iolist_to_binary(merlon_node:format_error(Reason))}}
+    end.
+
+resolve(Family, Node, Name, Host) ->
+    Epmd = net_kernel:epmd_module(),
+    case epmd_call(Epmd, address_please, [Name, Host, Family]) of
+        {ok, Ip, Port, Version} -> {Ip, Port, Version};
+        {ok, Ip} ->
+            case Epmd:port_please(Name, Ip) of
+                {port, Port, Version} -> {Ip, Port, Version};
+                Other -> unresolved(Node, no_port, Other)
+            end;
+        Other -> unresolved(Node, no_address, Other)
+    end.
+
+unresolved(Node, Reason, Other) ->
+    merlon_event:unresolved(Node, Reason, Other),
+    shutdown(Node, Reason).
+
+%% ---- hs_data ----
+
+hs_data(Conn, Claimed, Direction, Peer, SetupTime) ->
+    Out = merlon_link_out:start(Conn, Direction, Peer),
+    ok = merlon_nif:set_owner(Conn, Out),
+    Link = #link{out = Out, conn = Conn, claimed = Claimed,
+                 deadline = erlang:monotonic_time(millisecond) + SetupTime},
+    #hs_data{socket = Link,
+             this_flags = 0,
+             f_send = fun send/2,
+             f_recv = fun recv/3,
+             f_setopts_pre_nodeup = fun pre_nodeup/1,
+             f_setopts_post_nodeup = fun(_) -> ok end,
+             f_getll = fun(#link{out = Pid}) -> {ok, Pid} end,
+             f_address = fun remote_address/2,
+             f_handshake_complete = fun complete/3,
+             mf_tick = fun ?MODULE:tick/1,
+             mf_setopts = fun ?MODULE:link_setopts/2,
+             mf_getopts = fun ?MODULE:link_getopts/2}.
+
+send(#link{conn = Conn, deadline = Deadline}, Data) ->
+    Packet = iolist_to_binary(Data),
+    named(Packet, Conn),
+    merlon_handshake:send(Conn, Packet, Deadline).
+
+%% A dynamic name exists from here on, and dist_util asks for its cookie next.
+named(<<"snamed:", Len:16, Name:Len/binary, _/binary>>, Conn) -> pair_cookie(Conn, Name);
+named(_, _) -> ok.
+
+recv(#link{conn = Conn, deadline = Deadline, claimed = Claimed}, 0, infinity) ->
+    case merlon_handshake:recv(Conn, Deadline) of
+        {ok, Packet} ->
+            check_name(Packet, Claimed, Conn),
+            {ok, binary_to_list(Packet)};
+        {error, Reason} ->
+            merlon_event:refused(direction(Claimed), dist_failure(Reason, Claimed),
+                                 merlon_nif:peername(Conn)),
+            {error, Reason}
+    end.
+
+%% dist_util must see the very name that the preamble bound to the certificate.
+check_name(<<$N, Flags:64, _Creation:32, Len:16, Name:Len/binary, _/binary>>, Claimed, Conn)
+  when is_binary(Claimed) ->
+    Dynamic = Flags band ?DFLAG_NAME_ME =/= 0,
+    case Claimed of
+        Name when not Dynamic -> ok;
+        <<"@", Name/binary>> when Dynamic -> ok;
+        _ ->
+            Failure = #{phase => dist, reason => wrong_name, claimed => Claimed,
+                        text => <<"its dist handshake names another node than its preamble">>},
+            merlon_event:refused(accept, Failure, merlon_nif:peername(Conn)),
+            shutdown(no_node, wrong_name)
+    end;
+check_name(_, _, _) ->
+    ok.
+
+direction(undefined) -> dial;
+direction(_) -> accept.
+
+dist_failure(Reason, undefined) ->
+    #{phase => dist, reason => Reason, text => <<"the dist handshake was cut short">>};
+dist_failure(Reason, Claimed) ->
+    (dist_failure(Reason, undefined))#{claimed => Claimed}.
+
+pre_nodeup(#link{conn = Conn}) ->
+    #{max_frame := MaxFrame} = merlon_node:config(),
+    ok = merlon_nif:limits(Conn, MaxFrame),
+    _ = merlon_nif:setopts(Conn, [nodelay()]),
+    ok.
+
+complete(#link{out = Out}, Node, DHandle) ->
+    merlon_link_out:complete(Out, Node, DHandle).
+
+remote_address(#link{conn = Conn}, Node) ->
+    {node, _, Host} = dist_util:split_node(Node),
+    case merlon_nif:peername(Conn) of
+        {ok, {Ip, _} = Address} ->
+            #net_address{address = Address, host = Host, protocol = merlon, family = family(Ip)};
+        {error, _} -> shutdown(Node, connection_closed)
+    end.
+
+-spec tick(#link{}) -> ok.
+tick(#link{out = Out}) ->
+    Out ! tick,
+    ok.
+
+-spec link_setopts(#link{}, list()) -> ok | {error, term()}.
+link_setopts(#link{conn = Conn}, Opts) -> setopts(Conn, Opts).
+
+-spec link_getopts(#link{}, list()) -> {ok, list()} | {error, term()}.
+link_getopts(#link{conn = Conn}, Opts) -> merlon_nif:getopts(Conn, Opts).
+
+%% As inet_tcp_dist: what the carrier itself depends on may not be changed.
+-spec setopts(merlon_nif:conn() | merlon_nif:listener(), list()) -> ok | {error, term()}.
+setopts(Socket, Opts) ->
+    case [Opt || {Key, _} = Opt <- Opts, lists:member(Key, [active, deliver, packet])] of
+        [] -> merlon_nif:setopts(Socket, Opts);
+        Bad -> {error, {badopts, Bad}}
+    end.
+
+%% The cookie of dist_util's challenge for this peer: derived for this pair and this secret.
+pair_cookie(_Conn, <<"@", _/binary>>) ->
+    ok;
+pair_cookie(Conn, Name) ->
+    {ok, Cookie} = merlon_nif:pair_cookie(Conn),
+    merlon_registry:pair_cookie(binary_to_atom(Name), Cookie).
+
+%% ---- names, addresses, options ----
+
+-spec select(inet | inet6, node()) -> boolean().
+select(_Family, Node) ->
+    case dist_util:split_node(Node) of
+        {node, _, _} -> true;
+        _ -> false
+    end.
+
+-spec address(inet | inet6) -> #net_address{}.
+address(Family) ->
+    {ok, Host} = inet:gethostname(),
+    address(Family, Host).
+
+-spec address(inet | inet6, string()) -> #net_address{}.
+address(Family, Host) ->
+    address(Family, Host, undefined).
+
+-spec address(inet | inet6, string(), undefined | {inet:ip_address(), inet:port_number()}) ->
+          #net_address{}.
+address(Family, Host, Address) ->
+    #net_address{address = Address, host = Host, protocol = merlon, family = Family}.
+
+split(Family, Node, LongOrShort) ->
+    case dist_util:split_node(Node) of
+        {node, Name, Host} ->
+            check_host(Family, Node, Host, LongOrShort, lists:member($., Host)),
+            {Name, Host};
+        _ ->
+            error_logger:error_msg("** Nodename ~p illegal **~n", [Node]),
+            shutdown(Node, illegal_name)
+    end.
+
+check_host(_, Node, Host, shortnames, true) ->
+    error_logger:error_msg("** System NOT running to use fully qualified hostnames **~n"
+                           "** Hostname ~ts is illegal **~n", [Host]),
+    shutdown(Node, illegal_name);
+check_host(Family, Node, Host, longnames, false) ->
+    case (driver(Family)):parse_address(Host) of
+        {ok, _} -> ok;
+        _ ->
+            error_logger:error_msg("** System running to use fully qualified hostnames **~n"
+                                   "** Hostname ~ts is illegal **~n", [Host]),
+            shutdown(Node, illegal_name)
+    end;
+check_host(_, _, _, _, _) ->
+    ok.
+
+%% An epmd module need not export what is optional: OTP's own then answers.
+-spec epmd_call(module(), atom(), list()) -> term().
+epmd_call(Module, Function, Args) ->
+    case erlang:function_exported(Module, Function, length(Args)) of
+        true -> apply(Module, Function, Args);
+        false -> apply(erl_epmd, Function, Args)
+    end.
+
+-spec driver(inet | inet6) -> inet_tcp | inet6_tcp.
+driver(inet) -> inet_tcp;
+driver(inet6) -> inet6_tcp.
+
+family(Ip) when tuple_size(Ip) =:= 4 -> inet;
+family(_) -> inet6.
+
+%% `inet_dist_listen_min/max`, unless the epmd module names a port.
+-spec port_range(inet:port_number()) -> {inet:port_number(), inet:port_number()}.
+port_range(0) ->
+    case {application:get_env(kernel, inet_dist_listen_min),
+          application:get_env(kernel, inet_dist_listen_max)} of
+        {{ok, Min}, {ok, Max}} when is_integer(Min), is_integer(Max) -> {Min, Max};
+        {{ok, Min}, _} when is_integer(Min) -> {Min, Min};
+        _ -> {0, 0}
+    end;
+port_range(Port) ->
+    {Port, Port}.
+
+-spec listen_options(inet | inet6) -> {inet:ip_address(), pos_integer(), list()}.
+listen_options(Family) ->
+    Opts = env(inet_dist_listen_options, []),
+    Any = case Family of inet -> {0, 0, 0, 0}; inet6 -> {0, 0, 0, 0, 0, 0, 0, 0} end,
+    Ip = env(inet_dist_use_interface, proplists:get_value(ip, Opts, Any)),
+    {Ip, proplists:get_value(backlog, Opts, 128), Opts}.
+
+-spec connect_options() -> {inet:ip_address() | undefined, list()}.
+connect_options() ->
+    Opts = env(inet_dist_connect_options, []),
+    {proplists:get_value(ip, Opts), [nodelay() | Opts]}.
+
+nodelay() ->
+    {nodelay, env(dist_nodelay, true) =/= false}.
+
+env(Key, Default) ->
+    case application:get_env(kernel, Key) of
+        {ok, Value} -> Value;
+        undefined -> Default
+    end.
+
+-spec shutdown(term(), term()) -> no_return().
+shutdown(Node, Reason) ->
+    dist_util:shutdown(?MODULE, ?LINE, Node, Reason).

@@ -1,0 +1,88 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% What this node is: its identity, its configuration. Loaded once before it listens (or, without a
+%% listener, before it dials first) and kept for every handshake.
+-module(merlon_node).
+
+-export([start/2, ensure/1, identity/0, config/0, name/0, cluster/0, fatal/1, format_error/1]).
+-export_type([reason/0]).
+
+-type reason() :: {nif, string()} | {config | identity, term()} |
+                  {listen, {inet:port_number(), inet:port_number()}, inet:posix()} | term().
+
+-define(KEY, {?MODULE, node}).
+
+%% Loads library, configuration and identity for Name@Host.
+-spec start(Name :: string(), Host :: string()) -> {ok, map()} | {error, reason()}.
+start(Name, Host) ->
+    case merlon_nif:load() of
+        ok -> load(Name, Host);
+        {error, _} = Error -> Error
+    end.
+
+load(Name, Host) ->
+    case merlon_identity:load({Name, Host}) of
+        {ok, #{ref := _, config := _} = Loaded} ->
+            Node = Loaded#{name => Name ++ "@" ++ Host},
+            persistent_term:put(?KEY, Node),
+            {ok, Node};
+        {error, _} = Error -> Error
+    end.
+
+%% As start/2 for a node that does not listen; does nothing when the node is known.
+-spec ensure(node()) -> ok | {error, reason()}.
+ensure(MyNode) ->
+    Name = atom_to_list(MyNode),
+    case persistent_term:get(?KEY, none) of
+        #{name := Name} -> ok;
+        _ -> start_as(dist_util:split_node(MyNode))
+    end.
+
+start_as({node, Name, Host}) ->
+    case start(Name, Host) of
+        {ok, _} -> ok;
+        {error, _} = Error -> Error
+    end.
+
+-spec identity() -> merlon_nif:identity().
+identity() -> maps:get(ref, node_map()).
+
+-spec config() -> map().
+config() -> maps:get(config, node_map()).
+
+%% "name@host"; the name is "undefined" as long as a dynamic one is awaited.
+-spec name() -> string().
+name() -> maps:get(name, node_map()).
+
+-spec cluster() -> binary().
+cluster() -> maps:get(cluster, config()).
+
+node_map() -> persistent_term:get(?KEY).
+
+%% A node that can't prove itself does not start: one sentence on standard error and exit code 1
+%% while the VM boots, an error for whoever called net_kernel:start/1 later.
+-spec fatal(reason()) -> {error, term()}.
+fatal(Reason) ->
+    Text = unicode:characters_to_binary(["merlon: ", format_error(Reason), $\n]),
+    case init:get_status() of
+        {starting, _} ->
+            Port = erlang:open_port({fd, 2, 2}, [out, binary]),
+            true = erlang:port_command(Port, Text),
+            %% Flushes the port.
+            erlang:halt(1);
+        _ ->
+            merlon_event:not_started(Text),
+            {error, {merlon, Reason}}
+    end.
+
+-spec format_error(reason()) -> iodata().
+format_error({nif, Text}) ->
+    ["the native library can't be loaded (", Text, "); build it with `make build`"];
+format_error({listen, {Port, Port}, Reason}) ->
+    io_lib:format("port ~b can't be listened on: ~ts; free it or choose another with "
+                  "-kernel inet_dist_listen_min", [Port, inet:format_error(Reason)]);
+format_error({listen, {First, Last}, Reason}) ->
+    io_lib:format("no port from ~b to ~b can be listened on: ~ts; widen the range with "
+                  "-kernel inet_dist_listen_min and inet_dist_listen_max",
+                  [First, Last, inet:format_error(Reason)]);
+format_error(Reason) ->
+    merlon_identity:format_error(Reason).

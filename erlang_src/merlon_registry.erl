@@ -1,0 +1,104 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Two small tables: the links that are up, and where the cookie of each pair came from. Lives in
+%% net_sup, beside net_kernel, from before the node listens until it stops: a crash here would take
+%% the distribution down, so it does next to nothing.
+-module(merlon_registry).
+-behaviour(gen_server).
+
+-export([child_spec/0, start_link/0, listening/0, links/0, link_up/3, secret/1, pair_cookie/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, format_status/2]).
+
+-define(LINKS, merlon_links).
+
+%% `pairs`: Node => {the pair cookie that we set, what it was derived from}.
+-record(state, {pairs = #{} :: #{node() => {atom(), own | {node, atom()}}}}).
+
+-spec child_spec() -> supervisor:child_spec().
+child_spec() ->
+    #{id => ?MODULE, start => {?MODULE, start_link, []}, restart => permanent,
+      shutdown => 1000, type => worker, modules => [?MODULE]}.
+
+-spec start_link() -> {ok, pid()} | {error, term()}.
+start_link() ->
+    gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
+
+%% Whether this node's distribution runs over merlon.
+-spec listening() -> boolean().
+listening() ->
+    whereis(?MODULE) =/= undefined.
+
+-spec links() -> [{pid(), merlon_nif:conn(), map()}].
+links() ->
+    case ets:whereis(?LINKS) of
+        undefined -> [];
+        Table -> ets:tab2list(Table)
+    end.
+
+%% Called by the dist controller itself.
+-spec link_up(pid(), merlon_nif:conn(), map()) -> ok.
+link_up(Pid, Conn, Info) ->
+    gen_server:call(?MODULE, {link_up, Pid, Conn, Info}, infinity).
+
+%% The cookie that vouches for links to Node: the one set for it by the user, else the node's own.
+-spec secret(node() | undefined) -> binary().
+secret(undefined) ->
+    atom_to_binary(auth:get_cookie());
+secret(Node) ->
+    atom_to_binary(gen_server:call(?MODULE, {secret, Node}, infinity)).
+
+%% Sets the cookie of dist_util's challenge with Node, and remembers that it is ours.
+-spec pair_cookie(node(), binary()) -> ok.
+pair_cookie(Node, Cookie) ->
+    gen_server:call(?MODULE, {pair_cookie, Node, binary_to_atom(Cookie)}, infinity).
+
+-spec init([]) -> {ok, #state{}}.
+init([]) ->
+    process_flag(sensitive, true),
+    _ = ets:new(?LINKS, [named_table, protected, {read_concurrency, true}]),
+    {ok, #state{}}.
+
+-spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
+handle_call({link_up, Pid, Conn, Info}, _From, State) ->
+    _ = erlang:monitor(process, Pid),
+    Since = erlang:system_time(second),
+    true = ets:insert(?LINKS, {Pid, Conn, Info#{since => Since}}),
+    merlon_event:link_up(maps:merge(merlon_nif:link_info(Conn), Info)),
+    {reply, ok, State};
+handle_call({secret, Node}, _From, State) ->
+    {reply, cookie(source(Node, State)), State};
+handle_call({pair_cookie, Node, Cookie}, _From, #state{pairs = Pairs} = State) ->
+    Source = source(Node, State),
+    true = auth:set_cookie(Node, Cookie),
+    {reply, ok, State#state{pairs = Pairs#{Node => {Cookie, Source}}}}.
+
+%% What auth says, unless that is the pair cookie that we set ourselves: then what that came from.
+source(Node, #state{pairs = Pairs}) ->
+    Current = auth:get_cookie(Node),
+    case Pairs of
+        #{Node := {Current, Source}} -> Source;
+        _ -> set_by_user(Current, auth:get_cookie())
+    end.
+
+set_by_user(Own, Own) -> own;
+set_by_user(Cookie, _Own) -> {node, Cookie}.
+
+cookie(own) -> auth:get_cookie();
+cookie({node, Cookie}) -> Cookie.
+
+-spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
+handle_cast(_, State) ->
+    {noreply, State}.
+
+-spec handle_info(term(), #state{}) -> {noreply, #state{}}.
+handle_info({'DOWN', _, process, Pid, Reason}, State) ->
+    case ets:take(?LINKS, Pid) of
+        [{Pid, _Conn, Info}] -> merlon_event:link_down(Info, Reason);
+        [] -> ok
+    end,
+    {noreply, State};
+handle_info(_, State) ->
+    {noreply, State}.
+
+-spec format_status(normal | terminate, list()) -> term().
+format_status(_, _) ->
+    hidden.

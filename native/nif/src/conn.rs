@@ -1,0 +1,167 @@
+//! One connection: the socket, and behind separate locks the handshake, the sending half and the
+//! receiving half, so that the two directions never wait for each other.
+
+use crate::select::{Handle, Ready};
+use crate::{link, term::Fault};
+use merlon_pki::Peer;
+use merlon_record::{Rx, Tx};
+use merlon_secret::Secret;
+use merlon_sock::Sock;
+use merlon_tls::{Claimed, Handshake, Info};
+use merlon_wire::frame::Reader;
+use rustler::{Env, LocalPid, Monitor, OwnedBinary, Resource, ResourceArc};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+/// Largest packet of the dist handshake, in bytes: a name is at most 1020.
+pub const MAX_HANDSHAKE_FRAME: usize = 65_536;
+
+/// A connection of the carrier.
+pub struct Conn {
+    pub handle: Handle,
+    pub shake: Mutex<Shake>,
+    pub tx: Mutex<TxSide>,
+    pub rx: Mutex<RxSide>,
+    /// What the handshake established, once it has.
+    pub session: OnceLock<Session>,
+    /// A KeyUpdate is due before our next data (RFC 8446 4.6.3).
+    pub rekey: AtomicU8,
+    pub counters: Counters,
+    owner: Mutex<Option<Monitor>>,
+}
+
+/// What stays known of the handshake.
+pub struct Session {
+    pub info: Info,
+    pub peer: Peer,
+    /// The cookie of dist_util's own challenge.
+    pub cookie: Secret<String>,
+}
+
+/// A handshake and the bytes it has not read or written yet.
+#[derive(Default)]
+pub struct Shake {
+    pub stage: Stage,
+    pub input: Vec<u8>,
+    pub output: Vec<u8>,
+    /// The own name, and the cluster's: what secrets are bound to.
+    pub own: Vec<u8>,
+    pub cluster: String,
+    /// Derived when the names of both are known.
+    pub cookie: Option<Secret<String>>,
+}
+
+/// Where a handshake stands. Every step takes the stage out, so a failed one cannot go on.
+#[derive(Default)]
+pub enum Stage {
+    #[default]
+    None,
+    Running(Handshake),
+    Claimed(Box<Claimed>),
+}
+
+/// The sending half; `None` before the handshake is done.
+#[derive(Default)]
+pub struct TxSide {
+    pub half: Option<Tx>,
+    /// Sealed bytes that the socket has not taken, from `sent` on.
+    pub pending: Vec<u8>,
+    pub sent: usize,
+}
+
+/// The receiving half; `None` before the handshake is done.
+pub struct RxSide {
+    pub half: Option<Rx>,
+    pub reader: Reader<OwnedBinary>,
+    /// The beginning of a record whose end has not arrived.
+    pub rest: Vec<u8>,
+    /// Whole frames that arrived behind the one that was asked for.
+    pub queue: VecDeque<OwnedBinary>,
+}
+
+/// Frames and bytes of frames, both ways.
+#[derive(Default)]
+pub struct Counters {
+    pub frames_in: AtomicU64,
+    pub frames_out: AtomicU64,
+    pub bytes_in: AtomicU64,
+    pub bytes_out: AtomicU64,
+}
+
+impl Counters {
+    /// Adds to a counter that one process writes and others read.
+    pub fn add(counter: &AtomicU64, n: usize) {
+        counter.fetch_add(n as u64, Ordering::Relaxed);
+    }
+}
+
+impl Conn {
+    /// A connection around a socket, with nothing known of the peer yet.
+    pub fn new(sock: Sock) -> io::Result<Self> {
+        Ok(Self {
+            handle: Handle::new(sock)?,
+            shake: Mutex::default(),
+            tx: Mutex::default(),
+            rx: Mutex::new(RxSide {
+                half: None,
+                reader: Reader::new(MAX_HANDSHAKE_FRAME, link::BIG_FRAME),
+                rest: Vec::new(),
+                queue: VecDeque::new(),
+            }),
+            session: OnceLock::new(),
+            rekey: AtomicU8::new(0),
+            counters: Counters::default(),
+            owner: Mutex::default(),
+        })
+    }
+
+    /// Asks for a message to the calling process when the socket is ready.
+    pub fn await_ready(&self, env: Env, ready: Ready) -> Result<(), Fault> {
+        Ok(self.handle.select(env, ready, &env.pid())?)
+    }
+
+    /// Closes the connection, with close_notify where that can go out at once.
+    pub fn close(&self, env: Env) {
+        link::say_goodbye(self);
+        self.handle.close(env);
+    }
+}
+
+/// Makes `pid` the owner of the connection: it is closed when that process dies.
+pub fn set_owner(conn: &ResourceArc<Conn>, env: Env, pid: &LocalPid) {
+    let Ok(mut owner) = conn.owner.lock() else {
+        return conn.close(env);
+    };
+    if let Some(old) = owner.take() {
+        conn.demonitor(Some(env), &old);
+    }
+    *owner = conn.monitor(Some(env), pid);
+    if owner.is_none() {
+        drop(owner);
+        conn.close(env); // it is dead already
+    }
+}
+
+#[rustler::resource_impl]
+impl Resource for Conn {
+    const IMPLEMENTS_DESTRUCTOR: bool = true;
+    const IMPLEMENTS_DOWN: bool = true;
+
+    fn destructor(self, env: Env<'_>) {
+        self.close(env);
+    }
+
+    fn down<'a>(&'a self, env: Env<'a>, _: LocalPid, monitor: Monitor) {
+        let ours = self.owner.lock().map(|owner| *owner == Some(monitor));
+        if ours.unwrap_or(true) {
+            self.close(env);
+        }
+    }
+}
+
+/// Locks, or says that a panic has left the value unusable: such a link is over.
+pub fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, Fault> {
+    mutex.lock().map_err(|_| Fault::Poisoned)
+}

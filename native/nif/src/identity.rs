@@ -1,0 +1,183 @@
+//! A node's checked identity as a resource: key and trust stay on this side.
+
+use crate::pki::pki_error;
+use crate::term::{atoms, binary, hex, ok};
+use merlon_pki::{Anchors, BindRules, Claimed, Crls, NodeName, Usage, Verifier, DEFAULT_CLI};
+use merlon_record::Limits;
+use merlon_tls::{suites_by_cpu, Local, LocalConfig};
+use rustler::{Atom, Binary, Encoder, Env, NifMap, NifResult, Resource, ResourceArc, Term};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// What handshakes need of the own node.
+pub struct Identity {
+    pub local: Arc<Local>,
+    pub cluster: String,
+    pub peer: merlon_pki::Peer,
+    pub not_before: u64,
+}
+
+#[rustler::resource_impl]
+impl Resource for Identity {}
+
+#[derive(NifMap)]
+struct Args<'a> {
+    cert: Binary<'a>,
+    key: Binary<'a>,
+    trust: Vec<Binary<'a>>,
+    crls: Vec<Binary<'a>>,
+    cluster: Binary<'a>,
+    /// `default`, or patterns.
+    cli_names: Term<'a>,
+    derived_names: Vec<Binary<'a>>,
+    key_update_after: u64,
+    now: u64,
+}
+
+/// Checks everything that a peer would check, so that a bad identity is found before it is used.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn identity_new<'a>(env: Env<'a>, args: Args<'a>) -> NifResult<Term<'a>> {
+    let now = args.now;
+    let cert = text(&args.cert)?;
+    let key = Zeroizing::new(text(&args.key)?);
+    let cluster = text(&args.cluster)?;
+    let [trust, crls] = [texts(&args.trust)?, texts(&args.crls)?];
+    let [cli, derived] = [cli_names(args.cli_names)?, texts(&args.derived_names)?];
+    let limits = Limits {
+        key_update_after: args.key_update_after,
+    };
+    let checked = || {
+        merlon_pki::leaf_matches_key(&cert, &key)?;
+        let crls = Crls::from_pems(&crls)?;
+        let verifier = Verifier::new(Anchors::from_pems(&trust)?, crls, &cluster)?;
+        verifier.verify_pem(&cert, Usage::Client, now)?;
+        let peer = verifier.verify_pem(&cert, Usage::Server, now)?;
+        let rules = BindRules::new(&cli, &derived)?;
+        let rules = match peer.identity().node_name() {
+            Some(node) => rules.protect(node),
+            None => rules,
+        };
+        let not_before = merlon_pki::inspect_pem(&cert)?
+            .first()
+            .map(|info| info.not_before);
+        Ok((verifier, rules, peer, not_before.unwrap_or_default()))
+    };
+    let (verifier, bind, peer, not_before) = match checked() {
+        Ok(checked) => checked,
+        Err(error) => return Ok(pki_error(env, &error)),
+    };
+    let config = LocalConfig {
+        cert_chain_pem: cert.clone(),
+        key_pem: key.clone(),
+        verifier,
+        bind,
+        suites: suites_by_cpu(),
+        limits,
+    };
+    match Local::new(config) {
+        Ok(local) => {
+            let local = Arc::new(local);
+            Ok(ok(
+                env,
+                ResourceArc::new(Identity {
+                    local,
+                    cluster,
+                    peer,
+                    not_before,
+                }),
+            ))
+        }
+        Err(_) => Ok(pki_error(env, &merlon_pki::Error::KeyMismatch)),
+    }
+}
+
+/// Whether a certificate for `identity` may be used under the name `claimed`, by the very rules
+/// that peers apply. A bad pattern is found by `identity_new`.
+#[rustler::nif]
+fn binds<'a>(
+    identity: (Atom, Binary<'a>, Binary<'a>),
+    claimed: Binary<'a>,
+    cli: Term<'a>,
+    derived: Vec<Binary<'a>>,
+) -> NifResult<bool> {
+    let (kind, name, host) = identity;
+    let (name, host) = (text(&name)?, text(&host)?);
+    let allowed = |cli: &[String], derived: &[String]| {
+        let identity = match kind == atoms::cli() {
+            true => merlon_pki::Identity::cli(ANY_CLUSTER, &host, &name)?,
+            false => {
+                let node = NodeName::parse(&format!("{name}@{host}"))?;
+                merlon_pki::Identity::node(ANY_CLUSTER, &node)?
+            }
+        };
+        let rules = BindRules::new(cli, derived)?;
+        merlon_pki::binds(&identity, &Claimed::parse(&claimed)?, &rules)
+    };
+    Ok(allowed(&cli_names(cli)?, &texts(&derived)?).is_ok())
+}
+
+/// Names are bound within a cluster; which one plays no part in the rules.
+const ANY_CLUSTER: &str = "any";
+
+fn cli_names(term: Term) -> NifResult<Vec<String>> {
+    match term.is_atom() {
+        true => Ok(DEFAULT_CLI.iter().map(ToString::to_string).collect()),
+        false => texts(&term.decode::<Vec<_>>()?),
+    }
+}
+
+#[rustler::nif]
+fn identity_info<'a>(env: Env<'a>, identity: ResourceArc<Identity>) -> NifResult<Term<'a>> {
+    let pairs = [
+        (atoms::identity(), to_term(env, identity.peer.identity())),
+        (atoms::not_before(), identity.not_before.encode(env)),
+        (atoms::not_after(), identity.peer.not_after().encode(env)),
+        (
+            atoms::sha256(),
+            binary(env, hex(identity.peer.sha256()).as_bytes()),
+        ),
+    ];
+    Term::map_from_pairs(env, &pairs)
+}
+
+/// `{node, Cluster, Name, Host}` or `{cli, Cluster, User, Host}`
+pub fn to_term<'a>(env: Env<'a>, identity: &merlon_pki::Identity) -> Term<'a> {
+    use merlon_pki::Identity as Id;
+    match identity {
+        Id::Node {
+            cluster,
+            host,
+            name,
+        } => (
+            atoms::node(),
+            bin(env, cluster),
+            bin(env, name),
+            bin(env, host),
+        )
+            .encode(env),
+        Id::Cli {
+            cluster,
+            host,
+            user,
+        } => (
+            atoms::cli(),
+            bin(env, cluster),
+            bin(env, user),
+            bin(env, host),
+        )
+            .encode(env),
+    }
+}
+
+fn bin<'a>(env: Env<'a>, text: &str) -> Term<'a> {
+    binary(env, text.as_bytes())
+}
+
+/// UTF-8 text, which every PEM and every name is.
+pub fn text(bytes: &Binary) -> NifResult<String> {
+    String::from_utf8(bytes.to_vec()).map_err(|_| rustler::Error::BadArg)
+}
+
+fn texts(list: &[Binary]) -> NifResult<Vec<String>> {
+    list.iter().map(text).collect()
+}

@@ -1,0 +1,22 @@
+//! `merlon_nif`: what the Erlang VM loads. Each function decodes its arguments, makes one call
+//! into a core crate, and encodes the answer. Nothing here waits.
+
+// The entry points are documented where Erlang sees them, in merlon_nif.erl.
+#![allow(missing_docs)]
+#![deny(unsafe_code)]
+
+mod conn;
+mod frames;
+mod identity;
+mod link;
+mod pki;
+mod select;
+mod shake;
+mod socket;
+mod term;
+
+fn load(env: rustler::Env, _: rustler::Term) -> bool {
+    select::open_type(env)
+}
+
+rustler::init!("merlon_nif", load = load);

@@ -1,0 +1,379 @@
+//! Handshakes over a connection's socket.
+
+use crate::conn::{lock, Conn, Session, Shake, Stage};
+use crate::identity::{self, Identity};
+use crate::link;
+use crate::select::Ready;
+use crate::term::{atom, atoms, binary, error, fault, hex, ok, Fault};
+use merlon_pki::{Claimed as ClaimedName, NodeName};
+use merlon_secret::{KeyId, PairKey, Root};
+use merlon_tls::{Claimed, Established, Failure, Handshake, Info, Progress, Seen};
+use rustler::{Atom, Binary, Encoder, Env, ListIterator, NifResult, ResourceArc, Term};
+use std::io::ErrorKind;
+
+/// Read at once during a handshake: what comes behind it is kept, so not much.
+const READ: usize = 4096;
+
+/// Why a handshake did not become a link.
+enum Refusal {
+    /// Of the connection, before or beside TLS.
+    Fault(Fault),
+    /// Of TLS or preamble.
+    Failure(Box<Failure>),
+}
+
+impl<E: Into<Fault>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Refusal::Fault(error.into())
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Refusal::Failure(Box::new(failure))
+    }
+}
+
+impl From<merlon_tls::Error> for Refusal {
+    fn from(error: merlon_tls::Error) -> Self {
+        Refusal::Failure(Box::new(Failure {
+            error,
+            peer: None,
+            claimed: None,
+        }))
+    }
+}
+
+/// Where `advance` stopped.
+enum Stop {
+    Wait(Ready),
+    Claim,
+    Established,
+}
+
+#[rustler::nif]
+fn dial<'a>(
+    env: Env<'a>,
+    conn: ResourceArc<Conn>,
+    local: ResourceArc<Identity>,
+    own: Binary<'a>,
+    target: Binary<'a>,
+    secrets: ListIterator<'a>,
+    now: u64,
+) -> NifResult<Term<'a>> {
+    let roots = roots(secrets, &local.cluster)?;
+    let result = start_dial(&conn, &local, &own, &target, &roots, now);
+    Ok(done(env, result))
+}
+
+fn start_dial(
+    conn: &Conn,
+    local: &Identity,
+    own: &[u8],
+    target: &[u8],
+    roots: &[Root],
+    now: u64,
+) -> Result<(), Refusal> {
+    let mut shake = lock(&conn.shake)?;
+    let claimed = ClaimedName::parse(own).map_err(|_| Fault::Misuse)?;
+    let node = std::str::from_utf8(target).map_err(|_| Fault::Misuse)?;
+    let node = NodeName::parse(node).map_err(|_| Fault::Misuse)?;
+    let keys = keys(&mut shake, roots, own, target);
+    shake.stage = Stage::Running(Handshake::dial(&local.local, &claimed, &node, keys, now)?);
+    Ok(())
+}
+
+#[rustler::nif]
+fn serve<'a>(
+    env: Env<'a>,
+    conn: ResourceArc<Conn>,
+    local: ResourceArc<Identity>,
+    own: Binary<'a>,
+    now: u64,
+) -> Term<'a> {
+    done(env, start_serve(&conn, &local, &own, now))
+}
+
+fn start_serve(conn: &Conn, local: &Identity, own: &[u8], now: u64) -> Result<(), Refusal> {
+    let mut shake = lock(&conn.shake)?;
+    let node = std::str::from_utf8(own).map_err(|_| Fault::Misuse)?;
+    let node = NodeName::parse(node).map_err(|_| Fault::Misuse)?;
+    shake.own = own.to_vec();
+    shake.cluster.clone_from(&local.cluster);
+    shake.stage = Stage::Running(Handshake::accept(&local.local, &node, now));
+    Ok(())
+}
+
+/// An asymmetric handshake step of either side takes well under a millisecond.
+#[rustler::nif]
+fn advance<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
+    let stop = lock(&conn.shake)
+        .map_err(Refusal::from)
+        .and_then(|mut shake| {
+            let stop = run(&conn, &mut shake);
+            if stop.is_err() {
+                let _ = flush(&conn, &mut shake); // the alert, as far as it goes out
+            }
+            stop
+        });
+    match stop {
+        Ok(Stop::Wait(ready)) => match conn.await_ready(env, ready) {
+            Ok(()) => atoms::wait().encode(env),
+            Err(error) => refused(env, &error.into()),
+        },
+        Ok(Stop::Claim) => match claim(env, &conn) {
+            Ok(claim) => (atoms::claim(), claim).encode(env),
+            Err(error) => refused(env, &error.into()),
+        },
+        Ok(Stop::Established) => atoms::established().encode(env),
+        Err(refusal) => refused(env, &refusal),
+    }
+}
+
+fn run(conn: &Conn, shake: &mut Shake) -> Result<Stop, Refusal> {
+    loop {
+        if !flush(conn, shake)? {
+            return Ok(Stop::Wait(Ready::Output));
+        }
+        let handshake = match std::mem::take(&mut shake.stage) {
+            Stage::Running(handshake) => handshake,
+            _ => return Err(Fault::Misuse.into()),
+        };
+        match handshake.advance(&mut shake.input, &mut shake.output)? {
+            Progress::Claim(claimed) => {
+                shake.stage = Stage::Claimed(claimed);
+                return Ok(Stop::Claim);
+            }
+            Progress::Done(established) => return finish(conn, shake, *established),
+            Progress::More(handshake) if !shake.output.is_empty() => {
+                shake.stage = Stage::Running(handshake);
+            }
+            Progress::More(handshake) => match read(conn, shake) {
+                Ok(0) => return Err(handshake.closed().into()),
+                Ok(_) => shake.stage = Stage::Running(handshake),
+                Err(Fault::System(error)) if error.kind() == ErrorKind::WouldBlock => {
+                    shake.stage = Stage::Running(handshake);
+                    return Ok(Stop::Wait(Ready::Input));
+                }
+                Err(error) => return Err(error.into()),
+            },
+        }
+    }
+}
+
+fn finish(conn: &Conn, shake: &mut Shake, established: Established) -> Result<Stop, Refusal> {
+    let (tx, rx, info, peer) = established.into_parts();
+    let cookie = shake.cookie.take().ok_or(Fault::Misuse)?;
+    let session = Session { info, peer, cookie };
+    conn.session.set(session).map_err(|_| Fault::Misuse)?;
+    flush(conn, shake)?;
+    link::establish(conn, tx, rx, shake)?;
+    Ok(Stop::Established)
+}
+
+fn read(conn: &Conn, shake: &mut Shake) -> Result<usize, Fault> {
+    let mut buffer = [0; READ];
+    let n = conn.handle.with(|sock| sock.read(&mut buffer))?;
+    shake
+        .input
+        .extend_from_slice(buffer.get(..n).unwrap_or_default());
+    Ok(n)
+}
+
+/// True: nothing is left to write.
+fn flush(conn: &Conn, shake: &mut Shake) -> Result<bool, Fault> {
+    while !shake.output.is_empty() {
+        match conn.handle.with(|sock| sock.write(&shake.output)) {
+            Ok(n) => drop(shake.output.drain(..n)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
+}
+
+// ---- the client's claim ----
+
+fn claim<'a>(env: Env<'a>, conn: &Conn) -> Result<Term<'a>, Fault> {
+    let shake = lock(&conn.shake)?;
+    let Stage::Claimed(claimed) = &shake.stage else {
+        return Err(Fault::Misuse);
+    };
+    let claim = claimed.claim();
+    let pairs = [
+        (atoms::name(), binary(env, claim.name)),
+        (
+            atoms::identity(),
+            identity::to_term(env, claim.peer.identity()),
+        ),
+        (
+            atoms::fingerprint(),
+            binary(env, hex(claim.peer.sha256()).as_bytes()),
+        ),
+    ];
+    Term::map_from_pairs(env, &pairs).map_err(|_| Fault::Misuse)
+}
+
+#[rustler::nif]
+fn prove<'a>(
+    env: Env<'a>,
+    conn: ResourceArc<Conn>,
+    secrets: ListIterator<'a>,
+) -> NifResult<Term<'a>> {
+    let mut shake = match lock(&conn.shake) {
+        Ok(shake) => shake,
+        Err(error) => return Ok(refused(env, &error.into())),
+    };
+    let roots = roots(secrets, &shake.cluster)?;
+    let result = answer(&mut shake, &roots);
+    if result.is_err() {
+        let _ = flush(&conn, &mut shake); // the alert, as far as it goes out
+    }
+    Ok(done(env, result))
+}
+
+fn answer(shake: &mut Shake, roots: &[Root]) -> Result<(), Refusal> {
+    let claimed = take_claim(shake)?;
+    let name = claimed.claim().name.to_vec();
+    let own = shake.own.clone();
+    let keys = keys(shake, roots, &name, &own);
+    shake.stage = Stage::Running(claimed.prove(keys, &mut shake.output)?);
+    Ok(())
+}
+
+#[rustler::nif]
+fn refuse(conn: ResourceArc<Conn>) -> Atom {
+    if let Ok(mut shake) = conn.shake.lock() {
+        if let Ok(claimed) = take_claim(&mut shake) {
+            claimed.refuse(&mut shake.output);
+            let _ = flush(&conn, &mut shake); // the alert, as far as it goes out
+        }
+    }
+    atoms::ok()
+}
+
+fn take_claim(shake: &mut Shake) -> Result<Box<Claimed>, Fault> {
+    match std::mem::take(&mut shake.stage) {
+        Stage::Claimed(claimed) => Ok(claimed),
+        _ => Err(Fault::Misuse),
+    }
+}
+
+// ---- secrets ----
+
+fn roots(secrets: ListIterator, cluster: &str) -> NifResult<Vec<Root>> {
+    let root = |term: Term| {
+        let (kind, cookie): (Atom, Binary) = term.decode()?;
+        if kind != atoms::vm_cookie() {
+            return Err(rustler::Error::BadArg);
+        }
+        Root::from_vm_cookie(&cookie, cluster).map_err(|_| rustler::Error::BadArg)
+    };
+    secrets.map(root).collect()
+}
+
+/// The keys of this pair of nodes, and, kept aside, the cookie of the one that will be used: there
+/// is one entry as long as the VM's cookie is the secret.
+fn keys(shake: &mut Shake, roots: &[Root], a: &[u8], b: &[u8]) -> Vec<(KeyId, PairKey)> {
+    shake.cookie = roots.first().map(|root| root.pair_cookie(a, b));
+    let key = |root: &Root| (root.key_id(), root.pair_key(a, b));
+    roots.iter().map(key).collect()
+}
+
+#[rustler::nif]
+fn pair_cookie<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
+    match conn.session.get() {
+        Some(session) => ok(env, binary(env, session.cookie.expose().as_bytes())),
+        None => fault(env, &Fault::Misuse),
+    }
+}
+
+// ---- what Erlang is told ----
+
+#[rustler::nif]
+fn link_info<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
+    let Some(session) = conn.session.get() else {
+        return Ok(Term::map_new(env));
+    };
+    let pairs = [
+        (
+            atoms::identity(),
+            identity::to_term(env, session.peer.identity()),
+        ),
+        (
+            atoms::fingerprint(),
+            binary(env, hex(session.peer.sha256()).as_bytes()),
+        ),
+        (atoms::not_after(), session.peer.not_after().encode(env)),
+        (
+            atoms::tls_version(),
+            binary(env, Info::TLS_VERSION.as_bytes()),
+        ),
+        (
+            atoms::cipher_suite(),
+            binary(env, session.info.suite.as_bytes()),
+        ),
+        (
+            atoms::key_exchange_group(),
+            binary(env, session.info.group.as_bytes()),
+        ),
+    ];
+    Term::map_from_pairs(env, &pairs)
+}
+
+fn done(env: Env, result: Result<(), Refusal>) -> Term {
+    match result {
+        Ok(()) => atoms::ok().encode(env),
+        Err(refusal) => refused(env, &refusal),
+    }
+}
+
+fn refused<'a>(env: Env<'a>, refusal: &Refusal) -> Term<'a> {
+    let mut pairs = match refusal {
+        Refusal::Fault(fault) => vec![
+            (atoms::phase(), atoms::tls().encode(env)),
+            (atoms::reason(), atom(env, fault.name())),
+            (
+                atoms::text(),
+                binary(env, b"the connection broke during the handshake"),
+            ),
+        ],
+        Refusal::Failure(failure) => vec![
+            (atoms::phase(), phase(failure).encode(env)),
+            (atoms::reason(), atom(env, failure.error.code())),
+            (
+                atoms::text(),
+                binary(env, failure.error.to_string().as_bytes()),
+            ),
+        ],
+    };
+    if let Refusal::Failure(failure) = refusal {
+        if let Some(seen) = &failure.peer {
+            pairs.extend(certificate(env, seen));
+        }
+        if let Some(name) = &failure.claimed {
+            pairs.push((atoms::claimed(), binary(env, name)));
+        }
+    }
+    Term::map_from_pairs(env, &pairs)
+        .map_or_else(|_| fault(env, &Fault::Misuse), |map| error(env, map))
+}
+
+/// A peer that has named itself is beyond TLS.
+fn phase(failure: &Failure) -> Atom {
+    match failure.claimed {
+        Some(_) => atoms::preamble(),
+        None => atoms::tls(),
+    }
+}
+
+fn certificate<'a>(env: Env<'a>, seen: &Seen) -> Vec<(Atom, Term<'a>)> {
+    let mut pairs = vec![(
+        atoms::fingerprint(),
+        binary(env, hex(&seen.sha256).as_bytes()),
+    )];
+    if let Some(identity) = &seen.identity {
+        pairs.push((atoms::identity(), identity::to_term(env, identity)));
+    }
+    pairs
+}

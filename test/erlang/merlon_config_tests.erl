@@ -1,0 +1,67 @@
+-module(merlon_config_tests).
+-include_lib("eunit/include/eunit.hrl").
+
+%% What load/1 makes of a merlon.config with this text; errors as `{Line, Problem}` and words.
+load(Text) ->
+    merlon_test_dir:with(fun(Dir) ->
+        ok = file:write_file(filename:join(Dir, "merlon.config"), Text),
+        case merlon_config:load(Dir) of
+            {ok, Config} -> {ok, maps:remove(dir, Config)};
+            {error, {config, {File, Line, Problem} = Reason}} ->
+                ?assertEqual(iolist_to_binary([Dir, "/merlon.config"]), File),
+                {Line, Problem, iolist_to_binary(merlon_config:format_error(Reason))}
+        end
+    end).
+
+defaults_are_complete_test() ->
+    ?assertMatch({ok, #{cluster := <<"shop">>, handshake_timeout := 7000, max_handshakes := 64,
+                        key_update_after := 8388608, max_frame := 268435456,
+                        require_carrier := false, cli_names := default,
+                        derived_names := [<<"{name}_prelaunch_*">>]}},
+                 load("{cluster, \"shop\"}.")).
+
+every_setting_can_be_set_test() ->
+    {ok, Config} = load("%% comment\n{cluster, <<\"a-b.c_1\">>}. {cli_names, [\"x-*\", <<\"y\">>]}.\n"
+                        "{derived_names, []}.\n{handshake_timeout, 100}.\n{max_handshakes, 1}.\n"
+                        "{key_update_after, 1}.\n{max_frame, 65536}.\n{require_carrier, true}."),
+    ?assertEqual(#{cluster => <<"a-b.c_1">>, cli_names => [<<"x-*">>, <<"y">>], derived_names => [],
+                   handshake_timeout => 100, max_handshakes => 1, key_update_after => 1,
+                   max_frame => 65536, require_carrier => true}, Config),
+    ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
+                 lists:sort(maps:keys(Config))).
+
+problems_stop_the_node_with_file_and_line_test_() ->
+    [{Text, fun() ->
+                {Line, Problem, Said} = load(Text),
+                ?assertMatch({match, _}, re:run(Said, "/merlon\\.config:" ++ integer_to_list(Line) ++ ": ")),
+                ?assertMatch({{match, _}, _}, {re:run(Said, Words), Said})
+            end}
+     || {Text, Line, Problem, Words} <-
+        [{"{cluster, \"a\"}.\n{max_frames, 1}.", 2, {unknown_key, max_frames}, "is it max_frame "},
+         {"{cluster, \"a\"}.\n\n{xyzzy, 1}.", 3, {unknown_key, xyzzy}, "known ones are cluster"},
+         {"{cluster, \"Upper\"}.", 1, {bad_value, cluster, cluster}, "cluster must be"},
+         {"{cluster, \"\"}.", 1, {bad_value, cluster, cluster}, "cluster must be"},
+         {"{cluster, \"a\n\"}.", 1, {bad_value, cluster, cluster}, "cluster must be"},
+         {"{cluster, a}.", 1, {bad_value, cluster, cluster}, "double quotes"},
+         {"{cluster, \"a\"}.\n{cluster, \"b\"}.", 2, {twice, cluster}, "cluster is set twice"},
+         {"{cluster, \"a\"}.\n{max_frame, 10}.", 2, {bad_value, max_frame, {integer, 65536, 2147483647}},
+          "from 65536 to 2147483647"},
+         {"{cluster, \"a\"}.\n{handshake_timeout, infinity}.", 2,
+          {bad_value, handshake_timeout, {integer, 100, 600000}}, "a whole number"},
+         {"{cluster, \"a\"}.\n{require_carrier, yes}.", 2, {bad_value, require_carrier, boolean},
+          "true or false"},
+         {"{cluster, \"a\"}.\n{cli_names, [\"*\"]}.", 2, {bad_value, cli_names, patterns}, "\\* alone"},
+         {"{cluster, \"a\"}.\n{cli_names, [\"a@b\"]}.", 2, {bad_value, cli_names, patterns}, "without|none"},
+         {"{cluster, \"a\"}.\nfoo.", 2, not_a_setting, "Key, Value"},
+         {<<"{cluster, \"a\"}.\n%", 255, "\n">>, 2, not_utf8, "UTF-8"}]].
+
+syntax_errors_have_their_line_test() ->
+    ?assertMatch({2, {syntax, _}, _}, load("{cluster, \"a\"}.\n{max_frame 1}.")),
+    ?assertMatch({1, {syntax, _}, _}, load("{cluster, \"a\"}")),
+    ?assertMatch({2, {syntax, _}, _}, load("{cluster, \"a\"}.\n\"open")).
+
+a_missing_cluster_and_a_missing_file_say_what_to_do_test() ->
+    {0, {missing, cluster}, Said} = load("{max_frame, 65536}."),
+    ?assertMatch({match, _}, re:run(Said, "add {cluster, \"NAME\"}")),
+    {error, {config, Reason}} = merlon_config:load("/nonexistent"),
+    ?assertMatch({match, _}, re:run(merlon_config:format_error(Reason), "merlon init")).

@@ -1,0 +1,169 @@
+-module(merlon_dir_tests).
+-include_lib("eunit/include/eunit.hrl").
+
+-define(in_dir(Dir, Body), merlon_test_dir:with(fun(Dir) -> Body end)).
+
+%% ---- where the dir is ----
+
+env_test_() ->
+    Names = ["MERLON_DIR", "RELEASE_ROOT", "XDG_CONFIG_HOME", "HOME"],
+    {foreach,
+     fun() -> [{Name, os:getenv(Name)} || Name <- Names] end,
+     fun(Saved) -> [restore(Name, Value) || {Name, Value} <- Saved] end,
+     [fun what_is_said_counts_even_if_it_does_not_exist/0,
+      fun a_release_comes_before_the_home/0,
+      fun nothing_there_names_the_places/0,
+      fun an_empty_variable_is_none/0]}.
+
+restore(Name, false) -> os:unsetenv(Name);
+restore(Name, Value) -> os:putenv(Name, Value).
+
+what_is_said_counts_even_if_it_does_not_exist() ->
+    os:putenv("MERLON_DIR", "/nowhere/merlon"),
+    ?assertEqual({ok, "/nowhere/merlon"}, merlon_dir:find()).
+
+a_release_comes_before_the_home() ->
+    ?in_dir(Dir, begin
+        os:unsetenv("MERLON_DIR"),
+        os:putenv("RELEASE_ROOT", Dir ++ "/rel"),
+        os:putenv("XDG_CONFIG_HOME", Dir ++ "/xdg"),
+        ok = filelib:ensure_dir(Dir ++ "/xdg/merlon/x"),
+        ?assertEqual({ok, Dir ++ "/xdg/merlon"}, merlon_dir:find()),
+        ok = filelib:ensure_dir(Dir ++ "/rel/merlon/x"),
+        ?assertEqual({ok, Dir ++ "/rel/merlon"}, merlon_dir:find())
+    end).
+
+nothing_there_names_the_places() ->
+    ?in_dir(Dir, begin
+        os:unsetenv("MERLON_DIR"), os:unsetenv("RELEASE_ROOT"), os:unsetenv("XDG_CONFIG_HOME"),
+        os:putenv("HOME", Dir),
+        Home = Dir ++ "/.config/merlon",
+        ?assertEqual({error, {no_dir, [Home]}}, merlon_dir:find()),
+        ?assertEqual({ok, Home}, merlon_dir:default()),
+        Said = iolist_to_binary(merlon_dir:format_error({no_dir, [Home]})),
+        ?assertMatch({match, _}, re:run(Said, "merlon init"))
+    end).
+
+an_empty_variable_is_none() ->
+    ?in_dir(Dir, begin
+        os:putenv("MERLON_DIR", ""), os:putenv("XDG_CONFIG_HOME", ""),
+        os:unsetenv("RELEASE_ROOT"), os:putenv("HOME", Dir),
+        ?assertMatch({error, {no_dir, [_]}}, merlon_dir:find())
+    end).
+
+%% init's arguments can't be set from inside: another VM answers.
+flags_test_() ->
+    [{Flags, {timeout, 30, ?_assertEqual({Flags, Dir}, {Flags, found(Flags)})}}
+     || {Flags, Dir} <- [{"-merlon dir /a/b", "/a/b"}, {"-merlon dir '\"/a/b\"'", "/a/b"},
+                         {"-merlon_dir /a/b", "/a/b"}, {"-merlon dir /a -merlon_dir /b", "/b"},
+                         {"-merlon dir /a -merlon dir /b", "/b"}]].
+
+found(Flags) ->
+    Ebin = filename:dirname(code:which(merlon_dir)),
+    os:cmd("MERLON_DIR=/env erl -noshell -boot no_dot_erlang -pa " ++ Ebin ++ " " ++ Flags ++
+           " -eval '{ok, Dir} = merlon_dir:find(), io:put_chars(Dir), halt().'").
+
+%% ---- files ----
+
+others_access_to_a_secret_is_refused_with_the_chmod_test_() ->
+    [?_test(?in_dir(Dir, begin
+        Path = iolist_to_binary([Dir, "/key.pem"]),
+        merlon_test_dir:put_file(Path, "secret", Mode),
+        ?assertEqual({error, {file, {too_open, Path, Mode}}}, merlon_dir:read_secret(Path)),
+        Said = iolist_to_binary(merlon_dir:format_error({too_open, Path, Mode})),
+        ?assertMatch({match, _}, re:run(Said, ["chmod 600 ", Path]))
+     end)) || Mode <- [8#604, 8#640, 8#620, 8#610, 8#644, 8#666]].
+
+own_secrets_are_read_whole_test() ->
+    ?in_dir(Dir, begin
+        Path = iolist_to_binary([Dir, "/key.pem"]),
+        [begin merlon_test_dir:put_file(Path, Content, Mode),
+               ?assertEqual({ok, Content}, merlon_dir:read_secret(Path)) end
+         || Mode <- [8#600, 8#400], Content <- [<<"secret">>, <<>>, binary:copy(<<"x">>, 100000)],
+            ok =:= file:delete(Path) orelse true]
+    end).
+
+a_pipe_does_not_hold_up_the_boot_test() ->
+    ?in_dir(Dir, begin
+        Path = iolist_to_binary([Dir, "/key.pem"]),
+        "" = os:cmd("mkfifo " ++ binary_to_list(Path)),
+        ?assertEqual({error, {file, {not_a_file, Path}}}, merlon_dir:read_secret(Path)),
+        ?assertEqual({error, {file, {not_a_file, <<"/dev/zero">>}}}, merlon_dir:read(<<"/dev/zero">>))
+    end).
+
+a_huge_file_is_not_read_test() ->
+    ?in_dir(Dir, begin
+        Path = iolist_to_binary([Dir, "/crl.pem"]),
+        {ok, File} = file:open(Path, [write, raw]),
+        {ok, _} = file:position(File, 17 * 1024 * 1024),
+        ok = file:truncate(File), ok = file:close(File),
+        ?assertEqual({error, {file, {too_big, Path}}}, merlon_dir:read(Path))
+    end).
+
+a_write_replaces_the_file_and_leaves_nothing_else_test() ->
+    ?in_dir(Dir, begin
+        Path = iolist_to_binary([Dir, "/f"]),
+        ok = merlon_dir:write(Path, "one", 8#600),
+        ok = merlon_dir:write(Path, ["t", <<"wo">>], 8#600),
+        ?assertEqual({ok, <<"two">>}, file:read_file(Path)),
+        ?assertEqual(8#600, merlon_test_dir:mode(Path)),
+        ?assertEqual({ok, ["f"]}, file:list_dir_all(Dir))
+    end).
+
+a_write_that_fails_keeps_the_old_file_and_cleans_up_test() ->
+    ?in_dir(Dir, begin
+        Path = iolist_to_binary([Dir, "/f"]),
+        ok = file:make_dir(Path),
+        ?assertMatch({error, {file, {write, Path, _}}}, merlon_dir:write(Path, "new", 8#600)),
+        ?assertEqual({ok, ["f"]}, file:list_dir_all(Dir)),
+        ?assertMatch({error, {file, {write, _, enoent}}},
+                     merlon_dir:write(<<Path/binary, "/no/f">>, "new", 8#600))
+    end).
+
+%% strace sees every moment: with umask 0, no secret byte is written to a file that others could
+%% have opened, because its folder is closed before the file is made.
+a_secret_is_never_open_to_others_for_a_moment_test_() ->
+    {timeout, 60, fun() ->
+        case os:find_executable("strace") of
+            false -> ?debugMsg("strace is missing: not tested");
+            _ -> ?in_dir(Dir, traced(Dir))
+        end
+    end}.
+
+traced(Dir) ->
+    Ebin = filename:dirname(code:which(merlon_dir)),
+    _ = os:cmd("umask 0; strace -f -s 40 -e trace=mkdir,chmod,openat,write,pwrite64,writev,rename -o " ++
+               Dir ++ "/trace erl -noshell -boot no_dot_erlang -pa " ++ Ebin ++
+               " -eval 'ok = merlon_dir:write(<<\"" ++ Dir ++ "/key\">>, \"SECRET-BYTES\", 8#600), halt().'"),
+    {ok, Trace} = file:read_file(Dir ++ "/trace"),
+    Lines = binary:split(Trace, <<"\n">>, [global]),
+    Order = [What || Line <- Lines, {What, Regex} <-
+                [{folder, "mkdir\\(.*/\\.merlon-"}, {closed, "chmod\\(.*/\\.merlon-[^/]*\", 0700\\)"},
+                 {file, "openat\\(.*/\\.merlon-.*/new\".*O_CREAT"},
+                 {private, "chmod\\(.*/new\", 0600\\)"}, {secret, "write.*SECRET-BYTES"},
+                 {renamed, "rename\\(.*/key\""}],
+             re:run(Line, Regex, [{capture, none}]) =:= match],
+    ?assertEqual([folder, closed, file, private, secret, renamed], Order),
+    ?assertEqual(8#600, merlon_test_dir:mode(Dir ++ "/key")).
+
+folders_get_their_mode_and_files_in_the_way_are_told_test() ->
+    ?in_dir(Dir, begin
+        New = iolist_to_binary([Dir, "/a/b/c"]),
+        ok = merlon_dir:make(New, 8#700),
+        ok = merlon_dir:make(New, 8#700),
+        ?assertEqual(8#700, merlon_test_dir:mode(New)),
+        ?assertEqual(8#755, merlon_test_dir:mode(filename:dirname(New))),
+        File = <<New/binary, "/f">>,
+        merlon_test_dir:put_file(File, ""),
+        ?assertEqual({error, {file, {make, File, enotdir}}}, merlon_dir:make(File, 8#700))
+    end).
+
+unfinished_writes_are_not_listed_test() ->
+    ?in_dir(Dir, begin
+        [ok = file:make_dir(filename:join(Dir, Name)) || Name <- ["b@h", "a@h", ".merlon-1-2-3"]],
+        ?assertEqual({ok, [<<"a@h">>, <<"b@h">>]}, merlon_dir:list(iolist_to_binary(Dir)))
+    end).
+
+commands_to_type_are_quoted_for_the_shell_test() ->
+    Said = iolist_to_binary(merlon_dir:format_error({too_open, <<"/a b/it's">>, 8#644})),
+    ?assertMatch({match, _}, re:run(Said, "chmod 600 '/a b/it'\\\\''s'$")).

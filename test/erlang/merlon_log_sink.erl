@@ -1,0 +1,31 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% A logger handler that keeps merlon's reports, for tests to look at.
+-module(merlon_log_sink).
+
+-export([install/0, reports/0]).
+-export([log/2]).
+
+-spec install() -> ok.
+install() ->
+    Pid = spawn(fun() -> loop([]) end),
+    true = register(?MODULE, Pid),
+    ok = logger:set_primary_config(level, info),
+    logger:add_handler(?MODULE, ?MODULE, #{level => info}).
+
+-spec reports() -> [map()].
+reports() ->
+    ?MODULE ! {self(), get},
+    receive {?MODULE, Reports} -> lists:reverse(Reports) after 5000 -> error(timeout) end.
+
+-spec log(logger:log_event(), logger:handler_config()) -> ok.
+log(#{msg := {report, #{label := merlon} = Report}}, _) ->
+    ?MODULE ! {report, Report},
+    ok;
+log(_, _) ->
+    ok.
+
+loop(Reports) ->
+    receive
+        {report, Report} -> loop([Report | Reports]);
+        {From, get} -> From ! {?MODULE, Reports}, loop(Reports)
+    end.

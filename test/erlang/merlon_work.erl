@@ -1,0 +1,164 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% What the VMs of the suites do: echo, count, send, note which nodes come and go.
+-module(merlon_work).
+
+-export([start/0, events/0, downs/0, net_kernel_state/1, resources/0]).
+-export([echo/2, echoes/3, exchange/2, flood/3, unsuspended/1, received/0, reset/0]).
+-export([ping_at/2, cycles/2, round_trips/2, bulk/3, spawn_exit/2]).
+
+%% ---- servers ----
+
+-spec start() -> ok.
+start() ->
+    Self = self(),
+    _ = spawn(fun() -> register(?MODULE, self()), Self ! up, echo_loop(0, 0) end),
+    receive up -> ok end,
+    _ = spawn(fun() ->
+                      register(merlon_work_events, self()),
+                      ok = net_kernel:monitor_nodes(true, [nodedown_reason, {node_type, all}]),
+                      Self ! up,
+                      event_loop([])
+              end),
+    receive up -> ok end.
+
+echo_loop(Count, Bytes) ->
+    receive
+        {echo, From, Ref, Data} -> From ! {Ref, Data}, echo_loop(Count, Bytes);
+        {sum, From, Ref, Data} -> From ! {Ref, sum(Data)}, echo_loop(Count, Bytes);
+        {count, Data} -> echo_loop(Count + 1, Bytes + byte_size(Data));
+        {counted, From, Ref} -> From ! {Ref, {Count, Bytes}}, echo_loop(Count, Bytes);
+        reset -> echo_loop(0, 0)
+    end.
+
+event_loop(Events) ->
+    receive
+        {events, From, Ref} -> From ! {Ref, lists:reverse(Events)}, event_loop(Events);
+        Event -> event_loop([Event | Events])
+    end.
+
+ask(Server, Request) ->
+    Ref = make_ref(),
+    Server ! list_to_tuple([element(1, Request), self(), Ref | tl(tuple_to_list(Request))]),
+    receive {Ref, Answer} -> Answer after 60000 -> error(no_answer) end.
+
+%% nodeup and nodedown so far.
+-spec events() -> [tuple()].
+events() -> ask(merlon_work_events, {events}).
+
+-spec downs() -> [{node(), Reason :: term()}].
+downs() ->
+    [{Node, proplists:get_value(nodedown_reason, Info)} || {nodedown, Node, Info} <- events()].
+
+%% ---- the VM's own state ----
+
+-spec net_kernel_state(timeout()) -> map().
+net_kernel_state(Timeout) ->
+    _ = sys:get_state(net_kernel, Timeout),
+    #{started => node()}.
+
+-spec resources() -> map().
+resources() ->
+    garbage(),
+    #{processes => erlang:system_info(process_count), ports => erlang:system_info(port_count),
+      atoms => erlang:system_info(atom_count), ets => erlang:system_info(ets_count)}.
+
+garbage() ->
+    _ = [erlang:garbage_collect(Pid) || Pid <- processes()],
+    ok.
+
+%% ---- data ----
+
+sum(Data) -> erlang:md5(term_to_binary(Data)).
+
+%% Data comes back whole.
+-spec echo(node(), term()) -> ok.
+echo(Node, Data) ->
+    Data = ask({?MODULE, Node}, {echo, Data}),
+    ok.
+
+%% Binaries of these sizes, sent by this many processes at once, arrive and come back whole.
+-spec echoes(node(), [non_neg_integer()], pos_integer()) -> ok.
+echoes(Node, Sizes, Processes) ->
+    together([fun() -> exchange(Node, Sizes) end || _ <- lists:seq(1, Processes)]).
+
+-spec exchange(node(), [non_neg_integer()]) -> ok.
+exchange(Node, Sizes) ->
+    lists:foreach(fun(Size) ->
+                          Data = {Size, rand:bytes(Size)},
+                          Sum = sum(Data),
+                          Sum = ask({?MODULE, Node}, {sum, Data}),
+                          ok = echo(Node, Data)
+                  end, Sizes).
+
+together(Funs) ->
+    Running = [spawn_monitor(Fun) || Fun <- Funs],
+    lists:foreach(fun({Pid, Ref}) ->
+                          receive {'DOWN', Ref, process, Pid, Reason} -> normal = Reason end
+                  end, Running).
+
+%% Processes that send Count binaries of Size bytes each to the counter over there.
+-spec flood(node(), non_neg_integer(), non_neg_integer()) -> pid().
+flood(Node, Size, Count) ->
+    Data = rand:bytes(Size),
+    spawn(fun() -> send(Node, {count, Data}, Count) end).
+
+send(_Node, _Message, 0) -> ok;
+send(Node, Message, Count) ->
+    {?MODULE, Node} ! Message,
+    send(Node, Message, Count - 1).
+
+%% Those that are not suspended (dead ones are not).
+-spec unsuspended([pid()]) -> [{pid(), term()}].
+unsuspended(Pids) ->
+    [{Pid, Status} || Pid <- Pids, Status <- [process_info(Pid, status)],
+                      Status =/= {status, suspended}].
+
+%% Messages and bytes that the counter has got.
+-spec received() -> {non_neg_integer(), non_neg_integer()}.
+received() -> ask(?MODULE, {counted}).
+
+-spec reset() -> ok.
+reset() ->
+    ?MODULE ! reset,
+    ok.
+
+%% ---- links ----
+
+%% Pings at a point of system time (ms), so that two nodes do it in the same moment.
+-spec ping_at(node(), integer()) -> pong | pang.
+ping_at(Node, Time) ->
+    timer:sleep(max(0, Time - erlang:system_time(millisecond))),
+    net_adm:ping(Node).
+
+%% Connects and disconnects Count times; gives the times in microseconds until connected.
+-spec cycles(node(), non_neg_integer()) -> [non_neg_integer()].
+cycles(Node, Count) ->
+    ok = net_kernel:monitor_nodes(true, [{node_type, all}]),
+    Times = [cycle(Node) || _ <- lists:seq(1, Count)],
+    ok = net_kernel:monitor_nodes(false, [{node_type, all}]),
+    Times.
+
+cycle(Node) ->
+    {Time, true} = timer:tc(net_kernel, connect_node, [Node]),
+    receive {nodeup, Node, _} -> ok end,
+    true = erlang:disconnect_node(Node),
+    receive {nodedown, Node, _} -> ok end,
+    Time.
+
+%% Round trips of a small message, in microseconds each.
+-spec round_trips(node(), pos_integer()) -> [non_neg_integer()].
+round_trips(Node, Count) ->
+    [element(1, timer:tc(fun() -> echo(Node, I) end)) || I <- lists:seq(1, Count)].
+
+%% Two processes that send Bytes each in binaries of Size, then say so to the caller's group.
+-spec bulk(node(), pos_integer(), pos_integer()) -> [pid()].
+bulk(Node, Size, Bytes) ->
+    [flood(Node, Size, Bytes div Size) || _ <- [1, 2]].
+
+%% A process over there that is linked to the caller exits with Size bytes of reason.
+-spec spawn_exit(node(), non_neg_integer()) -> ok.
+spawn_exit(Node, Size) ->
+    process_flag(trap_exit, true),
+    Reason = rand:bytes(Size),
+    Pid = spawn_link(Node, erlang, exit, [Reason]),
+    receive {'EXIT', Pid, Got} when Got =:= Reason -> ok after 30000 -> error(no_exit) end.
