@@ -7,7 +7,13 @@
 -export([select/1, address/0, address/1, setopts/2, getopts/2, is_node_name/1]).
 
 -spec childspecs() -> {ok, [supervisor:child_spec()]}.
-childspecs() -> {ok, [merlon_registry:child_spec()]}.
+childspecs() ->
+    %% Beside merlon_dist (`-proto_dist merlon merlon6`) its child serves both.
+    case init:get_argument(proto_dist) of
+        {ok, [Protos | _]} ->
+            {ok, [merlon_registry:child_spec() || not lists:member("merlon", Protos)]};
+        _ -> {ok, [merlon_registry:child_spec()]}
+    end.
 
 -spec listen(atom()) -> merlon_acceptor:listen_result().
 listen(Name) -> merlon_acceptor:listen(inet6, Name).

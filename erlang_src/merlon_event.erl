@@ -55,8 +55,13 @@ link_failed(Out, Reason) ->
            end,
     log(failure_level(Reason), Info#{event => link_failed, reason => Reason}).
 
+%% Nodes go away every day: only what a peer should not have done is an error.
 failure_level(closed) -> info;
-failure_level(_) -> error.
+failure_level(Reason) ->
+    case lists:member(Reason, [truncated, econnreset, epipe, etimedout, ehostunreach]) of
+        true -> warning;
+        false -> error
+    end.
 
 %% A link is gone. The reason is the one that nodedown carries.
 -spec link_down(map(), term()) -> ok.
@@ -74,6 +79,7 @@ log(Level, Report) ->
                #{report_cb => fun ?MODULE:format/1, error_logger => #{tag => tag(Level)}}).
 
 tag(error) -> error_report;
+tag(warning) -> warning_report;
 tag(_) -> info_report.
 
 peer({ok, Address}) -> Address;

@@ -45,8 +45,13 @@ serve(Conn, Evictor, Deadline) ->
     case {run(Steps), get(?MODULE)} of
         {ok, Claim} when is_map(Claim) -> {ok, Claim};
         {{error, Failure}, undefined} -> {error, Failure};
-        {{error, Failure}, #{name := Name}} -> {error, Failure#{claimed => Name}}
+        {{error, Failure}, Claim} -> {error, known(Failure, Claim)}
     end.
+
+%% A failure after the claim: whoever it was is known, and TLS was up.
+known(Failure, #{name := Name} = Claim) ->
+    maps:merge(maps:with([fingerprint, identity], Claim),
+               Failure#{phase => preamble, claimed => Name}).
 
 prove(Conn, #{name := Name}) ->
     merlon_nif:prove(Conn, [{vm_cookie, merlon_registry:secret(known_node(Name))}]).

@@ -11,9 +11,14 @@
 -include_lib("kernel/include/dist_util.hrl").
 -include_lib("kernel/include/net_address.hrl").
 
-%% The `socket` of hs_data: the dist controller and the connection it is going to own.
+%% The `socket` of hs_data: the dist controller and the connection it is going to own. `claimed` is
+%% what the peer of an accepted one is bound to; `known` is what the log is to say of the peer.
 -record(link, {out :: pid(), conn :: merlon_nif:conn(), deadline :: integer(),
-               claimed :: binary() | undefined}).
+               claimed :: binary() | undefined, known :: map(),
+               address :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}}).
+
+%% We give up a little before dist_util's timer, which kills without a word.
+-define(MARGIN, 200).
 
 %% ---- accepting ----
 
@@ -23,7 +28,8 @@ accept_connection(AcceptPid, Link, MyNode, Allowed, SetupTime) ->
               dist_util:net_ticker_spawn_options()).
 
 -spec do_accept(pid(), pid(), term(), node(), list(), non_neg_integer()) -> no_return().
-do_accept(Kernel, AcceptPid, {Conn, #{name := Claimed} = Claim, _}, MyNode, Allowed, SetupTime) ->
+do_accept(Kernel, AcceptPid, {Conn, #{name := Claimed} = Claim, Deadline}, MyNode, Allowed,
+          SetupTime) ->
     MRef = erlang:monitor(process, AcceptPid),
     receive
         {AcceptPid, controller} -> erlang:demonitor(MRef, [flush]);
@@ -31,28 +37,27 @@ do_accept(Kernel, AcceptPid, {Conn, #{name := Claimed} = Claim, _}, MyNode, Allo
     end,
     Timer = dist_util:start_timer(SetupTime),
     pair_cookie(Conn, Claimed),
-    HSData = hs_data(Conn, Claimed, accept, Claim, SetupTime),
-    dist_util:handshake_other_started(
-      HSData#hs_data{kernel_pid = Kernel, this_node = MyNode, timer = Timer,
-                     allowed = allowed(dist_name(Claimed), Allowed, Conn, Claim)}).
+    HSData = hs_data(Conn, accept, Claim, min(Deadline, deadline(SetupTime))),
+    logged(fun dist_util:handshake_other_started/1,
+           HSData#hs_data{kernel_pid = Kernel, this_node = MyNode, timer = Timer,
+                          allowed = allowed(dist_name(Claimed), Allowed, HSData#hs_data.socket)}).
 
 %% The one name that is bound to the peer's certificate, unless net_kernel:allow/1 forbids it:
 %% then its own list, so that dist_util refuses and says so in its own way.
-allowed(Name, [], _, _) ->
+allowed(Name, [], _) ->
     [Name];
-allowed(Name, Allowed, Conn, #{name := Claimed} = Claim) ->
+allowed(Name, Allowed, Link) ->
     case dist_util:is_allowed(Name, Allowed) of
         true -> [Name];
         false ->
-            Failure = Claim#{phase => dist, reason => not_allowed, claimed => Claimed,
-                             text => <<"not among the nodes of net_kernel:allow/1">>},
-            merlon_event:refused(accept, Failure, merlon_nif:peername(Conn)),
+            refused(Link, not_allowed, <<"not among the nodes of net_kernel:allow/1">>),
             Allowed
     end.
 
 %% A node that asks for a dynamic name stands as its host alone in the handshake.
-dist_name(<<"@", Host/binary>>) -> binary_to_list(Host);
-dist_name(Name) -> binary_to_list(Name).
+%% dist_util's packets carry names in Latin-1, the preamble carries UTF-8.
+dist_name(<<"@", Host/binary>>) -> unicode:characters_to_list(Host);
+dist_name(Name) -> unicode:characters_to_list(Name).
 
 %% ---- dialling ----
 
@@ -72,10 +77,10 @@ do_setup(Kernel, Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
     case connect(Node, Ip, Port, MyNode, SetupTime) of
         {ok, Conn} ->
             pair_cookie(Conn, atom_to_binary(Node)),
-            HSData = hs_data(Conn, undefined, dial, #{name => atom_to_binary(Node)}, SetupTime),
-            dist_util:handshake_we_started(
-              HSData#hs_data{kernel_pid = Kernel, other_node = Node, this_node = MyNode,
-                             timer = Timer, other_version = Version, request_type = Type});
+            HSData = hs_data(Conn, dial, #{name => atom_to_binary(Node)}, deadline(SetupTime)),
+            logged(fun dist_util:handshake_we_started/1,
+                   HSData#hs_data{kernel_pid = Kernel, other_node = Node, this_node = MyNode,
+                                  timer = Timer, other_version = Version, request_type = Type});
         {error, Failure} ->
             merlon_event:refused(dial, Failure#{node => Node}, {ok, {Ip, Port}}),
             shutdown(Node, connection_setup_failed)
@@ -84,8 +89,7 @@ do_setup(Kernel, Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
 connect(Node, Ip, Port, MyNode, SetupTime) ->
     case merlon_node:ensure(MyNode) of
         ok ->
-            Deadline = erlang:monotonic_time(millisecond) + SetupTime,
-            merlon_handshake:dial(Node, Ip, Port, MyNode, Deadline);
+            merlon_handshake:dial(Node, Ip, Port, MyNode, deadline(SetupTime));
         {error, Reason} ->
             {error, #{phase => tcp, reason => no_identity,
                       text => iolist_to_binary(merlon_node:format_error(Reason))}}
@@ -109,11 +113,16 @@ unresolved(Node, Reason, Other) ->
 
 %% ---- hs_data ----
 
-hs_data(Conn, Claimed, Direction, Peer, SetupTime) ->
+hs_data(Conn, Direction, #{name := Name} = Peer, Deadline) ->
+    Address = merlon_nif:peername(Conn),
     Out = merlon_link_out:start(Conn, Direction, Peer),
     ok = merlon_nif:set_owner(Conn, Out),
-    Link = #link{out = Out, conn = Conn, claimed = Claimed,
-                 deadline = erlang:monotonic_time(millisecond) + SetupTime},
+    Link0 = #link{out = Out, conn = Conn, deadline = Deadline, address = Address,
+                  known = maps:with([fingerprint, identity], merlon_nif:link_info(Conn))},
+    Link = case Direction of
+               accept -> Link0#link{claimed = Name};
+               dial -> Link0#link{known = (Link0#link.known)#{node => binary_to_atom(Name)}}
+           end,
     #hs_data{socket = Link,
              this_flags = 0,
              f_send = fun send/2,
@@ -127,49 +136,81 @@ hs_data(Conn, Claimed, Direction, Peer, SetupTime) ->
              mf_setopts = fun ?MODULE:link_setopts/2,
              mf_getopts = fun ?MODULE:link_getopts/2}.
 
+deadline(SetupTime) ->
+    erlang:monotonic_time(millisecond) + max(SetupTime - ?MARGIN, SetupTime div 2).
+
+%% dist_util ends a handshake by exiting. The log says so, unless it has been said, or the handshake
+%% was over and this is the end of the link.
+logged(Handshake, #hs_data{socket = Link} = HSData) ->
+    try
+        Handshake(HSData)
+    catch
+        Class:Reason:Stack ->
+            case {get(?MODULE), Class} of
+                {undefined, exit} ->
+                    refused(Link, reason(Reason), <<"dist_util ended the handshake">>),
+                    exit(Reason);
+                {undefined, error} ->
+                    %% dist_util crashes on packets that are too short: no crash report for that.
+                    refused(Link, malformed, <<"its dist handshake can't be read">>),
+                    exit(shutdown);
+                _ ->
+                    erlang:raise(Class, Reason, Stack)
+            end
+    end.
+
+reason(Reason) when is_atom(Reason) -> Reason;
+reason({_Step, Reason}) when is_atom(Reason) -> Reason;
+reason(Reason) -> element(1, Reason).
+
+refused(#link{claimed = undefined, known = Known, address = Address}, Reason, Text) ->
+    _ = put(?MODULE, told),
+    merlon_event:refused(dial, Known#{phase => dist, reason => Reason, text => Text}, Address);
+refused(#link{claimed = Claimed, known = Known, address = Address}, Reason, Text) ->
+    _ = put(?MODULE, told),
+    merlon_event:refused(accept, Known#{phase => dist, reason => Reason, text => Text,
+                                        claimed => Claimed}, Address).
+
+%% Two nodes that dial each other at once, or that are linked already: one of the two links gives
+%% way, and that is no refusal.
+simultaneous(Status) when Status =:= <<"snok">>; Status =:= <<"sfalse">> -> put(?MODULE, told);
+simultaneous(_) -> ok.
+
 send(#link{conn = Conn, deadline = Deadline}, Data) ->
     Packet = iolist_to_binary(Data),
     named(Packet, Conn),
+    _ = simultaneous(Packet),
     merlon_handshake:send(Conn, Packet, Deadline).
 
 %% A dynamic name exists from here on, and dist_util asks for its cookie next.
 named(<<"snamed:", Len:16, Name:Len/binary, _/binary>>, Conn) -> pair_cookie(Conn, Name);
 named(_, _) -> ok.
 
-recv(#link{conn = Conn, deadline = Deadline, claimed = Claimed}, 0, infinity) ->
+recv(#link{conn = Conn, deadline = Deadline} = Link, 0, infinity) ->
     case merlon_handshake:recv(Conn, Deadline) of
         {ok, Packet} ->
-            check_name(Packet, Claimed, Conn),
+            _ = simultaneous(Packet),
+            check_name(Packet, Link),
             {ok, binary_to_list(Packet)};
         {error, Reason} ->
-            merlon_event:refused(direction(Claimed), dist_failure(Reason, Claimed),
-                                 merlon_nif:peername(Conn)),
+            refused(Link, Reason, <<"the dist handshake was cut short">>),
             {error, Reason}
     end.
 
 %% dist_util must see the very name that the preamble bound to the certificate.
-check_name(<<$N, Flags:64, _Creation:32, Len:16, Name:Len/binary, _/binary>>, Claimed, Conn)
-  when is_binary(Claimed) ->
+check_name(<<$N, Flags:64, _Creation:32, Len:16, Name:Len/binary, _/binary>>,
+           #link{claimed = Claimed} = Link) when is_binary(Claimed) ->
     Dynamic = Flags band ?DFLAG_NAME_ME =/= 0,
-    case Claimed of
-        Name when not Dynamic -> ok;
-        <<"@", Name/binary>> when Dynamic -> ok;
-        _ ->
-            Failure = #{phase => dist, reason => wrong_name, claimed => Claimed,
-                        text => <<"its dist handshake names another node than its preamble">>},
-            merlon_event:refused(accept, Failure, merlon_nif:peername(Conn)),
+    Same = binary_to_list(Name) =:= dist_name(Claimed)
+        andalso Dynamic =:= (binary:first(Claimed) =:= $@),
+    case Same of
+        true -> ok;
+        false ->
+            refused(Link, wrong_name, <<"its dist handshake names another node than its preamble">>),
             shutdown(no_node, wrong_name)
     end;
-check_name(_, _, _) ->
+check_name(_, _) ->
     ok.
-
-direction(undefined) -> dial;
-direction(_) -> accept.
-
-dist_failure(Reason, undefined) ->
-    #{phase => dist, reason => Reason, text => <<"the dist handshake was cut short">>};
-dist_failure(Reason, Claimed) ->
-    (dist_failure(Reason, undefined))#{claimed => Claimed}.
 
 pre_nodeup(#link{conn = Conn}) ->
     #{max_frame := MaxFrame} = merlon_node:config(),
@@ -178,15 +219,14 @@ pre_nodeup(#link{conn = Conn}) ->
     ok.
 
 complete(#link{out = Out}, Node, DHandle) ->
+    _ = put(?MODULE, up),
     merlon_link_out:complete(Out, Node, DHandle).
 
-remote_address(#link{conn = Conn}, Node) ->
+remote_address(#link{address = {ok, {Ip, _} = Address}}, Node) ->
     {node, _, Host} = dist_util:split_node(Node),
-    case merlon_nif:peername(Conn) of
-        {ok, {Ip, _} = Address} ->
-            #net_address{address = Address, host = Host, protocol = merlon, family = family(Ip)};
-        {error, _} -> shutdown(Node, connection_closed)
-    end.
+    #net_address{address = Address, host = Host, protocol = merlon, family = family(Ip)};
+remote_address(#link{address = {error, _}}, Node) ->
+    shutdown(Node, connection_closed).
 
 -spec tick(#link{}) -> ok.
 tick(#link{out = Out}) ->

@@ -43,6 +43,7 @@ init(Supervisor, {Conn, Direction}, Peer) ->
             In ! {self(), go},
             Supervisor ! {Ref, ok},
             erlang:dist_ctrl_get_data_notification(DHandle),
+            merlon_event:link_up(maps:merge(merlon_nif:link_info(Conn), Info)),
             loop(#state{conn = Conn, handle = DHandle});
         {'DOWN', _, process, Supervisor, Reason} ->
             exit(Reason)

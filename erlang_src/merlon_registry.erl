@@ -62,7 +62,6 @@ handle_call({link_up, Pid, Conn, Info}, _From, State) ->
     _ = erlang:monitor(process, Pid),
     Since = erlang:system_time(second),
     true = ets:insert(?LINKS, {Pid, Conn, Info#{since => Since}}),
-    merlon_event:link_up(maps:merge(merlon_nif:link_info(Conn), Info)),
     {reply, ok, State};
 handle_call({secret, Node}, _From, State) ->
     {reply, cookie(source(Node, State)), State};
@@ -91,9 +90,10 @@ handle_cast(_, State) ->
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
 handle_info({'DOWN', _, process, Pid, Reason}, State) ->
-    case ets:take(?LINKS, Pid) of
-        [{Pid, _Conn, Info}] -> merlon_event:link_down(Info, Reason);
-        [] -> ok
+    _ = case ets:take(?LINKS, Pid) of
+        %% A logger that is slow must not hold up links.
+        [{Pid, _Conn, Info}] -> spawn(merlon_event, link_down, [Info, Reason]);
+        [] -> none
     end,
     {noreply, State};
 handle_info(_, State) ->

@@ -20,7 +20,7 @@ guests() ->
      {"a certificate of another CA", unknown_issuer, fun other_ca/1},
      {"a valid certificate that claims another node's name", wrong_name, fun wrong_name/1},
      {"an expired certificate", expired, fun expired/1},
-     {"a valid certificate with a wrong cookie", peer_alert, fun wrong_cookie/1},
+     {"a valid certificate with a wrong cookie", proof_refused, fun wrong_cookie/1},
      {"a plain TCP distribution node", plaintext_dist, fun plain_node/1}].
 
 %% The port that the node listens on, as epmd says.

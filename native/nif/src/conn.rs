@@ -79,6 +79,8 @@ pub struct RxSide {
     pub rest: Vec<u8>,
     /// Whole frames that arrived behind the one that was asked for.
     pub queue: VecDeque<OwnedBinary>,
+    /// The end of the stream, seen behind frames that were to be taken first.
+    pub end: Option<Fault>,
 }
 
 /// Frames and bytes of frames, both ways.
@@ -109,6 +111,7 @@ impl Conn {
                 reader: Reader::new(MAX_HANDSHAKE_FRAME, link::BIG_FRAME),
                 rest: Vec::new(),
                 queue: VecDeque::new(),
+                end: None,
             }),
             session: OnceLock::new(),
             rekey: AtomicU8::new(0),

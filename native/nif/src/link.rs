@@ -6,6 +6,7 @@ use crate::select::Ready;
 use crate::term::{atoms, fault, ok, Fault};
 use merlon_record::{Content, Rx, Tx};
 use merlon_wire::frame::{self, Sink};
+use rustler::schedule::consume_timeslice;
 use rustler::{Binary, Encoder, Env, ListIterator, NifResult, OwnedBinary, ResourceArc, Term};
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -15,6 +16,8 @@ use std::sync::atomic::Ordering;
 pub const BIG_FRAME: usize = 4096;
 /// Ciphertext is written whenever this much of it is ready.
 const CHUNK: usize = 128 * 1024;
+/// Work space that a scheduler keeps for writing.
+const KEEP: usize = 1024 * 1024;
 /// Bytes read from the socket at once.
 const READ: usize = 256 * 1024;
 /// Room for the beginning of a record that was left from the last read.
@@ -42,10 +45,13 @@ fn send<'a>(env: Env<'a>, conn: ResourceArc<Conn>, frames: Vec<Term<'a>>) -> Nif
     let result = lock(&conn.tx).and_then(|mut tx| {
         WRITING.with_borrow_mut(|buffer| {
             buffer.clear();
-            seal_all(&conn, &mut tx, buffer, &frames)?;
-            finish(&conn, &mut tx, buffer)
+            let sealed = seal_all(&conn, &mut tx, buffer, &frames);
+            let finished = sealed.and_then(|()| finish(&conn, &mut tx, buffer));
+            buffer.shrink_to(KEEP); // one giant frame must not stay in memory
+            finished
         })
     });
+    account(env, frames.iter().map(Frame::len).sum());
     Counters::add(&conn.counters.frames_out, frames.len());
     Ok(written(env, &conn, result))
 }
@@ -69,6 +75,12 @@ fn written<'a>(env: Env<'a>, conn: &Conn, all: Result<bool, Fault>) -> Term<'a> 
     }
 }
 
+/// Tells the scheduler what a call has cost: about 1 ms for each MiB moved.
+fn account(env: Env, bytes: usize) {
+    let percent = (bytes >> 10) / 10 + 1;
+    consume_timeslice(env, i32::try_from(percent.min(100)).unwrap_or(100));
+}
+
 /// One frame: its head, and the binaries that dist_ctrl_get_data gave for it.
 struct Frame<'a> {
     head: [u8; 4],
@@ -87,6 +99,10 @@ impl<'a> Frame<'a> {
         let head = frame::head(parts.iter().map(|part| part.len()).sum());
         let head = head.map_err(|_| rustler::Error::BadArg)?;
         Ok(Self { head, parts })
+    }
+
+    fn len(&self) -> usize {
+        self.parts.iter().map(|part| part.len()).sum()
     }
 
     fn slices<'s>(&'s self) -> impl Iterator<Item = &'s [u8]> + use<'s, 'a> {
@@ -205,9 +221,11 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
         for frame in rx.queue.drain(..) {
             frames.owned(frame);
         }
-        read_records(&conn, &mut rx, READ, &mut frames)
+        let result = read_records(&conn, &mut rx, READ, &mut frames);
+        rx_end(&conn, &mut rx, result, frames.count().0 > 0)
     });
     let (count, bytes) = frames.count();
+    account(env, bytes);
     Counters::add(&conn.counters.frames_in, count);
     Counters::add(&conn.counters.bytes_in, bytes);
     let armed = result.and_then(|empty| match empty {
@@ -216,10 +234,7 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
     });
     match armed {
         Ok(next) => (frames.into_list(), next).encode(env),
-        Err(error) => {
-            complain(&conn, &error);
-            fault(env, &error)
-        }
+        Err(error) => fault(env, &error),
     }
 }
 
@@ -231,10 +246,28 @@ fn recv_one<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
             Ok(()) => atoms::wait().encode(env),
             Err(error) => fault(env, &error),
         },
+        Err(error) => fault(env, &error),
+    }
+}
+
+/// What was sent before the end counts: an end that comes behind whole frames is told at the next
+/// call, when those are taken.
+fn rx_end(
+    conn: &Conn,
+    rx: &mut RxSide,
+    result: Result<bool, Fault>,
+    frames: bool,
+) -> Result<bool, Fault> {
+    match result {
         Err(error) => {
-            complain(&conn, &error);
-            fault(env, &error)
+            complain(conn, &error);
+            if !frames {
+                return Err(error);
+            }
+            rx.end = Some(error);
+            Ok(false)
         }
+        more => more,
     }
 }
 
@@ -244,9 +277,10 @@ fn next_queued(conn: &Conn, rx: &mut RxSide) -> Result<Option<OwnedBinary>, Faul
             return Ok(Some(frame));
         }
         let mut queue = Queue(std::mem::take(&mut rx.queue));
-        let empty = read_records(conn, rx, READ_HANDSHAKE, &mut queue);
+        let result = read_records(conn, rx, READ_HANDSHAKE, &mut queue);
         rx.queue = queue.0;
-        if empty? && rx.queue.is_empty() {
+        let queued = !rx.queue.is_empty();
+        if rx_end(conn, rx, result, queued)? && !queued {
             return Ok(None);
         }
     }
@@ -259,6 +293,9 @@ fn read_records<S: Sink<Big = OwnedBinary>>(
     most: usize,
     sink: &mut S,
 ) -> Result<bool, Fault> {
+    if let Some(end) = rx.end.take() {
+        return Err(end);
+    }
     READING.with_borrow_mut(|buffer| {
         buffer.resize(READ + REST, 0);
         let have = rx.rest.len();

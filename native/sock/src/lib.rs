@@ -33,13 +33,14 @@ impl Sock {
         Ok(socket)
     }
 
-    /// Takes one connection from the listener's queue.
+    /// Takes one connection from the listener's queue. Its small writes go out at once (nodelay).
     ///
     /// # Errors
     /// `WouldBlock` when the queue is empty, else what accept4(2) says (EMFILE, ECONNABORTED ..).
     pub fn accept(&self) -> io::Result<(Self, SocketAddr)> {
         let (socket, addr) = self.0.accept()?;
         socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
         let addr = as_inet(&addr)?;
         Ok((Self(socket), addr))
     }
@@ -90,7 +91,7 @@ impl Sock {
     /// Writes from `buf` as much as the send buffer takes.
     ///
     /// # Errors
-    /// `WouldBlock`, else what send(2) says (no SIGPIPE is raised).
+    /// `WouldBlock`, else what send(2) says. The VM ignores SIGPIPE.
     pub fn write(&self, buf: &[u8]) -> io::Result<usize> {
         retry(|| (&self.0).write(buf))
     }

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+defmodule Merlon do
+  @moduledoc """
+  Secures the Erlang distribution: every link of the node is mutual TLS 1.3, bound to node names.
+
+  The carrier itself is Erlang and Rust and runs before Elixir does; a node uses it when it is
+  started with `-proto_dist merlon`. This module is the Erlang module `:merlon` for Elixir.
+
+      mix merlon.init --cluster shop
+      mix merlon.gen.cert app@host
+      elixir --sname app --erl "-proto_dist merlon" -S mix run --no-halt
+  """
+
+  @typedoc "One link: who is at the other end, how it is secured, what went through."
+  @type connection :: %{
+          required(:node) => node(),
+          required(:direction) => :dial | :accept,
+          required(:peer) => {:inet.ip_address(), :inet.port_number()} | nil,
+          required(:identity) => tuple(),
+          required(:fingerprint) => String.t(),
+          required(:not_after) => DateTime.t(),
+          required(:since) => DateTime.t(),
+          optional(atom()) => term()
+        }
+
+  @doc """
+  Every link of this node that runs over merlon, empty if there is none.
+
+  Beside the keys of `t:connection/0` each has `tls_version`, `cipher_suite`,
+  `key_exchange_group`, and counters: `frames_in`, `frames_out`, `bytes_in`, `bytes_out`,
+  `records_in`, `records_out`, `key_updates_in`, `key_updates_out`.
+  """
+  @spec connections() :: [connection()]
+  def connections do
+    Enum.map(:merlon.connections(), &connection/1)
+  end
+
+  defp connection(%{peer: peer, not_after: not_after, since: since} = link) do
+    %{
+      link
+      | peer: unless(peer == :undefined, do: peer),
+        not_after: DateTime.from_unix!(not_after),
+        since: DateTime.from_unix!(since)
+    }
+  end
+end

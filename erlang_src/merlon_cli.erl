@@ -1,0 +1,86 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% The commands of `bin/merlon` and of the mix tasks: finds the command, parses, prints. What a
+%% command does is in its own module.
+-module(merlon_cli).
+
+-export([main/1, run/1, command/3]).
+-export_type([result/0, outcome/0]).
+
+%% What a command's run/1 gives; `unusable` is printed like `ok`, but exits with 1.
+-type result() :: {ok | unusable, iodata()} | {usage, iodata()} | {error, term()}.
+%% Exit code (0 done, 1 refused, 2 wrong usage) and what belongs on which stream.
+-type outcome() :: {0..2, Stdout :: binary(), Stderr :: binary()}.
+
+-callback spec() -> merlon_cli_args:spec().
+-callback run(merlon_cli_args:options()) -> result().
+
+%% Runs the command and ends the VM with its exit code.
+-spec main([string()]) -> no_return().
+main(Args) ->
+    _ = [io:setopts(Device, [{encoding, unicode}]) || Device <- [standard_io, standard_error]],
+    {Code, Out, Error} = run(Args),
+    io:put_chars(standard_io, Out),
+    io:put_chars(standard_error, Error),
+    erlang:halt(Code).
+
+-spec run([string()]) -> outcome().
+run([]) -> {2, <<>>, usage()};
+run([Word | _]) when Word =:= "--help"; Word =:= "-h"; Word =:= "help" -> {0, usage(), <<>>};
+run(["--version" | _]) -> {0, iolist_to_binary(["merlon ", version(), $\n]), <<>>};
+run([Name | Args]) ->
+    case lists:keymember(Name, 1, commands()) of
+        true -> command(Name, Args, "merlon " ++ Name);
+        false -> wrong(["unknown command ", Name, meant(Name)], "merlon")
+    end.
+
+%% Runs one command under the name by which its user called it.
+-spec command(Name :: string(), [string()], Program :: string()) -> outcome().
+command(Name, Args, Program) ->
+    {Name, Module} = lists:keyfind(Name, 1, commands()),
+    case merlon_cli_args:parse(Module:spec(), Args) of
+        {ok, Options} -> outcome(loaded(Module, Options), Program);
+        help -> {0, bytes(merlon_cli_args:help(Module:spec(), Program)), <<>>};
+        {error, Text} -> wrong(Text, Program)
+    end.
+
+commands() ->
+    [{"init", merlon_cli_init}, {"cert", merlon_cli_cert}, {"inspect", merlon_cli_inspect}].
+
+loaded(Module, Options) ->
+    case merlon_nif:load() of
+        ok -> Module:run(Options);
+        {error, _} = Error -> Error
+    end.
+
+outcome({ok, Text}, _Program) -> {0, bytes(Text), <<>>};
+outcome({unusable, Text}, _Program) -> {1, bytes(Text), <<>>};
+outcome({usage, Text}, Program) -> wrong(Text, Program);
+outcome({error, {refused, Text}}, Program) -> {1, <<>>, bytes([Program, ": ", Text, $\n])};
+outcome({error, Reason}, Program) ->
+    {1, <<>>, bytes([Program, ": ", merlon_identity:format_error(Reason), $\n])}.
+
+wrong(Text, Program) ->
+    {2, <<>>, bytes([Program, ": ", Text, "\nTry `", Program, " --help`.\n"])}.
+
+meant(Name) ->
+    case merlon_text:nearest(Name, [Known || {Known, _} <- commands()]) of
+        {ok, Near} -> [": is it ", Near, " that you mean?"];
+        none -> ""
+    end.
+
+usage() ->
+    Rows = [[io_lib:format("  ~-9s", [Name]), maps:get(summary, Module:spec()), $\n]
+            || {Name, Module} <- commands()],
+    bytes(["Usage: merlon COMMAND [options]\n\n"
+           "Certificates for nodes whose distribution runs over merlon.\n\n", Rows,
+           "\n`merlon COMMAND --help` says more; `merlon --version` says the version.\n"]).
+
+version() ->
+    _ = application:load(merlon),
+    case application:get_key(merlon, vsn) of
+        {ok, Version} -> Version;
+        undefined -> "unknown"
+    end.
+
+%% Arguments are strings of characters, paths are bytes.
+bytes(Text) -> unicode:characters_to_binary(Text).

@@ -1,0 +1,165 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% `merlon cert`: a key and a certificate for a node or for a person's tools.
+-module(merlon_cli_cert).
+-behaviour(merlon_cli).
+
+-export([spec/0, run/1, dir/1, each/1]).
+
+-define(DAYS, 90).
+
+-spec spec() -> merlon_cli_args:spec().
+spec() ->
+    #{summary => "Issues a key and a certificate for a node, or for tools",
+      argument => {required, "NODE"},
+      options => [{dir, {text, "DIR"}, "the merlon dir with the CA; by default this user's"},
+                  {days, days, "how long the certificate is valid; default 90"},
+                  {ip, {many, "IP"}, "an address to put beside the host's name; may be repeated"},
+                  {cli, {text, "USER"}, "for the remote shells and tools of USER, not for a node"},
+                  {alg, {one_of, [p256, p384, ed25519]}, "its kind of key; default p256"},
+                  {force, flag, "replace the one that exists"}],
+      details => "NODE is the full node name, NAME@HOST. With --cli it may be the HOST alone."}.
+
+-spec run(merlon_cli_args:options()) -> merlon_cli:result().
+run(#{argument := Node} = Options) ->
+    case {subject(Node, Options), addresses(maps:get(ip, Options, []))} of
+        {{ok, Subject}, {ok, Ips}} -> issue(dir(Options), Subject, Ips, Options);
+        {{error, Text}, _} -> {usage, Text};
+        {_, {error, Text}} -> {usage, Text}
+    end.
+
+%% The merlon dir that the options name, as an absolute path.
+-spec dir(merlon_cli_args:options()) -> {ok, string()} | {error, term()}.
+dir(#{dir := Dir}) -> {ok, filename:absname(Dir)};
+dir(_Options) -> merlon_dir:default().
+
+%% Does one step after the other until one fails.
+-spec each([fun(() -> ok | {error, term()})]) -> ok | {error, term()}.
+each([]) -> ok;
+each([Step | Steps]) ->
+    case Step() of
+        ok -> each(Steps);
+        {error, _} = Error -> Error
+    end.
+
+%% {Kind, Name, Host}
+subject(Node, #{cli := User}) ->
+    Host = case string:split(Node, "@") of
+               [_, After] -> After;
+               [Alone] -> Alone
+           end,
+    valid({cli, User, Host}, Node);
+subject(Node, _Options) ->
+    case string:split(Node, "@") of
+        [Name, Host] -> valid({node, Name, Host}, Node);
+        [_] -> {error, [Node, " is not a full node name: give NAME@HOST"]}
+    end.
+
+valid({_, Name, Host} = Subject, Node) ->
+    case Name =:= "" orelse Host =:= "" orelse lists:member($@, Name ++ Host)
+        orelse lists:any(fun(Char) -> Char =:= $/ orelse Char < 32 end, Name ++ Host) of
+        false -> {ok, Subject};
+        true -> {error, [Node, " is not a node name: it has the form NAME@HOST, without /"]}
+    end.
+
+addresses(Texts) ->
+    case [Text || Text <- Texts, element(1, inet:parse_strict_address(Text)) =:= error] of
+        [] -> {ok, [list_to_binary(Text) || Text <- Texts]};
+        [Bad | _] -> {error, ["--ip: ", Bad, " is not an IP address"]}
+    end.
+
+issue({error, _} = Error, _Subject, _Ips, _Options) ->
+    Error;
+issue({ok, Dir}, Subject, Ips, Options) ->
+    Folder = folder(Dir, Subject),
+    case unless_there(Folder, Options) of
+        ok -> issue(Dir, Folder, Subject, Ips, Options);
+        {error, _} = Error -> Error
+    end.
+
+folder(Dir, {Kind, Name, Host}) ->
+    Above = case Kind of
+                node -> "nodes";
+                cli -> "cli"
+            end,
+    merlon_dir:path([Dir, Above, bytes(Name ++ "@" ++ Host)]).
+
+%% Names are UTF-8 whatever the locale is.
+bytes(Text) -> unicode:characters_to_binary(Text).
+
+unless_there(_Folder, #{force := true}) -> ok;
+unless_there(Folder, _Options) ->
+    case [File || Name <- ["cert.pem", "key.pem"], File <- [merlon_dir:path([Folder, Name])],
+                  merlon_dir:exists(File)] of
+        [] -> ok;
+        [File | _] -> {error, {refused, [File, " exists already: give --force to replace it"]}}
+    end.
+
+issue(Dir, Folder, {Kind, Name, Host} = Subject, Ips, Options) ->
+    Now = erlang:system_time(second),
+    case ca(Dir) of
+        {ok, Ca} ->
+            Args = #{identity => {Kind, bytes(Name), bytes(Host)},
+                     ips => Ips, alg => maps:get(alg, Options, p256),
+                     days => maps:get(days, Options, ?DAYS), now => Now},
+            write(merlon_nif:pki_issue(maps:merge(Ca, Args)), Dir, Folder, Subject);
+        {error, _} = Error -> Error
+    end.
+
+ca(Dir) ->
+    Key = merlon_dir:path([Dir, "ca", "ca.key"]),
+    case {merlon_dir:read(merlon_dir:path([Dir, "ca", "ca.pem"])), merlon_dir:read_secret(Key)} of
+        {{ok, CertPem}, {ok, KeyPem}} -> {ok, #{ca_cert => CertPem, ca_key => KeyPem}};
+        {_, {error, {file, {read, _, enoent}}}} -> no_ca(Dir);
+        {{error, {file, {read, _, enoent}}}, _} -> no_ca(Dir);
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
+    end.
+
+no_ca(Dir) ->
+    Path = merlon_dir:path([Dir]),
+    {error, {refused, [Path, " holds no CA (ca/ca.pem and ca/ca.key): run this where "
+                       "`merlon init` was run, or make one with `merlon init --cluster NAME --dir ",
+                       Path, "`"]}}.
+
+write({error, {pki, Reason}}, Dir, _Folder, _Subject) ->
+    {error, {refused, [merlon_dir:path([Dir, "ca"]), ": ", merlon_pki_text:words(Reason)]}};
+write({ok, #{cert := Cert, key := Key}}, Dir, Folder, Subject) ->
+    [KeyFile, CertFile] = [merlon_dir:path([Folder, File]) || File <- ["key.pem", "cert.pem"]],
+    Written = each([fun() -> merlon_dir:make(Folder, 8#700) end,
+                    fun() -> merlon_dir:write(KeyFile, Key, 8#600) end,
+                    fun() -> merlon_dir:write(CertFile, Cert, 8#644) end]),
+    case Written of
+        ok -> {ok, report(Cert, Dir, Folder, Subject)};
+        {error, _} = Error -> Error
+    end.
+
+report(Cert, Dir, Folder, {_, Name, Host} = Subject) ->
+    {ok, [#{not_after := End} | _]} = merlon_nif:pki_inspect(Cert),
+    ["Issued a certificate for ", Name, $@, Host, what(Subject), ", valid until ",
+     merlon_text:date(End), ":\n\n  ", Folder, "/cert.pem\n  ", Folder, "/key.pem\n\n",
+     next(Subject, merlon_dir:path([Dir]))].
+
+what({node, _, _}) -> "";
+what({cli, _, _}) -> " (remote shells and tools)".
+
+next({node, Name, Host}, Dir) ->
+    ["Next, in the node's vm.args (or on erl's command line):\n\n  ",
+     name_flag(Host), $\s, Name, $@, Host, "\n", carrier(Host, Dir)];
+next({cli, _User, Host}, Dir) ->
+    ["Next, for a remote shell on ", Host, ":\n\n  erl -remsh NAME@HOST -hidden \\\n",
+     "    -proto_dist ", carrier(Host), " -merlon_dir ", Dir, "\n"].
+
+name_flag(Host) ->
+    case lists:any(fun(Char) -> Char =:= $. orelse Char =:= $: end, Host) of
+        true -> "-name";
+        false -> "-sname"
+    end.
+
+carrier(Host, Dir) ->
+    ["  -proto_dist ", carrier(Host), "\n  -merlon_dir ", Dir, "\n"].
+
+carrier(Host) ->
+    case inet:parse_ipv6strict_address(Host) of
+        {ok, _} -> "merlon6";
+        {error, _} -> "merlon"
+    end.

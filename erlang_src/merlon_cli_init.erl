@@ -1,0 +1,79 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% `merlon init`: a certificate authority, and the merlon dir around it.
+-module(merlon_cli_init).
+-behaviour(merlon_cli).
+
+-export([spec/0, run/1]).
+
+-define(DAYS, 3650).
+
+-spec spec() -> merlon_cli_args:spec().
+spec() ->
+    #{summary => "Makes a cluster's certificate authority and its merlon dir",
+      argument => none,
+      options => [{dir, {text, "DIR"}, "where to; by default the merlon dir of this user"},
+                  {cluster, {text, "NAME"}, "the cluster's name: a-z 0-9 . _ - (required)"},
+                  {days, days, "how long the authority is valid; default 3650"},
+                  {alg, {one_of, [p256, p384, ed25519]}, "its kind of key; default p256"}],
+      details => "Nothing that exists is overwritten."}.
+
+-spec run(merlon_cli_args:options()) -> merlon_cli:result().
+run(#{cluster := Cluster} = Options) ->
+    case merlon_cli_cert:dir(Options) of
+        {ok, Dir} -> unless_there(Dir, Cluster, Options);
+        {error, _} = Error -> Error
+    end;
+run(_Options) ->
+    {usage, "--cluster NAME is missing"}.
+
+unless_there(Dir, Cluster, Options) ->
+    Files = files(Dir),
+    case [File || File <- maps:values(Files), merlon_dir:exists(File)] of
+        [] -> new_ca(Dir, Files, Cluster, Options);
+        [File | _] ->
+            {error, {refused, [File, " exists already, and nothing is overwritten: "
+                               "choose another --dir, or move it away"]}}
+    end.
+
+files(Dir) ->
+    #{key => merlon_dir:path([Dir, "ca", "ca.key"]), cert => merlon_dir:path([Dir, "ca", "ca.pem"]),
+      trust => merlon_dir:path([Dir, "trust", "ca.pem"]), config => merlon_config:file(Dir)}.
+
+new_ca(Dir, Files, Cluster, Options) ->
+    Days = maps:get(days, Options, ?DAYS),
+    Now = erlang:system_time(second),
+    Args = #{cluster => unicode:characters_to_binary(Cluster), days => Days, now => Now,
+             alg => maps:get(alg, Options, p256)},
+    case merlon_nif:pki_new_ca(Args) of
+        {ok, Ca} -> written(write(Dir, Files, Cluster, Ca), Dir, Cluster, Now + Days * 86400);
+        {error, {pki, bad_cluster}} -> {usage, ["--cluster: ", merlon_pki_text:words(bad_cluster)]};
+        {error, _} = Error -> Error
+    end.
+
+%% The configuration last: a dir that has one is complete.
+write(Dir, #{key := Key, cert := Cert, trust := Trust, config := Config}, Cluster,
+      #{cert := CertPem, key := KeyPem}) ->
+    merlon_cli_cert:each(
+      [fun() -> merlon_dir:make(merlon_dir:path([Dir, "ca"]), 8#700) end,
+       fun() -> merlon_dir:make(merlon_dir:path([Dir, "trust"]), 8#755) end,
+       fun() -> merlon_dir:make(merlon_dir:path([Dir, "nodes"]), 8#755) end,
+       fun() -> merlon_dir:write(Key, KeyPem, 8#600) end,
+       fun() -> merlon_dir:write(Cert, CertPem, 8#644) end,
+       fun() -> merlon_dir:write(Trust, CertPem, 8#644) end,
+       fun() -> merlon_dir:write(Config, config(Cluster), 8#644) end]).
+
+config(Cluster) ->
+    ["%% Settings of every node of this cluster: {Key, Value}.\n{cluster, \"", Cluster, "\"}.\n"].
+
+written(ok, Dir, Cluster, End) ->
+    Path = merlon_dir:path([Dir]),
+    {ok, ["Made the certificate authority of cluster ", Cluster, ", valid until ",
+          merlon_text:date(End), ".\n\n",
+          "  ", Path, "/ca/ca.key      signs new nodes; never needed to run one\n",
+          "  ", Path, "/trust/ca.pem   what every node trusts\n",
+          "  ", Path, "/merlon.config  settings of every node\n\n",
+          "Next, for each node:\n\n",
+          "  merlon cert NAME@HOST --dir ", Path, "\n\n",
+          "and copy merlon.config, trust/ and the node's own nodes/NAME@HOST to its machine.\n"]};
+written({error, _} = Error, _Dir, _Cluster, _End) ->
+    Error.

@@ -1,0 +1,197 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% DIR/merlon.config: Erlang terms `{Key, Value}.`, one per setting. A setting that nobody knows or
+%% a value that makes no sense stops the node, with file and line. Runs while the node boots,
+%% before there is a file server.
+-module(merlon_config).
+
+-export([dir/0, load/1, file/1, keys/0, format_error/1]).
+-export_type([config/0, reason/0]).
+
+-type config() ::
+        #{dir := string(), cluster := binary(),
+          cli_names := default | [binary()], derived_names := [binary()],
+          handshake_timeout := pos_integer(), max_handshakes := pos_integer(),
+          key_update_after := pos_integer(), max_frame := pos_integer(),
+          require_carrier := boolean()}.
+-type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
+-type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
+-type kind() :: cluster | patterns | boolean | {integer, pos_integer(), pos_integer()}.
+
+%% Where the merlon dir is; see the README for the places looked at.
+-spec dir() -> {ok, string()} | {error, {no_dir, [string()]}}.
+dir() -> merlon_dir:find().
+
+-spec file(string()) -> merlon_dir:path().
+file(Dir) -> merlon_dir:path([Dir, "merlon.config"]).
+
+%% Every setting: its name, its default, its kind, what it is for.
+-spec keys() -> [key()].
+keys() ->
+    [{cluster, required, cluster, "the cluster's name, as in its certificates"},
+     {cli_names, {default, default}, patterns,
+      "names that a tool's certificate may use on its host; * stands for any characters"},
+     {derived_names, {default, [<<"{name}_prelaunch_*">>]}, patterns,
+      "names that a node's certificate may use beside its own; {name} stands for its own"},
+     {handshake_timeout, {default, 7000}, {integer, 100, 600000},
+      "milliseconds until a peer that has not finished its handshake is dropped"},
+     {max_handshakes, {default, 64}, {integer, 1, 65536},
+      "incoming handshakes at a time"},
+     {key_update_after, {default, 1 bsl 23}, {integer, 1, 1 bsl 24},
+      "TLS records sent under one key"},
+     {max_frame, {default, 1 bsl 28}, {integer, 1 bsl 16, (1 bsl 31) - 1},
+      "bytes of the largest distribution message accepted"},
+     {require_carrier, {default, false}, boolean,
+      "whether the application refuses to start on a node without the carrier"}].
+
+-spec load(Dir :: string()) -> {ok, config()} | {error, {config, reason()}}.
+load(Dir) ->
+    File = file(Dir),
+    try
+        Given = settings(File, text(File)),
+        {ok, (with_defaults(File, Given))#{dir => Dir}}
+    catch
+        throw:{problem, Line, Problem} -> {error, {config, {File, Line, Problem}}}
+    end.
+
+text(File) ->
+    case merlon_dir:read(File) of
+        {ok, Bytes} -> characters(Bytes);
+        {error, {file, Reason}} -> problem(0, Reason)
+    end.
+
+characters(Bytes) ->
+    case unicode:characters_to_list(Bytes) of
+        Text when is_list(Text) -> Text;
+        {_, Good, _} -> problem(1 + length([Char || Char <- Good, Char =:= $\n]), not_utf8)
+    end.
+
+settings(File, Text) ->
+    lists:foldl(fun({Line, Term}, Settings) -> setting(Line, Term, Settings, File) end,
+                #{}, terms(Text, 1)).
+
+terms(Text, Line) ->
+    case erl_scan:tokens([], Text, Line) of
+        {done, Result, Rest} -> scanned(Result, Rest);
+        {more, Continuation} ->
+            {done, Result, Rest} = erl_scan:tokens(Continuation, eof, Line),
+            scanned(Result, Rest)
+    end.
+
+scanned({eof, _}, _Rest) -> [];
+scanned({ok, [First | _] = Tokens, End}, Rest) ->
+    [{erl_scan:line(First), term(Tokens)} | terms(unless_eof(Rest), End)];
+scanned({error, {Line, Module, Description}, _}, _Rest) ->
+    problem(Line, {syntax, Module:format_error(Description)}).
+
+unless_eof(eof) -> "";
+unless_eof(Rest) -> Rest.
+
+term(Tokens) ->
+    case erl_parse:parse_term(Tokens) of
+        {ok, Term} -> Term;
+        {error, {Line, Module, Description}} ->
+            problem(Line, {syntax, Module:format_error(Description)})
+    end.
+
+setting(Line, {Key, _}, Settings, _File) when is_map_key(Key, Settings) ->
+    problem(Line, {twice, Key});
+setting(Line, {Key, Value}, Settings, _File) when is_atom(Key) ->
+    case lists:keyfind(Key, 1, keys()) of
+        {Key, _, Kind, _} -> Settings#{Key => value(Line, Key, Kind, Value)};
+        false -> problem(Line, {unknown_key, Key})
+    end;
+setting(Line, _Other, _Settings, _File) ->
+    problem(Line, not_a_setting).
+
+value(Line, Key, Kind, Value) ->
+    case value(Kind, Value) of
+        {ok, Good} -> Good;
+        error -> problem(Line, {bad_value, Key, Kind})
+    end.
+
+value(cluster, Value) ->
+    case text_value(Value) of
+        {ok, Name} -> cluster(Name);
+        error -> error
+    end;
+value(patterns, Values) when is_list(Values) ->
+    patterns([text_value(Value) || Value <- Values]);
+value(boolean, Value) when is_boolean(Value) -> {ok, Value};
+value({integer, Low, High}, Value) when is_integer(Value), Value >= Low, Value =< High ->
+    {ok, Value};
+value(_, _) -> error.
+
+%% The trust domain of a SPIFFE URI.
+cluster(Name) ->
+    case re:run(Name, "\\A[a-z0-9._-]{1,255}\\z", [{capture, none}]) of
+        match -> {ok, Name};
+        nomatch -> error
+    end.
+
+%% A pattern of stars alone would let a tool take any name.
+patterns(Values) ->
+    case [Name || {ok, Name} <- Values, re:run(Name, "[^*@/]", [{capture, none}]) =:= match,
+                  binary:match(Name, [<<"@">>, <<"/">>]) =:= nomatch] of
+        Names when length(Names) =:= length(Values) -> {ok, Names};
+        _ -> error
+    end.
+
+text_value(Value) when is_binary(Value), Value =/= <<>> -> {ok, Value};
+text_value([_ | _] = Value) ->
+    case unicode:characters_to_binary(Value) of
+        Text when is_binary(Text) -> {ok, Text};
+        _ -> error
+    end;
+text_value(_) -> error.
+
+with_defaults(File, Given) ->
+    lists:foldl(fun(Key, Config) -> with_default(Key, Config, File) end, Given, keys()).
+
+with_default({Key, _, _, _}, Config, _File) when is_map_key(Key, Config) -> Config;
+with_default({Key, {default, Value}, _, _}, Config, _File) -> Config#{Key => Value};
+with_default({Key, required, _, _}, _Config, _File) -> problem(0, {missing, Key}).
+
+-spec problem(non_neg_integer(), term()) -> no_return().
+problem(Line, Problem) -> throw({problem, Line, Problem}).
+
+%% ---- words ----
+
+-spec format_error(reason()) -> iodata().
+format_error({File, 0, {read, _, enoent}}) ->
+    [File, " does not exist: make the merlon dir with `merlon init --cluster NAME --dir ",
+     filename:dirname(File), "`, or copy merlon.config there"];
+format_error({_File, 0, {Operation, _, _} = Reason}) when Operation =:= read ->
+    merlon_dir:format_error(Reason);
+format_error({_File, 0, {Word, _} = Reason}) when Word =:= too_big; Word =:= not_a_file ->
+    merlon_dir:format_error(Reason);
+format_error({File, 0, {missing, Key}}) ->
+    [File, ": no ", atom_to_binary(Key), " is set: add {", atom_to_binary(Key), ", \"NAME\"}."];
+format_error({File, Line, Problem}) ->
+    [File, $:, integer_to_list(Line), ": ", words(Problem)].
+
+words(not_utf8) ->
+    "not UTF-8 text: save the file as UTF-8";
+words({syntax, Description}) ->
+    [bytes(Description), ": each setting is {Key, Value} and a full stop"];
+words(not_a_setting) ->
+    "not a setting: write {Key, Value} and a full stop";
+words({twice, Key}) ->
+    [bytes(io_lib:format("~0tp", [Key])), " is set twice: remove one"];
+words({unknown_key, Key}) ->
+    ["unknown setting ", bytes(io_lib:format("~0tp", [Key])), ": ", known(atom_to_list(Key))];
+words({bad_value, Key, Kind}) ->
+    [atom_to_binary(Key), " must be ", kind(Kind)].
+
+known(Key) ->
+    Keys = [atom_to_list(Known) || {Known, _, _, _} <- keys()],
+    case merlon_text:nearest(Key, Keys) of
+        {ok, Near} -> ["is it ", Near, " that you mean?"];
+        none -> ["the known ones are ", lists:join(", ", Keys)]
+    end.
+
+kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
+kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
+kind(boolean) -> "true or false";
+kind({integer, Low, High}) -> io_lib:format("a whole number from ~b to ~b", [Low, High]).
+
+bytes(Text) -> unicode:characters_to_binary(Text).

@@ -1,0 +1,61 @@
+defmodule Merlon.MixProject do
+  use Mix.Project
+
+  # One source for the application's metadata, whoever builds.
+  {:ok, [{:application, :merlon, app}]} =
+    :file.consult(Path.join(__DIR__, "erlang_src/merlon.app.src"))
+
+  @app app
+
+  def project do
+    [
+      app: :merlon,
+      version: to_string(@app[:vsn]),
+      elixir: "~> 1.14",
+      description: to_string(@app[:description]),
+      compilers: [:merlon_nif | Mix.compilers()],
+      erlc_paths: ["erlang_src"],
+      erlc_options: [:debug_info, :warnings_as_errors],
+      elixirc_paths: ["elixir_lib"],
+      elixirc_options: [warnings_as_errors: Mix.env() != :prod],
+      test_paths: ["test/elixir"],
+      deps: []
+    ]
+  end
+
+  def application do
+    [
+      mod: @app[:mod],
+      registered: @app[:registered],
+      env: @app[:env],
+      extra_applications: @app[:applications] -- [:kernel, :stdlib]
+    ]
+  end
+end
+
+defmodule Mix.Tasks.Compile.MerlonNif do
+  @moduledoc "Builds the Rust core with native/build.escript, as rebar3 and make do."
+  @shortdoc "Builds merlon's Rust core"
+
+  use Mix.Task.Compiler
+
+  @impl true
+  def run(_args) do
+    # Elixir's own escript is not on the PATH everywhere; Erlang's is beside erl.
+    escript =
+      System.find_executable("escript") || Mix.raise("escript is not in PATH: install Erlang")
+
+    builder = Path.join(__DIR__, "native/build.escript")
+
+    case System.cmd(escript, [builder], into: IO.stream(:stdio, :line)) do
+      {_, 0} -> linked()
+      {_, status} -> Mix.raise("the Rust core could not be built (status #{status})")
+    end
+  end
+
+  # priv/ may not have existed when mix made the build folder.
+  defp linked do
+    Mix.Project.build_structure()
+    :ok
+  end
+end

@@ -1,0 +1,213 @@
+//! What one node brings to every handshake: its certificate, whom it trusts, how it seals.
+
+use std::fmt;
+use std::sync::Arc;
+
+use merlon_pki::{BindRules, Verifier};
+use merlon_record::{Limits, Suite};
+use rustls::client::Resumption;
+use rustls::crypto::ring::{cipher_suite, default_provider};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::NoServerSessionStorage;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::time_provider::TimeProvider;
+use rustls::version::TLS13;
+use rustls::{ClientConfig, ConfigBuilder, ConfigSide, ServerConfig, WantsVerifier};
+use rustls::{SupportedCipherSuite, WantsVersions};
+use zeroize::Zeroizing;
+
+use crate::error::{Error, TlsFault};
+use crate::keylog::Capture;
+use crate::verify::LinkVerifier;
+
+/// The one ALPN protocol (RFC 7301) of a merlon link.
+pub const ALPN: &[u8] = b"merlon/1";
+
+/// The parts of a [`Local`].
+pub struct LocalConfig {
+    /// The own certificate, leaf first, then intermediates (PEM).
+    pub cert_chain_pem: String,
+    /// The private key of the leaf (PEM: PKCS#8, SEC1 or PKCS#1).
+    pub key_pem: Zeroizing<String>,
+    /// Trust anchors, revocation lists and the cluster's name.
+    pub verifier: Verifier,
+    /// Which names beyond its own a certificate may carry.
+    pub bind: BindRules,
+    /// Cipher suites, preferred first; [`suites_by_cpu`] is a good choice.
+    pub suites: Vec<Suite>,
+    /// When the record layer renews its keys.
+    pub limits: Limits,
+}
+
+/// One node's TLS configuration, built once and shared by all its handshakes.
+pub struct Local {
+    pub(crate) verifier: Verifier,
+    pub(crate) bind: BindRules,
+    pub(crate) limits: Limits,
+    provider: Arc<CryptoProvider>,
+    identity: Arc<SingleCertAndKey>,
+}
+
+impl Local {
+    /// Reads the certificate and key, and checks that they belong together.
+    ///
+    /// # Errors
+    /// [`Error::OwnCertificate`], [`Error::OwnKey`], [`Error::OwnKeyMismatch`], [`Error::NoSuite`].
+    pub fn new(config: LocalConfig) -> Result<Self, Error> {
+        let provider = Arc::new(provider(&config.suites)?);
+        let certified = certified_key(&config, &provider)?;
+        Ok(Self {
+            verifier: config.verifier,
+            bind: config.bind,
+            limits: config.limits,
+            provider,
+            identity: Arc::new(SingleCertAndKey::from(certified)),
+        })
+    }
+
+    /// The signature schemes and algorithms of the provider.
+    pub(crate) fn provider(&self) -> &CryptoProvider {
+        &self.provider
+    }
+
+    /// A client's configuration for one connection: its own verifier and secret capture.
+    pub(crate) fn client(
+        &self,
+        verifier: Arc<LinkVerifier>,
+        capture: Arc<Capture>,
+    ) -> Result<ClientConfig, Error> {
+        let now = verifier.now();
+        let mut config = self
+            .tls13(ClientConfig::builder_with_details, now)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_client_cert_resolver(self.identity.clone());
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.resumption = Resumption::disabled();
+        config.enable_sni = false;
+        config.enable_early_data = false;
+        config.key_log = capture;
+        Ok(config)
+    }
+
+    /// A server's configuration for one connection: its own verifier and secret capture.
+    pub(crate) fn server(
+        &self,
+        verifier: Arc<LinkVerifier>,
+        capture: Arc<Capture>,
+    ) -> Result<ServerConfig, Error> {
+        let now = verifier.now();
+        let mut config = self
+            .tls13(ServerConfig::builder_with_details, now)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(self.identity.clone());
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        config.max_early_data_size = 0;
+        config.key_log = capture;
+        Ok(config)
+    }
+
+    fn tls13<S: ConfigSide>(
+        &self,
+        builder: Builder<S>,
+        now: UnixTime,
+    ) -> Result<ConfigBuilder<S, WantsVerifier>, Error> {
+        builder(self.provider.clone(), Arc::new(Injected(now)))
+            .with_protocol_versions(&[&TLS13])
+            .map_err(|e| Error::Local(TlsFault(Box::new(e))))
+    }
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Local")
+    }
+}
+
+/// `ClientConfig::builder_with_details` or the server's.
+type Builder<S> = fn(Arc<CryptoProvider>, Arc<dyn TimeProvider>) -> ConfigBuilder<S, WantsVersions>;
+
+/// The three suites, the fastest on this processor first: AES only where it is in hardware.
+pub fn suites_by_cpu() -> Vec<Suite> {
+    use Suite::{Aes128Gcm, Aes256Gcm, ChaCha20Poly1305};
+    if has_aes() {
+        vec![Aes128Gcm, Aes256Gcm, ChaCha20Poly1305]
+    } else {
+        vec![ChaCha20Poly1305, Aes128Gcm, Aes256Gcm]
+    }
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+fn has_aes() -> bool {
+    std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq")
+}
+
+#[cfg(target_arch = "aarch64")]
+fn has_aes() -> bool {
+    std::arch::is_aarch64_feature_detected!("aes")
+        && std::arch::is_aarch64_feature_detected!("pmull")
+}
+
+#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+fn has_aes() -> bool {
+    false
+}
+
+fn provider(suites: &[Suite]) -> Result<CryptoProvider, Error> {
+    if suites.is_empty() {
+        return Err(Error::NoSuite);
+    }
+    Ok(CryptoProvider {
+        cipher_suites: suites.iter().map(|s| rustls_suite(*s)).collect(),
+        ..default_provider()
+    })
+}
+
+fn rustls_suite(suite: Suite) -> SupportedCipherSuite {
+    match suite {
+        Suite::Aes128Gcm => cipher_suite::TLS13_AES_128_GCM_SHA256,
+        Suite::Aes256Gcm => cipher_suite::TLS13_AES_256_GCM_SHA384,
+        Suite::ChaCha20Poly1305 => cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    }
+}
+
+/// The record layer's name for the suite that rustls negotiated.
+pub(crate) fn record_suite(suite: SupportedCipherSuite) -> Option<Suite> {
+    [Suite::Aes128Gcm, Suite::Aes256Gcm, Suite::ChaCha20Poly1305]
+        .into_iter()
+        .find(|s| rustls_suite(*s).suite() == suite.suite())
+}
+
+fn certified_key(config: &LocalConfig, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(config.cert_chain_pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(|_| Error::OwnCertificate)?;
+    if chain.is_empty() {
+        return Err(Error::OwnCertificate);
+    }
+    let key =
+        PrivateKeyDer::from_pem_slice(config.key_pem.as_bytes()).map_err(|_| Error::OwnKey)?;
+    CertifiedKey::from_der(chain, key, provider).map_err(own_fault)
+}
+
+fn own_fault(e: rustls::Error) -> Error {
+    match e {
+        rustls::Error::InconsistentKeys(_) => Error::OwnKeyMismatch,
+        rustls::Error::InvalidCertificate(_) => Error::OwnCertificate,
+        _ => Error::OwnKey,
+    }
+}
+
+/// The caller's clock: this crate has none.
+#[derive(Debug)]
+struct Injected(UnixTime);
+
+impl TimeProvider for Injected {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.0)
+    }
+}

@@ -1,0 +1,411 @@
+//! The TLS part of the handshake, and the front door to all of it.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use merlon_pki::{Claimed as ClaimedName, NodeName, UnixTime};
+use merlon_record::{Error as RecordError, Rx, RxLimits, Suite, Tx};
+use merlon_secret::{KeyId, PairKey, Secret};
+use rustls::pki_types::{IpAddr, ServerName};
+use rustls::server::Acceptor;
+use rustls::{ClientConnection, Connection, Error as TlsError, NamedGroup, PeerIncompatible, Side};
+
+use crate::config::{record_suite, Local, ALPN};
+use crate::error::{alert, Error, Failure, TlsFault};
+use crate::input::{Budget, Input};
+use crate::keylog::Capture;
+use crate::preamble::{AwaitHello, AwaitProof, Channel, Claimed, Dialler, Established};
+use crate::verify::LinkVerifier;
+
+/// RFC 8446 7.5: binds the proofs to this very TLS session.
+const EXPORTER: &[u8] = b"EXPORTER-merlon/1";
+
+/// The header of a record of 65535 bytes: what rustls is shown when it must send an alert and end.
+const IMPOSSIBLE: [u8; 5] = [23, 3, 3, 0xff, 0xff];
+
+/// A handshake that needs more of the peer's bytes.
+pub struct Handshake(Stage);
+
+/// Where a handshake has got to.
+pub enum Progress {
+    /// More bytes of the peer are needed.
+    More(Handshake),
+    /// Accepting side: the client has shown who it is; find the keys for that pair of nodes.
+    Claim(Box<Claimed>),
+    /// The link is up. What is left of `input` are records for [`Rx`].
+    Done(Box<Established>),
+}
+
+impl Handshake {
+    /// Dials `target` as `own`, able to prove any of `keys` (newest first, at most 16), at `now`.
+    /// The ClientHello comes out of the first [`advance`](Self::advance).
+    ///
+    /// # Errors
+    /// [`Error::NoKeys`], [`Error::OwnPreamble`], [`Error::Local`].
+    pub fn dial(
+        local: &Arc<Local>,
+        own: &ClaimedName,
+        target: &NodeName,
+        keys: Vec<(KeyId, PairKey)>,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let dialler = Dialler::new(own, target, keys)?;
+        let link = Link::new(local, Some(target.clone()), now);
+        let config = local.client(link.verifier.clone(), link.capture.clone())?;
+        // rustls wants a name; it is not sent, and our verifier does not look at it.
+        let nobody = ServerName::IpAddress(IpAddr::V4([0, 0, 0, 0].into()));
+        let conn = ClientConnection::new(Arc::new(config), nobody).map_err(local_fault)?;
+        let after = After::Dial(dialler);
+        Ok(Self(Stage::Tls(Tls::new(link, conn.into(), after))))
+    }
+
+    /// Accepts whoever comes, as `own`, at `now`.
+    pub fn accept(local: &Arc<Local>, own: &NodeName, now: UnixTime) -> Self {
+        Self(Stage::Listen(Box::new(Listen {
+            link: Link::new(local, None, now),
+            acceptor: Acceptor::default(),
+            own: own.clone(),
+        })))
+    }
+
+    /// Goes as far as the bytes in `input` reach. Takes whole records off the front of `input`, and appends
+    /// to `out` what must be sent to the peer, whatever the outcome.
+    ///
+    /// # Errors
+    /// A [`Failure`]; the connection is then of no more use once `out` is flushed.
+    pub fn advance(self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<Progress, Failure> {
+        let mut input = Input::new(input);
+        let mut stage = self.0;
+        loop {
+            stage = match stage.step(&mut input, out)? {
+                Step::Next(stage) => stage,
+                Step::Wait(stage) => return Ok(Progress::More(Self(stage))),
+                Step::Claim(claimed) => return Ok(Progress::Claim(claimed)),
+                Step::Done(established) => return Ok(Progress::Done(established)),
+            };
+        }
+    }
+
+    /// What to say when the peer has closed the connection, or its time is up, before the handshake was done.
+    pub fn closed(self) -> Failure {
+        let (error, claimed) = (Error::PeerClosed, None);
+        let peer = match self.0 {
+            Stage::Listen(_) => None,
+            Stage::Tls(tls) => tls.link.verifier.seen(),
+            Stage::AwaitServerProof(_, channel) | Stage::AwaitHello(_, channel) => channel.seen(),
+            Stage::AwaitClientProof(waiting, channel) => return waiting.closed(&channel),
+        };
+        Failure {
+            error,
+            peer,
+            claimed,
+        }
+    }
+
+    pub(crate) fn await_client_proof(waiting: AwaitProof, channel: Box<Channel>) -> Self {
+        Self(Stage::AwaitClientProof(waiting, channel))
+    }
+}
+
+/// One stage after the other; each is consumed to give the next.
+pub(crate) enum Stage {
+    Listen(Box<Listen>),
+    Tls(Box<Tls>),
+    AwaitServerProof(Dialler, Box<Channel>),
+    AwaitHello(AwaitHello, Box<Channel>),
+    AwaitClientProof(AwaitProof, Box<Channel>),
+}
+
+pub(crate) enum Step {
+    /// Something was used up: go on with this.
+    Next(Stage),
+    /// The input is used up.
+    Wait(Stage),
+    Claim(Box<Claimed>),
+    Done(Box<Established>),
+}
+
+impl Stage {
+    fn step(self, input: &mut Input<'_>, out: &mut Vec<u8>) -> Result<Step, Failure> {
+        match self {
+            Self::Listen(listen) => listen.step(input, out),
+            Self::Tls(tls) => tls.step(input, out),
+            Self::AwaitServerProof(dialler, channel) => dialler.step(channel, input, out),
+            Self::AwaitHello(waiting, channel) => waiting.step(channel, input, out),
+            Self::AwaitClientProof(waiting, channel) => waiting.step(channel, input, out),
+        }
+    }
+}
+
+/// What one connection has of its own from the first byte on.
+struct Link {
+    local: Arc<Local>,
+    verifier: Arc<LinkVerifier>,
+    capture: Arc<Capture>,
+    budget: Budget,
+}
+
+impl Link {
+    fn new(local: &Arc<Local>, target: Option<NodeName>, now: UnixTime) -> Self {
+        Self {
+            local: local.clone(),
+            verifier: Arc::new(LinkVerifier::new(local.clone(), target, now)),
+            capture: Arc::default(),
+            budget: Budget::new(),
+        }
+    }
+
+    fn failure(&self, error: Error) -> Failure {
+        Failure {
+            error: self.verifier.take_refusal().unwrap_or(error),
+            peer: self.verifier.seen(),
+            claimed: None,
+        }
+    }
+}
+
+/// A server that waits for the ClientHello, which says by ALPN what kind of peer it is.
+pub(crate) struct Listen {
+    link: Link,
+    acceptor: Acceptor,
+    own: NodeName,
+}
+
+impl Listen {
+    fn step(
+        mut self: Box<Self>,
+        input: &mut Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, Failure> {
+        let silent = out.len();
+        let read = match input.paid_record(&mut self.link.budget) {
+            Ok(Some(record)) => self.read(record, out),
+            Ok(None) => return Ok(Step::Wait(Stage::Listen(self))),
+            Err(error) => Err(error),
+        };
+        match read {
+            Ok(None) => Ok(Step::Next(Stage::Listen(self))),
+            Ok(Some(conn)) => {
+                let after = After::Accept(AwaitHello::new(self.own));
+                Ok(Step::Next(Stage::Tls(Tls::new(self.link, conn, after))))
+            }
+            Err(error) => {
+                if out.len() == silent {
+                    plaintext_alert(&error, out);
+                }
+                Err(self.link.failure(error))
+            }
+        }
+    }
+
+    fn read(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Connection>, Error> {
+        feed(record, |bytes| self.acceptor.read_tls(bytes))?;
+        let accepted = match self.acceptor.accept() {
+            Ok(None) => return Ok(None),
+            Ok(Some(accepted)) => accepted,
+            Err((e, mut alert)) => return Err(refused(e, alert.write_all(out))),
+        };
+        let offers_ours = accepted
+            .client_hello()
+            .alpn()
+            .map(|mut offered| offered.any(|p| p == ALPN));
+        match offers_ours {
+            None => return Err(Error::NoAlpn),
+            Some(false) => return Err(Error::WrongAlpn),
+            Some(true) => {}
+        }
+        let link = &self.link;
+        let config = link
+            .local
+            .server(link.verifier.clone(), link.capture.clone())?;
+        match accepted.into_connection(Arc::new(config)) {
+            Ok(conn) => Ok(Some(conn.into())),
+            Err((e, mut alert)) => Err(refused(e, alert.write_all(out))),
+        }
+    }
+}
+
+/// What follows when TLS is up.
+enum After {
+    Dial(Dialler),
+    Accept(AwaitHello),
+}
+
+/// rustls at work.
+pub(crate) struct Tls {
+    link: Link,
+    conn: Connection,
+    after: After,
+}
+
+impl Tls {
+    fn new(link: Link, conn: Connection, after: After) -> Box<Self> {
+        Box::new(Self { link, conn, after })
+    }
+
+    fn step(
+        mut self: Box<Self>,
+        input: &mut Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Step, Failure> {
+        flush(&mut self.conn, out);
+        let record = match input.paid_record(&mut self.link.budget) {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Step::Wait(Stage::Tls(self))),
+            Err(error) => {
+                let _best_effort = process(&mut self.conn, &IMPOSSIBLE);
+                flush(&mut self.conn, out);
+                return Err(self.link.failure(error));
+            }
+        };
+        let processed = process(&mut self.conn, record);
+        flush(&mut self.conn, out);
+        match processed {
+            Err(error) => Err(self.link.failure(error)),
+            Ok(()) if self.conn.is_handshaking() => Ok(Step::Next(Stage::Tls(self))),
+            Ok(()) => self.up(out),
+        }
+    }
+
+    /// TLS is up: on with the record halves. rustls ends here.
+    fn up(self: Box<Self>, out: &mut Vec<u8>) -> Result<Step, Failure> {
+        let Self { link, conn, after } = *self;
+        let mut channel = match channel(&link, &conn) {
+            Ok(channel) => Box::new(channel),
+            Err(error) => return Err(link.failure(error)),
+        };
+        if conn.alpn_protocol() != Some(ALPN) {
+            return Err(channel.fail(Error::NoAlpn, None, out));
+        }
+        drop(conn);
+        Ok(Step::Next(match after {
+            After::Dial(dialler) => {
+                let dialler = dialler.hello(&mut channel, out)?;
+                Stage::AwaitServerProof(dialler, channel)
+            }
+            After::Accept(waiting) => Stage::AwaitHello(waiting, channel),
+        }))
+    }
+}
+
+fn channel(link: &Link, conn: &Connection) -> Result<Channel, Error> {
+    let verified = link.verifier.verified().ok_or(Error::NoCertificate)?;
+    let suite = conn.negotiated_cipher_suite().and_then(record_suite);
+    let (suite, (client, server)) = suite.zip(link.capture.take()).ok_or(Error::OldTls)?;
+    let (ours, theirs) = match side(conn) {
+        Side::Client => (client, server),
+        Side::Server => (server, client),
+    };
+    let exporter = conn
+        .export_keying_material([0; 32], EXPORTER, None)
+        .map_err(local_fault)?;
+    Ok(Channel {
+        local: link.local.clone(),
+        tx: Tx::new(suite, ours.expose(), link.local.limits).map_err(Error::Record)?,
+        rx: Rx::new(suite, theirs.expose(), RxLimits::default()).map_err(Error::Record)?,
+        exporter: Secret::new(exporter),
+        verified,
+        suite: suite_name(suite),
+        group: group_name(conn),
+    })
+}
+
+fn side(conn: &Connection) -> Side {
+    match conn {
+        Connection::Client(_) => Side::Client,
+        Connection::Server(_) => Side::Server,
+    }
+}
+
+/// IANA names (RFC 8446 B.4).
+fn suite_name(suite: Suite) -> &'static str {
+    match suite {
+        Suite::Aes128Gcm => "TLS_AES_128_GCM_SHA256",
+        Suite::Aes256Gcm => "TLS_AES_256_GCM_SHA384",
+        Suite::ChaCha20Poly1305 => "TLS_CHACHA20_POLY1305_SHA256",
+    }
+}
+
+/// IANA names (RFC 8446 4.2.7) of the groups that ring has.
+fn group_name(conn: &Connection) -> &'static str {
+    match conn.negotiated_key_exchange_group().map(|g| g.name()) {
+        Some(NamedGroup::X25519) => "x25519",
+        Some(NamedGroup::secp256r1) => "secp256r1",
+        Some(NamedGroup::secp384r1) => "secp384r1",
+        _ => "unknown",
+    }
+}
+
+/// Hands rustls one record, all of it.
+fn feed(
+    mut record: &[u8],
+    mut read_tls: impl FnMut(&mut dyn Read) -> io::Result<usize>,
+) -> Result<(), Error> {
+    while !record.is_empty() {
+        match read_tls(&mut record) {
+            Ok(n) if n > 0 => {}
+            _ => return Err(Error::TooMuch), // rustls's own buffer of 64 KiB is full
+        }
+    }
+    Ok(())
+}
+
+fn process(conn: &mut Connection, record: &[u8]) -> Result<(), Error> {
+    feed(record, |bytes| conn.read_tls(bytes))?;
+    let state = conn.process_new_packets().map_err(tls_fault)?;
+    if state.peer_has_closed() {
+        return Err(Error::PeerAlert(alert::CLOSE_NOTIFY));
+    }
+    Ok(())
+}
+
+fn flush(conn: &mut Connection, out: &mut Vec<u8>) {
+    while conn.wants_write() && conn.write_tls(out).is_ok_and(|n| n > 0) {}
+}
+
+/// The alert for a peer with which there are no keys yet.
+fn plaintext_alert(error: &Error, out: &mut Vec<u8>) {
+    const FATAL: u8 = 2;
+    if let Some(description) = error.alert() {
+        out.extend_from_slice(&[21, 3, 3, 0, 2, FATAL, description]);
+    }
+}
+
+/// The alert is in `out` already: writing to memory does not fail.
+fn refused(error: TlsError, _written: io::Result<()>) -> Error {
+    tls_fault(error)
+}
+
+fn local_fault(error: TlsError) -> Error {
+    Error::Local(TlsFault(Box::new(error)))
+}
+
+fn tls_fault(error: TlsError) -> Error {
+    match error {
+        TlsError::AlertReceived(description) => Error::PeerAlert(description.into()),
+        TlsError::NoCertificatesPresented => Error::NoCertificate,
+        TlsError::NoApplicationProtocol => Error::WrongAlpn,
+        TlsError::PeerSentOversizedRecord => overflow(),
+        TlsError::FailedToGetRandomBytes | TlsError::FailedToGetCurrentTime => local_fault(error),
+        TlsError::PeerIncompatible(ref why) if is_old_tls(why) => Error::OldTls,
+        other => Error::Tls(TlsFault(Box::new(other))),
+    }
+}
+
+fn is_old_tls(why: &PeerIncompatible) -> bool {
+    use PeerIncompatible as P;
+    matches!(
+        why,
+        P::ServerDoesNotSupportTls12Or13
+            | P::ServerTlsVersionIsDisabledByOurConfig
+            | P::SupportedVersionsExtensionRequired
+            | P::Tls12NotOffered
+            | P::Tls12NotOfferedOrEnabled
+    )
+}
+
+fn overflow() -> Error {
+    Error::Record(RecordError::Overflow {
+        len: merlon_record::MAX_CIPHERTEXT,
+    })
+}

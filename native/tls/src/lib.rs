@@ -1,0 +1,30 @@
+//! The handshake: bytes in, bytes out, until two nodes know each other.
+//!
+//! ```text
+//! TLS 1.3, mutual, ALPN merlon/1   ->   preamble (names, key id, proofs)   ->   Established { tx, rx, info }
+//! ```
+//! The only crate that names rustls. No socket, clock or thread: the caller moves the bytes and says what
+//! time it is. Every state is consumed by the step that leaves it ([`Handshake`] -> [`Claimed`] ->
+//! [`Handshake`] -> [`Established`]), so no check can be passed by or done twice, and an [`Established`]
+//! can only be made from the tokens [`PeerVerified`] and [`NodeNameBound`].
+//!
+//! rustls is fed record by record and dropped after its Finished: it never sees a byte of the application
+//! epoch, whose two halves are `merlon_record`'s.
+//!
+//! Knock-outs checked at this level too: `peer_chain`, `node_name`, `eku`, `expiry`, `trust_domain` (in
+//! `merlon_pki`) and `proof` (in `merlon_secret`).
+#![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod handshake;
+mod input;
+mod keylog;
+mod preamble;
+mod verify;
+
+pub use config::{suites_by_cpu, Local, LocalConfig, ALPN};
+pub use error::{alert_name, Error, Failure, Seen, TlsFault};
+pub use handshake::{Handshake, Progress};
+pub use preamble::{Claim, Claimed, Established, Info};
+pub use verify::{NodeNameBound, PeerVerified};

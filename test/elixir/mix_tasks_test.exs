@@ -1,0 +1,88 @@
+defmodule Merlon.MixTasksTest do
+  use ExUnit.Case, async: false
+  import ExUnit.CaptureIO
+
+  alias Mix.Tasks.Merlon.{Gen, Init, Inspect}
+
+  setup do
+    dir =
+      Path.join(
+        System.tmp_dir!(),
+        "merlon-mix-#{System.pid()}-#{System.unique_integer([:positive])}"
+      )
+
+    on_exit(fn -> File.rm_rf!(dir) end)
+    %{dir: dir}
+  end
+
+  # The exit code, standard output and standard error of a task.
+  defp run(task, args) do
+    me = self()
+
+    error =
+      capture_io(:stderr, fn ->
+        out = capture_io(fn -> send(me, {:code, code(fn -> task.run(args) end)}) end)
+        send(me, {:out, out})
+      end)
+
+    assert_received {:code, code}
+    assert_received {:out, out}
+    {code, out, error}
+  end
+
+  defp code(fun) do
+    fun.()
+    0
+  catch
+    :exit, {:shutdown, code} -> code
+  end
+
+  test "init, gen.cert and inspect make a dir that nodes can use", %{dir: dir} do
+    assert {0, out, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
+    assert out =~ "certificate authority of cluster shop"
+
+    assert {0, out, ""} = run(Gen.Cert, ["app@web1", "--dir", dir, "--days", "30"])
+    assert out =~ "-proto_dist merlon"
+    assert {:ok, %{mode: mode}} = File.stat(Path.join(dir, "nodes/app@web1/key.pem"))
+    assert Bitwise.band(mode, 0o777) == 0o600
+
+    assert {0, out, ""} = run(Inspect, [dir])
+    assert out =~ "node app@web1 of cluster shop"
+    assert out =~ "expires in 30 days"
+
+    {:ok, config} = :merlon_config.load(String.to_charlist(dir))
+
+    assert {:ok, %{identity: {:node, "shop", "app", "web1"}}} =
+             :merlon_identity.load(:app@web1, config)
+  end
+
+  test "what is refused exits with 1 and changes nothing", %{dir: dir} do
+    assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
+    ca = File.read!(Path.join(dir, "ca/ca.key"))
+    assert {1, "", error} = run(Init, ["--dir", dir, "--cluster", "shop"])
+    assert error =~ "mix merlon.init: "
+    assert error =~ "exists already"
+    assert File.read!(Path.join(dir, "ca/ca.key")) == ca
+    assert {1, _, ""} = run(Inspect, [Path.join(dir, "nothing")])
+  end
+
+  test "wrong usage exits with 2 and names the task", %{dir: dir} do
+    for {task, name, args} <- [
+          {Init, "mix merlon.init", ["--dir", dir]},
+          {Gen.Cert, "mix merlon.gen.cert", ["--dri", dir, "a@b"]},
+          {Inspect, "mix merlon.inspect", []}
+        ] do
+      assert {2, "", error} = run(task, args)
+      assert error =~ "#{name}: "
+      assert error =~ "Try `#{name} --help`"
+    end
+  end
+
+  test "each task has help and a line in mix help" do
+    for {task, name} <- [{Init, "init"}, {Gen.Cert, "gen.cert"}, {Inspect, "inspect"}] do
+      assert {0, out, ""} = run(task, ["--help"])
+      assert String.starts_with?(out, "Usage: mix merlon.#{name} ")
+      assert is_binary(Mix.Task.shortdoc(task))
+    end
+  end
+end

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The rules between the rooms of this tree (CONTRIBUTING.md), each one a search. Prints every breach.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+breaches=$(mktemp)
+trap 'rm -f "$breaches"' EXIT
+
+# rule WHAT: each line of standard input is a breach.
+rule() {
+    local found
+    found=$(cat)
+    [ -z "$found" ] || { echo "breach: $1"; echo "$found" | sed 's/^/    /'; } | tee -a "$breaches"
+}
+
+# The shipped Rust sources of the rooms given, code only: no comment lines, nothing after `mod tests`.
+code() {
+    local file
+    find "$@" -name '*.rs' -path '*/src/*' | sort | while read -r file; do
+        awk -v file="$file" '/^#\[cfg\(test\)\]/ { exit } !/^ *\/\// { print file ":" FNR ": " $0 }' "$file"
+    done
+}
+rust=$(ls -d native/*/ | grep -v '^native/dev/')
+
+grep -ln '^rustler[ .]' $(ls native/*/Cargo.toml | grep -v '^native/\(nif\|dev\)/') |
+    rule 'rustler only in native/nif'
+code $(echo "$rust" | grep -v '^native/nif/') | grep -w 'rustler' |
+    rule 'rustler only in native/nif'
+grep -ln '^rustls[ .]' $(ls native/*/Cargo.toml | grep -v '^native/\(tls\|dev\)/') |
+    rule 'rustls only in native/tls'
+code $(echo "$rust" | grep -v '^native/tls/') | grep -w 'rustls::' |
+    rule 'rustls only in native/tls'
+code $rust | grep -v '^native/nif/src/select\.rs:\|^native/sock/' | grep -w 'unsafe' |
+    rule 'unsafe only in native/nif/src/select.rs and native/sock'
+for room in wire record secret pki tls; do
+    grep -q '^#!\[forbid(.*unsafe_code' native/$room/src/lib.rs 2>/dev/null || echo "native/$room/src/lib.rs"
+done | rule '#![forbid(unsafe_code)] in every pure crate'
+code native/wire native/record native/secret native/pki native/tls |
+    grep -E 'std::(net::(Tcp|Udp)|env|thread|fs|process)|SystemTime::now|Instant::now' |
+    rule 'pure crates have no socket, clock, environment, thread or file'
+
+grep -nE "'Elixir\.|\b(Elixir|mix)\." erlang_src/*.erl | grep -v '^[^:]*:[0-9]*: *%' | rule 'Erlang never calls Elixir'
+grep -rn ':merlon_nif' elixir_lib | grep -v '^[^:]*:[0-9]*: *#' | rule 'Elixir never calls merlon_nif'
+grep -nE '!|\bspawn|\bets:|erlang:(send|system_time|monotonic_time|now|time)|os:(system_time|timestamp)|gen_server:|persistent_term:|\breceive\b' \
+    erlang_src/*_core.erl 2>/dev/null | grep -v '^[^:]*:[0-9]*: *%' | rule '*_core.erl never sends, spawns, reads a clock or a table'
+# What runs while the node boots: no file server, no io, no application started.
+grep -nE '\b(file:(read|write|open|list|make|del|rename|consult|get_cwd)|filelib:|io:(format|put|get|fwrite)|application:(ensure|start))' \
+    erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,registry,event,config,identity,dir,text,pki_text}.erl \
+    erlang_src/merlon6_dist.erl 2>/dev/null | grep -v '^[^:]*:[0-9]*:\( *%\|-spec\|-type\)' |
+    rule 'nothing reachable from listen/2 uses the file server, io, or starts an application'
+
+# sizes LIMIT FILE...
+sizes() { wc -l "${@:2}" 2>/dev/null | awk -v max="$1" '$2 != "total" && $1 > max { print $2 ": " $1 " lines, more than " max }'; }
+sizes 500 $(find $rust -name '*.rs') | rule 'Rust files are short'
+sizes 400 erlang_src/*.erl test/erlang/*.erl | rule 'Erlang files are short'
+sizes 300 $(find elixir_lib test/elixir -name '*.ex' -o -name '*.exs') | rule 'Elixir files are short'
+
+[ -s "$breaches" ] && exit 1
+echo 'rooms: all rules hold'

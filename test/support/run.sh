@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# All tests, each kind in its turn, and one summary. The last line is `N passed, N failed`; exit 0 only if
+# nothing failed. `run.sh rust|eunit|ct|elixir|shell...` runs those kinds only.
+set -uo pipefail
+
+root=$(cd "$(dirname "$0")/../.." && pwd -P)
+cd "$root" || exit 1
+logs=$root/_build/test-logs
+mkdir -p "$logs"
+export PATH=$PATH:$HOME/.cargo/bin
+passed=0
+failed=0
+
+# run NAME COUNTER CMD...: COUNTER reads the log and prints "PASSED FAILED".
+run() {
+    local name=$1 counter=$2 log=$logs/$1.log status=0 good bad start=$SECONDS
+    shift 2
+    "$@" >"$log" 2>&1 || status=$?
+    sed -i 's/\x1b\[[0-9;]*m//g' "$log"
+    read -r good bad < <("$counter" <"$log")
+    # A run that failed before it could count is a failure too, and so is one that tested nothing.
+    if [ "$bad" = 0 ] && { [ $status != 0 ] || [ "$good" = 0 ]; }; then bad=1; fi
+    printf '%-22s %4d passed %4d failed %5d s\n' "$name" "$good" "$bad" $((SECONDS - start))
+    if [ "$bad" != 0 ]; then
+        tail -n 60 "$log" | sed 's/^/    /'
+        echo "    (all of it: ${log#"$root"/})"
+    fi
+    passed=$((passed + good))
+    failed=$((failed + bad))
+}
+
+# "test result: ok. 12 passed; 0 failed; ..."
+count_cargo() { awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }'; }
+
+# "51 tests, 2 failures", of EUnit and ExUnit. Skipped ones did not pass.
+count_tests() {
+    awk '/[0-9]+ tests?, [0-9]+ failures?/ {
+             for (i = 1; i < NF; i++) {
+                 if ($(i + 1) ~ /^tests?,/) t += $i
+                 if ($(i + 1) ~ /^failures?/) f += $i
+                 if ($(i + 1) ~ /^(skipped|excluded|invalid)/) s += $i } }
+         END { print t - f - s, f + 0 }'
+}
+
+# "All 5 tests passed." or "Failed 1 tests. Skipped 2 (2, 0) tests. Passed 4 tests."
+count_ct() {
+    awk '/^All [0-9]+ tests passed/ { p += $2 }
+         /Passed [0-9]+ tests/ { for (i = 1; i < NF; i++) if ($i == "Passed") p += $(i + 1) }
+         /Failed [0-9]+ tests/ { for (i = 1; i < NF; i++) if ($i == "Failed") f += $(i + 1) }
+         END { print p + 0, f + 0 }'
+}
+
+# "N passed, N failed", the last such line.
+count_last() {
+    awk '/^[0-9]+ passed, [0-9]+ failed/ { p = $1; f = $3 } END { print p + 0, f + 0 }'
+}
+
+rust() { run rust count_cargo cargo test --locked --workspace --quiet; }
+eunit() { run eunit count_tests rebar3 eunit; }
+ct() { if compgen -G 'test/erlang/*_SUITE.erl' >/dev/null; then run ct count_ct rebar3 ct; fi; }
+elixir() { run elixir count_tests mix test --warnings-as-errors; }
+
+# Whatever needs more than one VM or other programs: an executable that ends as this one does.
+shell() {
+    local script name
+    for script in test/attack/*.sh test/interop/*.sh; do
+        [ -x "$script" ] || continue
+        name=${script#test/}
+        run "$(echo "${name%.sh}" | tr / -)" count_last "$script"
+    done
+}
+
+for kind in "${@:-rust}"; do
+    case $kind in
+        rust | eunit | ct | elixir | shell) $kind ;;
+        *) echo "run.sh: unknown kind $kind" >&2; exit 2 ;;
+    esac
+    if [ $# = 0 ]; then eunit; ct; elixir; shell; fi
+done
+
+echo
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
