@@ -50,10 +50,13 @@ link_up(Info) ->
 -spec link_failed(pid(), atom() | tuple()) -> ok.
 link_failed(Out, Reason) ->
     Info = case lists:keyfind(Out, 1, merlon_registry:links()) of
-               {Out, _, Found} -> maps:with([node, direction, peer], Found);
+               {Out, _, Found} -> whose(Found);
                false -> #{}
            end,
-    log(failure_level(Reason), Info#{event => link_failed, reason => Reason}).
+    log(failure_level(Reason), Info#{event => link_failed, phase => link, reason => Reason}).
+
+whose(Info) ->
+    maps:with([node, direction, peer, identity, fingerprint], Info).
 
 %% Nodes go away every day: only what a peer should not have done is an error.
 failure_level(closed) -> info;
@@ -66,7 +69,7 @@ failure_level(Reason) ->
 %% A link is gone. The reason is the one that nodedown carries.
 -spec link_down(map(), term()) -> ok.
 link_down(Info, Reason) ->
-    log(info, (maps:with([node, direction, peer], Info))#{event => link_down, reason => Reason}).
+    log(info, (whose(Info))#{event => link_down, phase => link, reason => Reason}).
 
 %% The application runs on a node whose distribution is not merlon's.
 -spec not_the_carrier(iodata()) -> ok.
@@ -98,7 +101,7 @@ format(#{event := Event} = Report) ->
            end,
     {"merlon: ~ts~ts~ts", [atom_to_list(Event), Words, Text]}.
 
-pair(Key, {Ip, Port}) when Key =:= peer; Key =:= local ->
+pair(Key, {Ip, Port}) when is_tuple(Ip), is_integer(Port), (Key =:= peer orelse Key =:= local) ->
     [$\s, atom_to_list(Key), $=, address(Ip), $:, integer_to_list(Port)];
 pair(identity, {Kind, Cluster, Name, Host}) ->
     [" identity=", atom_to_list(Kind), $:, printable(Cluster), $:, printable(Name), $@, printable(Host)];

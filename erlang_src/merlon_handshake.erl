@@ -9,7 +9,7 @@
 -type deadline() :: integer().
 %% The client's own name as bound to its certificate: `<<"name@host">>`, or `<<"@host">>` for a
 %% node that asks for a dynamic name.
--type claim() :: #{name := binary(), identity := tuple(), _ => _}.
+-type claim() :: #{name := binary(), identity => tuple(), _ => _}.
 -type failure() :: merlon_nif:failure() | #{atom() => term()}.
 
 %% Connects and shakes hands with Node, which must prove that very name.

@@ -20,6 +20,9 @@
 %% We give up a little before dist_util's timer, which kills without a word.
 -define(MARGIN, 200).
 
+%% Where the process that runs con_loop keeps the channel's handle and how many ticks it has sent.
+-define(CHANNEL, {?MODULE, channel}).
+
 %% ---- accepting ----
 
 -spec accept_connection(pid(), term(), node(), list(), non_neg_integer()) -> pid().
@@ -107,6 +110,7 @@ resolve(Family, Node, Name, Host) ->
         Other -> unresolved(Node, no_address, Other)
     end.
 
+-spec unresolved(node(), no_port | no_address, term()) -> no_return().
 unresolved(Node, Reason, Other) ->
     merlon_event:unresolved(Node, Reason, Other),
     shutdown(Node, Reason).
@@ -133,6 +137,7 @@ hs_data(Conn, Direction, #{name := Name} = Peer, Deadline) ->
              f_address = fun remote_address/2,
              f_handshake_complete = fun complete/3,
              mf_tick = fun ?MODULE:tick/1,
+             mf_getstat = fun(_) -> getstat() end,
              mf_setopts = fun ?MODULE:link_setopts/2,
              mf_getopts = fun ?MODULE:link_getopts/2}.
 
@@ -220,7 +225,18 @@ pre_nodeup(#link{conn = Conn}) ->
 
 complete(#link{out = Out}, Node, DHandle) ->
     _ = put(?MODULE, up),
+    _ = put(?CHANNEL, {DHandle, 0}),
     merlon_link_out:complete(Out, Node, DHandle).
+
+%% For dist_util's tick. It never finds a peer dead of which it has seen nothing at all: so the
+%% handshake counts as one thing received. It ticks every other time only if ticks, which the VM does
+%% not know of, do not count as sent.
+getstat() ->
+    {DHandle, Ticks} = get(?CHANNEL),
+    case erlang:dist_get_stat(DHandle) of
+        {ok, In, Out, Pending} -> {ok, In + 1, Out + Ticks, Pending};
+        Error -> Error
+    end.
 
 remote_address(#link{address = {ok, {Ip, _} = Address}}, Node) ->
     {node, _, Host} = dist_util:split_node(Node),
@@ -230,6 +246,8 @@ remote_address(#link{address = {error, _}}, Node) ->
 
 -spec tick(#link{}) -> ok.
 tick(#link{out = Out}) ->
+    {DHandle, Ticks} = get(?CHANNEL),
+    _ = put(?CHANNEL, {DHandle, Ticks + 1}),
     Out ! tick,
     ok.
 

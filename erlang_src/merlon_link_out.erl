@@ -35,7 +35,8 @@ init(Supervisor, {Conn, Direction}, Peer) ->
     _ = erlang:monitor(process, Supervisor),
     receive
         {complete, Supervisor, Ref, Node, DHandle} ->
-            Info = maps:merge(#{node => Node, direction => Direction}, Peer),
+            Info = (maps:merge(Peer, merlon_nif:link_info(Conn)))
+                   #{node => Node, direction => Direction, peer => peer(Conn)},
             ok = merlon_registry:link_up(self(), Conn, Info),
             In = merlon_link_in:start(Conn, DHandle, Info),
             ok = erlang:dist_ctrl_input_handler(DHandle, In),
@@ -43,10 +44,16 @@ init(Supervisor, {Conn, Direction}, Peer) ->
             In ! {self(), go},
             Supervisor ! {Ref, ok},
             erlang:dist_ctrl_get_data_notification(DHandle),
-            merlon_event:link_up(maps:merge(merlon_nif:link_info(Conn), Info)),
+            merlon_event:link_up(Info),
             loop(#state{conn = Conn, handle = DHandle});
         {'DOWN', _, process, Supervisor, Reason} ->
             exit(Reason)
+    end.
+
+peer(Conn) ->
+    case merlon_nif:peername(Conn) of
+        {ok, Address} -> Address;
+        {error, _} -> unknown
     end.
 
 loop(#state{conn = Conn, blocked = Blocked} = State) ->

@@ -184,6 +184,6 @@ setopts(_Conn, _Opts) -> not_loaded().
 -spec getopts(conn() | listener(), [atom()]) -> {ok, [term()]} | {error, posix()}.
 getopts(_Conn, _Names) -> not_loaded().
 
--spec not_loaded() -> no_return().
+-spec not_loaded() -> term().
 not_loaded() ->
     erlang:nif_error({not_loaded, ?MODULE}).

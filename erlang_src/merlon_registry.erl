@@ -6,7 +6,7 @@
 -behaviour(gen_server).
 
 -export([child_spec/0, start_link/0, listening/0, links/0, link_up/3, secret/1, pair_cookie/2]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2, format_status/2]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, format_status/1]).
 
 -define(LINKS, merlon_links).
 
@@ -99,6 +99,7 @@ handle_info({'DOWN', _, process, Pid, Reason}, State) ->
 handle_info(_, State) ->
     {noreply, State}.
 
--spec format_status(normal | terminate, list()) -> term().
-format_status(_, _) ->
-    hidden.
+%% The state knows cookies.
+-spec format_status(map()) -> map().
+format_status(Status) ->
+    Status#{state => hidden}.

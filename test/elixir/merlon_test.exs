@@ -7,7 +7,7 @@ defmodule MerlonTest do
 
   test "errors say in one sentence what to do, whatever they are about" do
     for {reason, words} <- [
-          {{:no_dir, ['/home/a/.config/merlon']}, "merlon init"},
+          {{:no_dir, [~c"/home/a/.config/merlon"]}, "merlon init"},
           {{:config, {"/m/merlon.config", 3, {:unknown_key, :clutser}}}, "merlon.config:3: "},
           {{:identity, {:no_trust, "/m/trust"}}, "ca.pem"},
           {{:file, {:too_open, "/m/key.pem", 0o644}}, "chmod 600 /m/key.pem"}

@@ -32,11 +32,11 @@ types() {
             dialyzer --build_plt --output_plt "$table" --apps erts kernel stdlib >/dev/null
         fi
     ) 9>"$table.lock"
-    dialyzer --plt "$table" -Wunmatched_returns -Werror_handling _build/default/lib/merlon/ebin/*.beam
+    dialyzer --plt "$table" -Wunmatched_returns -Werror_handling _build/lint/lib/merlon/ebin/*.beam
 }
 
-check 'erlang compiles without warnings' rebar3 compile
-check 'xref' rebar3 xref
+check 'erlang compiles without warnings' rebar3 as lint compile
+check 'xref' rebar3 as lint xref
 check 'dialyzer' types
 check 'mix compile without warnings' mix compile --force --warnings-as-errors
 check 'mix format' mix format --check-formatted

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # A Debian 13 root with OTP 27 and Elixir 1.18, for running the tests on a second OTP beside the host's own.
 #
 #   otp27.sh prepare              make the root, or bring it up to date
@@ -24,7 +25,7 @@ main() {
         prepare) locked prepare ;;
         run) shift; locked prepare >&2; run "$@" ;;
         path) echo "$root" ;;
-        *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
 }
 
@@ -84,9 +85,9 @@ inside() {
             mount -t proc proc "$root/proc"
             mount --rbind /dev "$root/dev"
             mount --rbind /sys "$root/sys"
-            mount -t tmpfs tmpfs "$root/tmp"
             if [ "$dir" != / ]; then
-                share "$home/.cargo"; share "$home/.rustup"; share "$dir"
+                # One /tmp, so that nodes inside and outside can use one merlon dir.
+                share /tmp; share "$home/.cargo"; share "$home/.rustup"; share "$dir"
                 # The root lives in the cache: only the parts of it that a build writes go inside.
                 mkdir -p "$cache/plt"; share "$cache/plt"
             fi

@@ -12,6 +12,7 @@ use merlon_wire::frame::Reader;
 use rustler::{Env, LocalPid, Monitor, OwnedBinary, Resource, ResourceArc};
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
@@ -21,6 +22,8 @@ pub const MAX_HANDSHAKE_FRAME: usize = 65_536;
 /// A connection of the carrier.
 pub struct Conn {
     pub handle: Handle,
+    /// The other end. getpeername(2) forgets it when the peer resets the connection.
+    pub peer: SocketAddr,
     pub shake: Mutex<Shake>,
     pub tx: Mutex<TxSide>,
     pub rx: Mutex<RxSide>,
@@ -101,9 +104,10 @@ impl Counters {
 
 impl Conn {
     /// A connection around a socket, with nothing known of the peer yet.
-    pub fn new(sock: Sock) -> io::Result<Self> {
+    pub fn new(sock: Sock, peer: SocketAddr) -> io::Result<Self> {
         Ok(Self {
             handle: Handle::new(sock)?,
+            peer,
             shake: Mutex::default(),
             tx: Mutex::default(),
             rx: Mutex::new(RxSide {

@@ -60,7 +60,7 @@ fn accept<'a>(env: Env<'a>, listener: ResourceArc<Listener>) -> Term<'a> {
     match listener
         .handle
         .with(Sock::accept)
-        .and_then(|(sock, _)| Conn::new(sock))
+        .and_then(|(sock, peer)| Conn::new(sock, peer))
     {
         Ok(conn) => ok(env, ResourceArc::new(conn)),
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -88,7 +88,7 @@ fn connect<'a>(
     };
     let opts = to_opts(opts, false)?;
     Ok(
-        match Sock::connect(addr, source, &opts).and_then(Conn::new) {
+        match Sock::connect(addr, source, &opts).and_then(|sock| Conn::new(sock, addr)) {
             Ok(conn) => ok(env, ResourceArc::new(conn)),
             Err(error) => fault(env, &error.into()),
         },
@@ -164,7 +164,7 @@ fn sockname<'a>(env: Env<'a>, socket: Socket) -> Term<'a> {
 
 #[rustler::nif]
 fn peername<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
-    address(env, conn.handle.with(Sock::peer_addr))
+    address(env, Ok(conn.peer))
 }
 
 fn address<'a>(env: Env<'a>, addr: io::Result<SocketAddr>) -> Term<'a> {

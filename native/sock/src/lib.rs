@@ -104,14 +104,6 @@ impl Sock {
         as_inet(&self.0.local_addr()?)
     }
 
-    /// The peer's address.
-    ///
-    /// # Errors
-    /// What getpeername(2) says.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        as_inet(&self.0.peer_addr()?)
-    }
-
     /// Ends both directions now; the descriptor stays open until the value is dropped.
     pub fn shutdown(&self) {
         // Already reset by the peer is as good as shut down.

@@ -1,0 +1,45 @@
+# `make` alone builds. Everything here works from a clean clone, as root or not.
+.PHONY: build test demo bench lint clean install setup ci
+
+PREFIX ?= /usr/local
+
+build:
+	@command -v erl >/dev/null || { echo 'erl is missing: install Erlang/OTP 25 or newer, or run `make setup`' >&2; exit 1; }
+	@command -v rebar3 >/dev/null || { echo 'rebar3 is missing: install it, or run `make setup`' >&2; exit 1; }
+	rebar3 compile
+
+# Rust, Erlang, Elixir and shell-driven tests, with one summary at the end.
+test: build
+	@test/support/run.sh
+
+# Three nodes at work, then the uninvited.
+demo: setup build
+	@test/demo/run.sh merlon_demo
+
+# Plain TCP, inet_tls and merlon in turn.
+bench: build
+	@test/demo/run.sh merlon_throughput
+
+lint:
+	@test/support/lint.sh
+
+# Installs what is missing for all of the above (Debian).
+setup:
+	@test/support/install.sh
+
+ci:
+	.ci/run
+
+# As an OTP library: add $(PREFIX)/lib/erlang/lib to ERL_LIBS.
+install: build
+	@vsn=$$(bin/merlon --version | cut -d' ' -f2); \
+	lib=$(DESTDIR)$(PREFIX)/lib/erlang/lib/merlon-$$vsn; \
+	install -d "$$lib/ebin" "$$lib/priv" "$$lib/bin" "$(DESTDIR)$(PREFIX)/bin"; \
+	install -m 644 _build/default/lib/merlon/ebin/* "$$lib/ebin/"; \
+	install -m 755 priv/merlon_nif.so "$$lib/priv/"; \
+	install -m 755 bin/merlon "$$lib/bin/"; \
+	ln -sf "../lib/erlang/lib/merlon-$$vsn/bin/merlon" "$(DESTDIR)$(PREFIX)/bin/merlon"; \
+	echo "installed merlon-$$vsn in $(PREFIX)"
+
+clean:
+	rm -rf _build target priv native/dev/target doc
