@@ -8,7 +8,9 @@ defmodule Merlon do
 
       mix merlon.init --cluster shop
       mix merlon.gen.cert app@host
-      elixir --sname app --erl "-proto_dist merlon" -S mix run --no-halt
+      elixir --sname app --erl "-pa _build/dev/lib/merlon/ebin -proto_dist merlon" -S mix run --no-halt
+
+  (The distribution starts before mix sets the code path, hence `-pa`. A release needs none.)
   """
 
   @typedoc "One link: who is at the other end, how it is secured, what went through."

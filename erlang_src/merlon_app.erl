@@ -32,9 +32,9 @@ carrier(Node, false, Flags) ->
 
 cause({ok, [_, _ | _] = Flags}) ->
     ["-proto_dist is given ", integer_to_list(length(Flags)), " times (",
-     lists:join(", ", [lists:join(" ", Values) || Values <- Flags]), "), and the runtime then "
-     "ignores them all and uses plain TCP: give it once, in vm.args or in ERL_FLAGS, ERL_AFLAGS "
-     "or ERL_ZFLAGS"];
+     lists:join(", ", [lists:join(" ", Values) || Values <- Flags]), "), of which OTP takes the "
+     "first or, before OTP 27, none and uses plain TCP: give it once, in vm.args or in ERL_FLAGS, "
+     "ERL_AFLAGS or ERL_ZFLAGS"];
 cause({ok, [Values]}) ->
     ["it was started with -proto_dist ", lists:join(" ", Values), ": use -proto_dist merlon"];
 cause(error) ->

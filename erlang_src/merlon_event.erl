@@ -34,6 +34,13 @@ refused(Side, Failure, Address) ->
 
 severity(dial, #{phase := tcp, reason := no_identity}) -> error;
 severity(dial, #{phase := tcp}) -> info;
+%% Two nodes that dial each other at once: one hangs up. Who has no name yet may be a scanner.
+severity(accept, #{reason := Reason} = Failure)
+  when Reason =:= peer_closed; Reason =:= closed; Reason =:= truncated; Reason =:= econnreset ->
+    case Failure of
+        #{claimed := _} -> info;
+        #{} -> notice
+    end;
 severity(_, _) -> error.
 
 %% Node has no address or no port: it is down, or its name is wrong.
@@ -76,9 +83,20 @@ link_down(Info, Reason) ->
 not_the_carrier(Text) ->
     log(error, #{event => not_the_carrier, text => iolist_to_binary(Text)}).
 
-%% No `domain`: OTP's default handler drops every domain that it does not know.
+%% Some tools log to their standard output (those of an Elixir release do): what went as it should
+%% would stand in their answers.
+log(info, Report) ->
+    case merlon_node:is_tool() of
+        true -> ok;
+        false -> report(info, Report)
+    end;
 log(Level, Report) ->
-    logger:log(Level, Report#{label => merlon},
+    report(Level, Report).
+
+%% No `domain`: OTP's default handler drops every domain that it does not know. No `label`: Elixir's
+%% drops every report with a label that it does not know.
+report(Level, Report) ->
+    logger:log(Level, Report#{app => merlon},
                #{report_cb => fun ?MODULE:format/1, error_logger => #{tag => tag(Level)}}).
 
 tag(error) -> error_report;

@@ -28,8 +28,11 @@ dial(Node, Ip, Port, MyNode, Deadline) ->
     end.
 
 start_dial(Conn, Node, MyNode) ->
-    merlon_nif:dial(Conn, merlon_node:identity(), own_name(MyNode), atom_to_binary(Node),
-                    [{vm_cookie, merlon_registry:secret(Node)}], erlang:system_time(second)).
+    with_secrets(Node, fun(Secrets) ->
+                               merlon_nif:dial(Conn, merlon_node:identity(), own_name(MyNode),
+                                               atom_to_binary(Node), Secrets,
+                                               erlang:system_time(second))
+                       end).
 
 %% A client never gets a claim.
 no_claim(_) ->
@@ -54,7 +57,17 @@ known(Failure, #{name := Name} = Claim) ->
                Failure#{phase => preamble, claimed => Name}).
 
 prove(Conn, #{name := Name}) ->
-    merlon_nif:prove(Conn, [{vm_cookie, merlon_registry:secret(known_node(Name))}]).
+    with_secrets(known_node(Name), fun(Secrets) -> merlon_nif:prove(Conn, Secrets) end).
+
+%% A node without a cookie (`nocookie` says so) has nothing to prove and takes no proof.
+with_secrets(Node, Use) ->
+    case merlon_registry:secret(Node) of
+        None when None =:= <<"nocookie">>; None =:= <<>> ->
+            {error, #{phase => preamble, reason => no_cookie,
+                      text => <<"this node has no cookie: give it one with -setcookie">>}};
+        Cookie ->
+            Use([{vm_cookie, Cookie}])
+    end.
 
 %% No atom is made for a name before the peer has proven the secret.
 known_node(Name) ->

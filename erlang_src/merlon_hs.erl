@@ -233,10 +233,8 @@ complete(#link{out = Out}, Node, DHandle) ->
 %% not know of, do not count as sent.
 getstat() ->
     {DHandle, Ticks} = get(?CHANNEL),
-    case erlang:dist_get_stat(DHandle) of
-        {ok, In, Out, Pending} -> {ok, In + 1, Out + Ticks, Pending};
-        Error -> Error
-    end.
+    {ok, In, Out, Pending} = erlang:dist_get_stat(DHandle),
+    {ok, In + 1, Out + Ticks, Pending}.
 
 remote_address(#link{address = {ok, {Ip, _} = Address}}, Node) ->
     {node, _, Host} = dist_util:split_node(Node),

@@ -100,6 +100,6 @@ handle_info(_, State) ->
     {noreply, State}.
 
 %% The state knows cookies.
--spec format_status(map()) -> map().
+-spec format_status(gen_server:format_status()) -> gen_server:format_status().
 format_status(Status) ->
     Status#{state => hidden}.

@@ -5,7 +5,7 @@
 
 -export([victim/4, stop/1, refusal/2, refusals/1, once/1]).
 -export([identity/2, identity/3, ssl_opts/1, forged/3, fingerprint/1]).
--export([tcp/1, last_words/1, verdict/2, alert/1]).
+-export([tcp/1, last_words/1, client_hello/0, verdict/2, alert/1]).
 -export([dial/5, conn/1, until/1, frame/2, frames/3, hello/2, shake/3, gone/1]).
 -export([impersonate/2]).
 -export_type([victim/0, address/0]).
@@ -48,7 +48,7 @@ refused(Victim, Peer) ->
     [Report || #{peer := From} = Report <- refusals(Victim), From =:= Peer].
 
 %% Everything that the victim refused so far.
--spec refusals(victim()) -> [map()].
+-spec refusals(#{pid := pid(), _ => _}) -> [map()].
 refusals(#{pid := Pid}) ->
     [Report || #{event := refused} = Report <- merlon_peers:log(Pid)].
 
@@ -126,27 +126,46 @@ last_words(Socket) ->
 last_words(Socket, Bytes) ->
     case gen_tcp:recv(Socket, 0, ?PATIENCE) of
         {ok, More} -> last_words(Socket, <<Bytes/binary, More/binary>>);
-        {error, Closed} when Closed =:= closed; Closed =:= econnreset -> Bytes
+        {error, Reason} when Reason =/= timeout -> Bytes
     end.
+
+%% The first record that an ordinary client of the carrier sends.
+-spec client_hello() -> binary().
+client_hello() ->
+    {ok, Listener} = gen_tcp:listen(0, [binary, {active, false}, {ip, {127, 0, 0, 1}}]),
+    {ok, Port} = inet:port(Listener),
+    Client = spawn(fun() -> ssl:connect({127, 0, 0, 1}, Port, client([])) end),
+    {ok, Socket} = gen_tcp:accept(Listener, ?PATIENCE),
+    {ok, <<_:3/binary, Len:16>> = Head} = gen_tcp:recv(Socket, 5, ?PATIENCE),
+    {ok, Body} = gen_tcp:recv(Socket, Len, ?PATIENCE),
+    exit(Client, kill),
+    [ok = gen_tcp:close(Each) || Each <- [Socket, Listener]],
+    <<Head/binary, Body/binary>>.
 
 %% Shakes hands by OTP's ssl and waits for what the victim makes of it: the name of its alert, or
 %% what it sent. The caller's address goes with it.
 -spec verdict(victim(), [tuple()]) -> {atom() | term(), address()}.
 verdict(Victim, Opts) ->
     {Tcp, Local} = tcp(Victim),
-    Result = case ssl:connect(Tcp, client(Opts), ?PATIENCE) of
-                 {ok, Ssl} ->
-                     Received = ssl:recv(Ssl, 0, ?PATIENCE),
-                     ssl:close(Ssl),
-                     Received;
-                 Refused -> Refused
-             end,
-    {alert(Result), Local}.
+    case ssl:connect(Tcp, client(Opts), ?PATIENCE) of
+        {ok, Ssl} ->
+            Heard = receive
+                        {ssl_error, Ssl, Reason} -> alert({error, Reason});
+                        {ssl, Ssl, Bytes} -> Bytes;
+                        {ssl_closed, Ssl} -> closed
+                    after ?PATIENCE -> error(timeout)
+                    end,
+            ok = ssl:close(Ssl),
+            {Heard, Local};
+        Refused -> {alert(Refused), Local}
+    end.
 
+%% The value `none` stands for an option not to be given.
 client(Opts) ->
     Defaults = [{versions, ['tlsv1.3']}, {verify, verify_none}, {log_level, none},
-                {alpn_advertised_protocols, [<<"merlon/1">>]}, {active, false}, {mode, binary}],
-    Opts ++ [Default || {Key, _} = Default <- Defaults, not lists:keymember(Key, 1, Opts)].
+                {alpn_advertised_protocols, [<<"merlon/1">>]}, {active, true}, {mode, binary}],
+    [Opt || {_, Value} = Opt <- Opts, Value =/= none] ++
+        [Default || {Key, _} = Default <- Defaults, not lists:keymember(Key, 1, Opts)].
 
 -spec alert(term()) -> atom() | term().
 alert({error, {tls_alert, {Name, _}}}) -> Name;

@@ -58,7 +58,7 @@ shows(Config, Link, Node, Before) ->
       since := Since} = Link,
     [Name, Host] = binary:split(atom_to_binary(Node), <<"@">>),
     {node, <<"carrier-tests">>, Name, Host} = Identity,
-    true = lists:member(Group, [<<"X25519">>, <<"secp256r1">>, <<"secp384r1">>]),
+    true = lists:member(Group, [<<"x25519">>, <<"secp256r1">>, <<"secp384r1">>]),
     {ok, Pem} = file:read_file(filename:join([merlon_ct:dir(Config), "nodes", Node, "cert.pem"])),
     [{'Certificate', Der, _} | _] = public_key:pem_decode(Pem),
     Print = string:lowercase(binary:encode_hex(crypto:hash(sha256, Der))),

@@ -84,6 +84,9 @@ run(Config, Args, Opts) ->
     true = ets:insert(Vms, {Peer, {Peer, Node, ""}}),
     Vm = {Peer, Node, merlon_peers:os_pid(Peer)},
     true = ets:insert(Vms, {Peer, Vm}),
+    %% By name: in embedded mode nothing is loaded by itself.
+    _ = [{module, Module} = merlon_peers:call(Peer, code, load_file, [Module])
+         || Module <- [merlon_log_sink, merlon_work]],
     ok = merlon_peers:call(Peer, merlon_log_sink, install, []),
     ok = merlon_peers:call(Peer, merlon_work, start, []),
     Vm.

@@ -138,9 +138,9 @@ traced(Dir) ->
     {ok, Trace} = file:read_file(Dir ++ "/trace"),
     Lines = binary:split(Trace, <<"\n">>, [global]),
     Order = [What || Line <- Lines, {What, Regex} <-
-                [{folder, "mkdir\\(.*/\\.merlon-"}, {closed, "chmod\\(.*/\\.merlon-[^/]*\", 0700\\)"},
+                [{folder, "mkdir\\(.*/\\.merlon-"}, {closed, "chmod\\(.*/\\.merlon-[^/]*\", 0700"},
                  {file, "openat\\(.*/\\.merlon-.*/new\".*O_CREAT"},
-                 {private, "chmod\\(.*/new\", 0600\\)"}, {secret, "write.*SECRET-BYTES"},
+                 {private, "chmod\\(.*/new\", 0600"}, {secret, "write.*SECRET-BYTES"},
                  {renamed, "rename\\(.*/key\""}],
              re:run(Line, Regex, [{capture, none}]) =:= match],
     ?assertEqual([folder, closed, file, private, secret, renamed], Order),

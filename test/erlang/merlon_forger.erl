@@ -30,21 +30,21 @@ connect(Victim, Opts) ->
                              {alpn_advertised_protocols, [<<"merlon/1">>]}, {active, false},
                              {keep_secrets, true}, {ciphers, [ssl:str_to_suite(?SUITE)]} | Opts]),
     ok = ssl:send(Ssl, <<"x">>),
-    receive {Relay, done} -> ok after 10000 -> error(timeout) end,
+    Mark = receive {Relay, Record} -> Record after 10000 -> error(timeout) end,
     {ok, [{keylog, Lines}]} = ssl:connection_information(Ssl, [keylog]),
     ok = gen_tcp:close(Listener),
-    {#forger{socket = Socket, tx = half("CLIENT_TRAFFIC_SECRET_0", Lines),
-             rx = half("SERVER_TRAFFIC_SECRET_0", Lines)}, Local}.
+    {Tx, Rx} = halves(Mark, Lines),
+    {#forger{socket = Socket, tx = Tx, rx = Rx}, Local}.
 
 relay(Listener, Owner) ->
     {ok, Down} = gen_tcp:accept(Listener, 10000),
     receive
         {upstream, Up} ->
             [ok = inet:setopts(Socket, [{active, true}]) || Socket <- [Down, Up]],
-            relay(Down, Up, <<>>),
+            Mark = relay(Down, Up, <<>>),
             ok = inet:setopts(Up, [{active, false}]),
             ok = gen_tcp:controlling_process(Up, Owner),
-            Owner ! {self(), done},
+            Owner ! {self(), Mark},
             %% Keeps ssl's side open: nobody is to notice.
             receive {tcp_closed, Down} -> ok end
     end.
@@ -56,13 +56,13 @@ relay(Down, Up, Buffer) ->
             relay(Down, Up, Buffer);
         {tcp, Down, Bytes} ->
             case forward(<<Buffer/binary, Bytes/binary>>, Up) of
-                mark -> ok;
+                {mark, Mark} -> Mark;
                 Rest -> relay(Down, Up, Rest)
             end
     end.
 
-forward(<<Head:5/binary, _:18/binary>>, _Up) when Head =:= ?MARK ->
-    mark;
+forward(<<Head:5/binary, _:18/binary>> = Mark, _Up) when Head =:= ?MARK ->
+    {mark, Mark};
 forward(<<Head:3/binary, Len:16, Body:Len/binary, Rest/binary>>, Up) ->
     ok = gen_tcp:send(Up, <<Head/binary, Len:16, Body/binary>>),
     forward(Rest, Up);
@@ -90,9 +90,7 @@ read(#forger{socket = Socket, rx = {Key, Iv, Sequence}} = Forger) ->
     case gen_tcp:recv(Socket, 5, 10000) of
         {ok, <<23, 3, 3, Len:16>> = Head} ->
             {ok, Body} = gen_tcp:recv(Socket, Len, 10000),
-            <<Sealed:(Len - 16)/binary, Tag/binary>> = Body,
-            Inner = crypto:crypto_one_time_aead(aes_128_gcm, Key, nonce(Iv, Sequence), Sealed,
-                                                Head, Tag, false),
+            Inner = open({Key, Iv, Sequence}, Head, Body),
             Data = binary:part(Inner, 0, byte_size(Inner) - 1),
             {{binary:last(Inner), Data}, Forger#forger{rx = {Key, Iv, Sequence + 1}}};
         {error, _} ->
@@ -103,16 +101,27 @@ read(#forger{socket = Socket, rx = {Key, Iv, Sequence}} = Forger) ->
 close(#forger{socket = Socket}) ->
     gen_tcp:close(Socket).
 
+open({Key, Iv, Sequence}, Head, Body) ->
+    Sealed = binary:part(Body, 0, byte_size(Body) - 16),
+    Tag = binary:part(Body, byte_size(Body), -16),
+    crypto:crypto_one_time_aead(aes_128_gcm, Key, nonce(Iv, Sequence), Sealed, Head, Tag, false).
+
 %% RFC 8446 5.3
 nonce(Iv, Sequence) ->
     crypto:exor(Iv, <<0:32, Sequence:64>>).
 
-%% RFC 8446 7.3
-half(Label, Lines) ->
-    [Secret] = [binary:decode_hex(list_to_binary(Hex))
-                || Line <- Lines, [Name, _Random, Hex] <- [string:lexemes(Line, " ")],
-                   Name =:= Label],
-    {expand(Secret, <<"tls13 key">>, 16), expand(Secret, <<"tls13 iv">>, 12), 0}.
+%% RFC 8446 7.3. The client's is the one that opens the mark: OTP 27 swaps their labels in its log.
+halves(<<Head:5/binary, Body/binary>>, Lines) ->
+    Secrets = [binary:decode_hex(list_to_binary(Hex))
+               || Line <- Lines,
+                  [Label, _Random, Hex] <- [string:lexemes(lists:flatten(Line), " ")],
+                  lists:member(Label, ["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"])],
+    [One, Two] = [{expand(Secret, <<"tls13 key">>, 16), expand(Secret, <<"tls13 iv">>, 12), 0}
+                  || Secret <- Secrets],
+    case open(One, Head, Body) of
+        error -> <<"x", 23>> = open(Two, Head, Body), {Two, One};
+        <<"x", 23>> -> {One, Two}
+    end.
 
 %% HKDF-Expand-Label of RFC 8446 7.1, for at most one hash of output.
 expand(Secret, Label, Len) ->

@@ -18,8 +18,8 @@ reports() ->
     receive {?MODULE, Reports} -> lists:reverse(Reports) after 5000 -> error(timeout) end.
 
 -spec log(logger:log_event(), logger:handler_config()) -> ok.
-log(#{msg := {report, #{label := merlon} = Report}}, _) ->
-    ?MODULE ! {report, Report},
+log(#{level := Level, msg := {report, #{app := merlon} = Report}}, _) ->
+    ?MODULE ! {report, Report#{level => Level}},
     ok;
 log(_, _) ->
     ok.

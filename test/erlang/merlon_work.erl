@@ -4,6 +4,8 @@
 
 -export([start/0, events/0, downs/0, net_kernel_state/1, resources/0]).
 -export([echo/2, echoes/3, exchange/2, flood/3, unsuspended/1, received/0, reset/0]).
+-export([kill/2, inject_with/1, inject/2, hog/1, let_go/0]).
+-export([in_order/2, keep/4, collect/0]).
 -export([ping_at/2, cycles/2, round_trips/2, bulk/3, spawn_exit/2]).
 
 %% ---- servers ----
@@ -11,6 +13,8 @@
 -spec start() -> ok.
 start() ->
     Self = self(),
+    %% Not when there is no descriptor left.
+    {module, sys} = code:ensure_loaded(sys),
     _ = spawn(fun() -> register(?MODULE, self()), Self ! up, echo_loop(0, 0) end),
     receive up -> ok end,
     _ = spawn(fun() ->
@@ -27,6 +31,7 @@ echo_loop(Count, Bytes) ->
         {sum, From, Ref, Data} -> From ! {Ref, sum(Data)}, echo_loop(Count, Bytes);
         {count, Data} -> echo_loop(Count + 1, Bytes + byte_size(Data));
         {counted, From, Ref} -> From ! {Ref, {Count, Bytes}}, echo_loop(Count, Bytes);
+        {keep, From, Ref, Data} -> put({kept, Ref}, Data), From ! {Ref, ok}, echo_loop(Count, Bytes);
         reset -> echo_loop(0, 0)
     end.
 
@@ -122,6 +127,26 @@ reset() ->
     ?MODULE ! reset,
     ok.
 
+%% Sends numbers that are to come back in the order in which they went out.
+-spec in_order(node(), pos_integer()) -> ok.
+in_order(Node, Count) ->
+    Refs = [{make_ref(), rand:bytes(I rem 9000)} || I <- lists:seq(1, Count)],
+    _ = [{?MODULE, Node} ! {echo, self(), Ref, Data} || {Ref, Data} <- Refs],
+    _ = [receive Any -> {Ref, Data} = Any after 30000 -> error(no_answer) end || {Ref, Data} <- Refs],
+    ok.
+
+%% Count small binaries (refc ones) that the server over there keeps, each before a big one that it
+%% drops.
+-spec keep(node(), pos_integer(), pos_integer(), pos_integer()) -> ok.
+keep(Node, Count, Small, Big) ->
+    lists:foreach(fun(_) ->
+                          ok = ask({?MODULE, Node}, {keep, rand:bytes(Small)}),
+                          ok = echo(Node, rand:bytes(Big))
+                  end, lists:seq(1, Count)).
+
+-spec collect() -> ok.
+collect() -> garbage().
+
 %% ---- links ----
 
 %% Pings at a point of system time (ms), so that two nodes do it in the same moment.
@@ -162,3 +187,56 @@ spawn_exit(Node, Size) ->
     Reason = rand:bytes(Size),
     Pid = spawn_link(Node, erlang, exit, [Reason]),
     receive {'EXIT', Pid, Got} when Got =:= Reason -> ok after 30000 -> error(no_exit) end.
+
+%% ---- harm ----
+
+%% Kills the controller of the link to Node, or the process that reads for it.
+-spec kill(controller | reader, node()) -> true.
+kill(controller, Node) ->
+    exit(controller(Node), kill);
+kill(reader, Node) ->
+    {links, Links} = process_info(controller(Node), links),
+    [Reader] = [Pid || Pid <- Links, is_pid(Pid),
+                       process_info(Pid, initial_call) =:= {initial_call, {merlon_link_in, init, 4}}],
+    exit(Reader, kill).
+
+controller(Node) ->
+    [Out] = [Pid || {Pid, _, #{node := To}} <- merlon_registry:links(), To =:= Node],
+    Out.
+
+%% Takes a merlon_link_out that sends what it is told, for links to come.
+-spec inject_with(binary()) -> true.
+inject_with(Code) ->
+    {module, merlon_link_out} = code:load_binary(merlon_link_out, "merlon_link_out.erl", Code),
+    true.
+
+%% Frame goes over the link to Node as it is.
+-spec inject(node(), binary()) -> ok.
+inject(Node, Frame) ->
+    Ref = make_ref(),
+    controller(Node) ! {send, self(), Ref, Frame},
+    receive {Ref, ok} -> ok after 5000 -> error(no_answer) end.
+
+%% Opens File until there is no descriptor left; says how many it got.
+-spec hog(file:filename()) -> pos_integer().
+hog(File) ->
+    Self = self(),
+    _ = spawn(fun() ->
+                      register(merlon_work_hog, self()),
+                      Files = open_all(File, []),
+                      Self ! {hogged, length(Files)},
+                      receive let_go -> lists:foreach(fun prim_file:close/1, Files) end
+              end),
+    receive {hogged, Count} -> Count end.
+
+open_all(File, Files) ->
+    case prim_file:open(File, [read, raw]) of
+        {ok, Handle} -> open_all(File, [Handle | Files]);
+        {error, emfile} -> Files
+    end.
+
+-spec let_go() -> ok.
+let_go() ->
+    Ref = erlang:monitor(process, merlon_work_hog),
+    merlon_work_hog ! let_go,
+    receive {'DOWN', Ref, process, _, _} -> ok end.

@@ -1,20 +1,153 @@
 #!/usr/bin/env bash
-# Does every security check have a test that misses it? Builds the crates with one check after the other taken out
-# (`--cfg knockout="NAME"`) and asserts that exactly the tests named here turn red, no fewer and no more.
+# SPDX-License-Identifier: Apache-2.0
+# Is every security check missed when it is gone? Builds with one check after the other taken out
+# (`--cfg knockout="NAME"`) and asserts that exactly the tests named here turn red, no fewer and no more. The checks that
+# a peer on the network meets first are also taken out of the NIF and attacked over it.
 #
-#   knockouts.sh [NAME...]    all, or those named
+#   knockouts.sh [NAME...]    all, or those named; prints one line each and `N passed, N failed`
 #
-# Only the workspace's own crates are built anew for each: a wrapper around rustc adds the cfg, and cargo keeps what it
-# builds apart by the wrapper's path. CARGO_TARGET_DIR says where (default: target/knockouts of this checkout).
+# Only the workspace's own crates are built anew for each: a wrapper around rustc adds the cfg, and cargo keeps apart
+# what different wrappers build. CARGO_TARGET_DIR says where (default: target/knockouts of this checkout).
 set -uo pipefail
-cd "$(dirname "$0")/../.." || exit 2
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target/knockouts}
+
+root=$(cd "$(dirname "$0")/../.." && pwd -P)
+cd "$root" || exit 2
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target/knockouts}
 export PATH=$PATH:$HOME/.cargo/bin
+# Half of the time would go into debug information that nobody looks at.
+export CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_TEST_DEBUG=0
+work=$CARGO_TARGET_DIR/work
+mkdir -p "$work"
 passed=0
 failed=0
 
-# NAME, crate, and the tests that must turn red (of all the crate's tests).
-knockouts() {
+# KNOCKOUT PACKAGE TARGET TEST: what must turn red. Validity is checked along the path, so that it goes with peer_chain.
+red() {
     cat <<'TABLE'
+peer_chain       merlon_pki     chains        refuses_chain_of_another_ca
+peer_chain       merlon_pki     chains        refuses_chain_of_a_ca_that_copied_our_name
+peer_chain       merlon_pki     chains        refuses_expired_certificate
+peer_chain       merlon_pki     chains        refuses_certificate_not_yet_valid
+peer_chain       merlon_tls     certificates  a_certificate_of_another_ca_is_refused
+peer_chain       merlon_tls     certificates  an_expired_certificate_is_refused
+node_name        merlon_pki     names         refuses_another_nodes_name
+node_name        merlon_pki     names         tools_never_take_ordinary_names
+node_name        merlon_tls     certificates  a_client_that_claims_the_name_of_another_node_is_refused
+node_name        merlon_tls     certificates  a_server_that_is_another_node_is_refused_before_it_sees_our_certificate
+eku              merlon_pki     chains        refuses_wrong_eku
+eku              merlon_pki     chains        refuses_missing_eku
+eku              merlon_tls     certificates  a_certificate_for_the_other_role_only_is_refused
+expiry           merlon_pki     chains        refuses_expired_certificate
+expiry           merlon_pki     chains        refuses_certificate_not_yet_valid
+expiry           merlon_tls     certificates  an_expired_certificate_is_refused
+trust_domain     merlon_pki     chains        refuses_certificate_of_another_cluster
+trust_domain     merlon_tls     certificates  a_certificate_of_another_cluster_is_refused_even_from_our_ca
+proof            merlon_secret  lib           root::tests::knockout_proof_a_proof_of_another_secret_session_name_or_role_is_refused
+proof            merlon_tls     proof         a_client_with_another_secret_is_refused_by_the_server
+proof            merlon_tls     proof         a_client_shows_no_proof_to_a_server_with_another_secret
+record_sequence  merlon_record  hostile       knockout_record_sequence_a_replayed_reordered_or_dropped_record_is_refused
 TABLE
 }
+
+# KNOCKOUT CASE: the case of merlon_attack_SUITE that must turn red when the NIF lacks that check.
+attacks() {
+    cat <<'TABLE'
+peer_chain    a_certificate_of_another_ca_is_refused
+peer_chain    an_expired_certificate_is_refused
+node_name     a_node_that_claims_another_nodes_name_is_refused
+eku           a_certificate_for_servers_only_is_refused_of_a_client
+expiry        an_expired_certificate_is_refused
+trust_domain  a_certificate_of_another_cluster_is_refused_even_from_a_trusted_ca
+proof         a_proof_that_is_made_up_is_refused
+TABLE
+}
+
+main() {
+    local name
+    for name in ${*:-$(red | awk '!seen[$1]++ { print $1 }')}; do
+        if ! red | grep -q "^$name "; then echo "knockouts.sh: there is no check named $name" >&2; exit 2; fi
+        export RUSTC_WORKSPACE_WRAPPER=$work/$name/rustc
+        wrapper "$name"
+        crates "$name"
+        if attacks | grep -q "^$name "; then nif "$name"; fi
+    done
+    echo "$passed passed, $failed failed"
+    [ "$failed" = 0 ]
+}
+
+wrapper() {
+    mkdir -p "$work/$1"
+    printf '#!/bin/sh\nexec "$@" --cfg '\''knockout="%s"'\''\n' "$1" >"$work/$1/rustc"
+    chmod +x "$work/$1/rustc"
+}
+
+# All tests of the table that are in the same programs are run, so that a check that takes others with it shows.
+crates() {
+    local name=$1 package target log=$work/$1/tests.log expected found tests
+    : >"$log"
+    while read -r package target; do
+        tests=$(red | awk -v p="$package" -v t="$target" '$2 == p && $3 == t { print $4 }' | sort -u)
+        if [ "$target" = lib ]; then target=--lib; else target="--test $target"; fi
+        # shellcheck disable=SC2086
+        cargo test --locked --package "$package" $target -- --exact $tests >>"$log" 2>&1 </dev/null
+    done < <(red | awk -v k="$name" '$1 == k { print $2, $3 }' | sort -u)
+    expected=$(red | awk -v k="$name" '$1 == k { print $4 }' | sort -u)
+    found=$(awk '/^test .* \.\.\. FAILED$/ { print $2 }' "$log" | sort -u)
+    verdict "$name" "$expected" "$found" "$log"
+}
+
+# The same attack over a node with a NIF that lacks the check; the other attacks are still refused.
+nif() {
+    local name=$1 lib=$work/$1/merlon log=$work/$1/nif.log own others
+    own=$(attacks | awk -v k="$name" '$1 == k { print $2 }')
+    others=$(attacks | awk '{ print $2 }' | sort -u | grep -vxF "$own")
+    if cargo build --locked --quiet --package merlon_nif >"$log" 2>&1 && library "$lib" >>"$log" 2>&1; then
+        # shellcheck disable=SC2086
+        found=$(for attack in $own; do
+                    suite "$lib" "$work/$name" "$attack" >>"$log" 2>&1 || echo "$attack"
+                done
+                suite "$lib" "$work/$name" $others >>"$log" 2>&1 || echo "some of:" $others)
+        verdict "$name over the NIF" "$own" "$found" "$log"
+    else
+        verdict "$name over the NIF" "$own" "" "$log"
+    fi
+}
+
+library() {
+    local built=$CARGO_TARGET_DIR/debug/libmerlon_nif
+    mkdir -p "$1/ebin" "$1/priv"
+    if [ -e "$built.dylib" ]; then built=$built.dylib; else built=$built.so; fi
+    cp "$built" "$1/priv/merlon_nif.so"
+    cp erlang_src/merlon.app.src "$1/ebin/merlon.app"
+    erlc +nowarn_undefined_behaviour -o "$1/ebin" erlang_src/*.erl
+}
+
+# These cases of merlon_attack_SUITE, in a copy of the tests so that other runs' beam files are left alone.
+suite() {
+    rm -rf "$2/tests" && mkdir -p "$2/tests" "$2/logs"
+    cp test/erlang/merlon_attack_SUITE.erl test/erlang/merlon_attacker.erl test/erlang/merlon_forger.erl \
+        test/erlang/merlon_peers.erl test/erlang/merlon_log_sink.erl "$2/tests/"
+    erl -noshell -pa "$1/ebin" -eval '
+        [Tests, Logs | Cases] = init:get_plain_arguments(),
+        Result = ct:run_test([{dir, Tests}, {suite, merlon_attack_SUITE}, {logdir, Logs}, {auto_compile, true},
+                              {testcase, [list_to_atom(Case) || Case <- Cases]}]),
+        halt(case Result of {Ok, 0, {0, 0}} when Ok =:= length(Cases) -> 0; _ -> 1 end).' \
+        -extra "$2/tests" "$2/logs" "${@:3}" </dev/null
+}
+
+# verdict WHAT EXPECTED FOUND LOG
+verdict() {
+    local green more
+    green=$(comm -23 <(sort <<<"$2") <(sort <<<"$3") | xargs)
+    more=$(comm -13 <(sort <<<"$2") <(sort <<<"$3") | xargs)
+    if [ -z "$green$more" ]; then
+        passed=$((passed + 1))
+        echo "ok      $1: red, as it must be: $(xargs <<<"$2")"
+    else
+        failed=$((failed + 1))
+        echo "FAILED  $1:${green:+ still green or not run: $green;}${more:+ red too: $more;} see $4"
+        grep -E '^(error|warning: unused)' -A 5 "$4" | head -n 20 | sed 's/^/        /'
+    fi
+}
+
+main "$@"

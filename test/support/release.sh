@@ -28,9 +28,11 @@ assemble() {
 in_release() { timeout 30 "$project/_build/prod/rel/$1/bin/$1" "${@:2}"; }
 shop() { in_release shop "$@"; }
 log() { cat "$project"/_build/prod/rel/shop/tmp/log/erlang.log.* 2>/dev/null; }
-logged() { log | grep -E "$1"; }
+logged() { within 5 has_logged "$1" || { log | tail -n 20; return 1; }; }
+has_logged() { log | grep -qE "$1"; }
 
-vm() { shop pid | grep -E '^[0-9]+$'; }
+# The answer and nothing else: no log line of the tool's own.
+vm() { shop pid >"$tmp/pid" && grep -xE '[0-9]+' "$tmp/pid" && [ "$(wc -l <"$tmp/pid")" = 1 ]; }
 
 start() { shop daemon && within 20 vm; }
 
@@ -93,40 +95,46 @@ no_shell() {
 
 without_identity() { all_refused "merlon: there is no certificate for rpc-[0-9a-f]+-$node in $dir" "$1" && no_shell 'merlon: there is no certificate for rem-'; }
 
-# A tool of a cluster of the same name with another CA: the node itself says no, and why.
+# A tool that trusts this cluster, but is of another CA, whose cluster has the same name.
 stranger() {
     local other=$tmp/other
-    new_dir "$other" shop && "$root/bin/merlon" cert --cli "$(id -un)" 127.0.0.1 --dir "$other" &&
+    new_dir "$other" shop && "$root/bin/merlon" cert --cli "$(id -un)" 127.0.0.1 --dir "$other" >/dev/null &&
+        cp "$dir/trust/ca.pem" "$other/trust/ours.pem" &&
         printf -- '-proto_dist merlon\n-merlon_dir %s\n' "$other" >"$tmp/stranger.args" &&
-        RELEASE_REMOTE_VM_ARGS=$tmp/stranger.args all_refused '' "$1" &&
-        within 5 logged 'merlon: refused side=(accept phase=tls reason=(unknown_issuer|peer_alert)|.*)'
+        RELEASE_REMOTE_VM_ARGS=$tmp/stranger.args all_refused 'RPC failed|not connect' "$1" &&
+        logged 'merlon: refused side=accept phase=tls reason=unknown_issuer peer=127.0.0.1:[0-9]+ .*fingerprint=[0-9a-f]{64}'
 }
 
 # A tool with the right cookie that does not speak merlon.
 plain_tool() {
     : >"$tmp/plain.args"
-    RELEASE_REMOTE_VM_ARGS=$tmp/plain.args all_refused '' "$1" &&
-        within 5 logged 'merlon: refused side=accept phase=tls'
+    RELEASE_REMOTE_VM_ARGS=$tmp/plain.args all_refused 'RPC failed|not connect' "$1" &&
+        logged 'merlon: refused side=accept phase=tls reason=plaintext_dist peer=127.0.0.1:'
 }
 
 stops() {
     shop stop && within 10 gone "$1" && ! shop pid
 }
 
-# boots NAME [VARIABLE=VALUE...]: in the foreground; asked and stopped through the link.
+# boots NAME [VARIABLE=VALUE...]: in the foreground, on a port that it may have to take twice; asked and stopped through
+# the link.
 boots() {
-    local name=$1 vm status=0
+    local name=$1 vm status=0 port
+    port=$(free_port)
     shift
-    env GREETING="hello $name" ERL_DIST_PORT= "$@" "$project/_build/prod/rel/$name/bin/$name" start >"$tmp/$name.log" 2>&1 &
+    env GREETING="hello $name" ELIXIR_ERL_OPTIONS="-kernel inet_dist_listen_min $port" "$@" "$project/_build/prod/rel/$name/bin/$name" start >"$tmp/$name.log" 2>&1 &
     vm=$!
     started+=("$vm")
-    within 20 in_release "$name" pid || status=1
-    [ "$(in_release "$name" rpc 'IO.puts(Application.get_env(:shop, :greeting)); IO.puts(System.pid())')" = "hello $name
-$vm" ] || status=1
+    within 20 greets "$name" "$vm" || status=1
     in_release "$name" stop && within 10 gone "$vm" || status=1
     stop "$vm"
     [ $status = 0 ] || cat "$tmp/$name.log"
     return $status
+}
+
+# Once it is configured: one that has the distribution up before that can be reached too early.
+greets() {
+    [ "$(in_release "$1" rpc 'IO.puts("#{System.pid()} #{Application.get_env(:shop, :greeting)}")')" = "$2 hello $1" ]
 }
 
 # A second node of the same release.

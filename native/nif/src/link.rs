@@ -241,7 +241,11 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
 #[rustler::nif]
 fn recv_one<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
     match lock(&conn.rx).and_then(|mut rx| next_queued(&conn, &mut rx)) {
-        Ok(Some(frame)) => ok(env, Binary::from_owned(frame, env)),
+        Ok(Some(frame)) => {
+            Counters::add(&conn.counters.frames_in, 1);
+            Counters::add(&conn.counters.bytes_in, frame.len());
+            ok(env, Binary::from_owned(frame, env))
+        }
         Ok(None) => match conn.await_ready(env, Ready::Input) {
             Ok(()) => atoms::wait().encode(env),
             Err(error) => fault(env, &error),

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A node of this machine's OTP and one of OTP 27 in its own root (otp27.sh), each with a library built there, link to each
+# other. Where there can be no such root, MERLON_SKIP_OTP27=1 leaves it out.
+. "$(dirname "$0")/../fixtures/lib.sh"
+otp27=$root/test/support/otp27.sh
+
+# skip WHY
+skip() {
+    echo "skipped: $1"
+    [ "${MERLON_SKIP_OTP27:-}" = 1 ] || failed=1
+    finish
+}
+
+# Inside that very root there is nothing to cross to; its tests were run from outside.
+if [ "$(otp_release)" = 27 ]; then
+    MERLON_SKIP_OTP27=1 skip 'this is OTP 27 itself: run it on the other one'
+fi
+[ -e "$("$otp27" path)/.merlon-ready" ] || skip "there is no OTP 27 root: test/support/otp27.sh prepare makes it"
+
+# Kept between runs, so that only what has changed is built again. One folder only is visible in both roots.
+cache=${MERLON_CACHE:-$HOME/.cache/merlon}/crossotp
+mkdir -p "$cache"
+shared=$(mktemp -d "$cache/run.XXXXXX")
+also_remove=("$shared")
+
+build27() {
+    (
+        # Another run may be building the same.
+        flock 9
+        copy_tree "$cache/tree" &&
+            env -u CARGO_TARGET_DIR "$otp27" run -C "$cache" make -C tree build &&
+            mkdir -p "$shared/merlon27" && cp -rL "$cache"/tree/_build/default/lib/merlon/{ebin,priv} "$shared/merlon27/"
+    ) 9>"$cache/lock"
+}
+
+build_here() {
+    mkdir -p "$shared/merlon" "$shared/ebin" &&
+        cp -rL "$root"/_build/default/lib/merlon/{ebin,priv} "$shared/merlon/" &&
+        erlc -W -o "$shared/ebin" "$fixtures/merlon_crossotp.erl" "$root"/test/erlang/merlon_{peers,log_sink}.erl
+}
+
+# Each line of it that says ok or FAILED counts.
+nodes() {
+    erl -noshell -noinput -boot no_dot_erlang -pa "$shared/ebin" "$shared/merlon/ebin" \
+        -eval "merlon_crossotp:main(\"$shared\", \"$otp27\")." </dev/null >"$tmp/nodes.log" 2>&1 &
+    local driver=$!
+    started+=("$driver")
+    wait "$driver"
+    grep -E '^(ok|FAILED) ' "$tmp/nodes.log"
+    passed=$((passed + $(grep -c '^ok ' "$tmp/nodes.log")))
+    failed=$((failed + $(grep -c '^FAILED ' "$tmp/nodes.log")))
+    if ! grep -qx 'all done' "$tmp/nodes.log"; then
+        failed=$((failed + 1))
+        tail -n 60 "$tmp/nodes.log" | sed 's/^/    /'
+    fi
+}
+
+check "the library for OTP $(otp_release)" build_here && check 'the library for OTP 27, in its root' build27 && nodes
+finish
