@@ -8,7 +8,8 @@ defmodule Merlon do
 
       mix merlon.init --cluster shop
       mix merlon.gen.cert app@host
-      elixir --sname app --erl "-pa _build/dev/lib/merlon/ebin -proto_dist merlon" -S mix run --no-halt
+      elixir --sname app --erl "-pa $PWD/_build/dev/lib/merlon/ebin -proto_dist merlon" \\
+        -S mix run --no-halt
 
   (The distribution starts before mix sets the code path, hence `-pa`. A release needs none.)
   """

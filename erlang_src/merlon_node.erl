@@ -15,9 +15,18 @@
 -spec start(Name :: string(), Host :: string()) -> {ok, map()} | {error, reason()}.
 start(Name, Host) ->
     case merlon_nif:load() of
-        ok -> load(Name, Host);
+        ok ->
+            load_modules(),
+            load(Name, Host);
         {error, _} = Error -> Error
     end.
+
+%% All that a link needs, now: mix, while it starts, takes merlon off the code path for a moment, and
+%% a peer that came just then would find half a carrier.
+load_modules() ->
+    lists:foreach(fun code:ensure_loaded/1,
+                  [merlon, merlon_acceptor, merlon_event, merlon_handshake, merlon_hs,
+                   merlon_link_in, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text]).
 
 load(Name, Host) ->
     case merlon_identity:load({Name, Host}) of

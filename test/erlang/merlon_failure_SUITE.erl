@@ -81,9 +81,10 @@ disconnect_ends_both_sides(Config) ->
     true = merlon_ct:call(B, erlang, disconnect_node, [NodeA]),
     merlon_peers:wait(fun() -> merlon_ct:links(A) =:= [] end).
 
-%% As when a cable is cut: nothing comes, nothing is refused.
+%% As when a cable is cut: nothing comes, nothing is refused. Hidden nodes say nothing of themselves,
+%% so that this peer has not sent a single frame since the handshake.
 a_stopped_peer_is_found_by_the_tick(Config) ->
-    {{_, NodeA, _} = A, {_, NodeB, _} = B} = pair(Config, ["-kernel", "net_ticktime", "4"]),
+    {{_, NodeA, _} = A, {_, NodeB, _} = B} = pair(Config, ["-hidden", "-kernel", "net_ticktime", "4"]),
     Start = erlang:monotonic_time(millisecond),
     ok = merlon_ct:signal(B, "STOP"),
     net_tick_timeout = down(A, NodeB, 12000),

@@ -79,6 +79,14 @@ erl_with_pa() {
         ${3:+-eval "link_check:main('$3')."}
 }
 
+# As mix does it for a moment while it starts: off the code path, and in a folder from where a relative one leads nowhere.
+off_the_code_path() {
+    # shellcheck disable=SC2086
+    exec erl -noshell -noinput -pa _build/default/lib/*/ebin -name "$1" -setcookie $cookie $2 -eval '
+        [true = code:del_path(P) || P <- code:get_path(), string:find(P, "merlon/ebin") =/= nomatch],
+        ok = file:set_cwd("/").'
+}
+
 # Here the distribution starts late, in a VM that is up. Its shell has a standard input that says nothing.
 rebar3_shell() {
     mkfifo "$tmp/$1.stdin"
@@ -102,4 +110,5 @@ check 'rebar3: git dependency compiles' rebar3_git &&
     check 'rebar3: git dependency, two nodes link' linked rebar3_git erl_with_pa
 check 'rebar3: git dependency is complete' complete "$tmp/rebar3_git/_build/default/lib/merlon"
 check 'rebar3 shell: another node links to it' linked rebar3_git rebar3_shell erl_with_pa
+check 'a node whose code path has lost merlon: another one links to it' linked rebar3_git off_the_code_path erl_with_pa
 finish

@@ -112,9 +112,11 @@ without_identity() {
     mv "$dir/cli" "$dir/cli.away"
     shop ping && status=1
     shop eval 'node().' && status=1
-    USE_NODETOOL='' shop ping && status=1
+    "$release"/erts-*/bin/erl_call -name $a -c embedded -timeout 5 -a 'erlang node' && status=1
     mv "$dir/cli.away" "$dir/cli"
-    [ $status = 0 ] && shop ping && grep -q 'merlon: refused side=accept phase=tls reason=plaintext_dist' "$release"/log/erlang.log.*
+    [ $status = 0 ] && shop ping || return 1
+    within 5 grep -q 'merlon: refused side=accept phase=tls reason=plaintext_dist' "$release"/log/erlang.log.* ||
+        { tail -n 30 "$release"/log/erlang.log.*; return 1; }
 }
 
 stops() {
