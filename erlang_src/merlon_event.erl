@@ -60,14 +60,16 @@ link_failed(Out, Reason) ->
                {Out, _, Found} -> whose(Found);
                false -> #{}
            end,
-    log(failure_level(Reason), Info#{event => link_failed, phase => link, reason => Reason}).
+    log(failure_level(Reason, Info), Info#{event => link_failed, phase => link, reason => Reason}).
 
 whose(Info) ->
     maps:with([node, direction, peer, identity, fingerprint], Info).
 
-%% Nodes go away every day: only what a peer should not have done is an error.
-failure_level(closed) -> info;
-failure_level(Reason) ->
+%% Nodes go away every day, and a tool that has done its work just halts: only what a peer should
+%% not have done is an error.
+failure_level(closed, _) -> info;
+failure_level(truncated, #{identity := {cli, _, _, _}}) -> info;
+failure_level(Reason, _) ->
     case lists:member(Reason, [truncated, econnreset, epipe, etimedout, ehostunreach]) of
         true -> warning;
         false -> error
