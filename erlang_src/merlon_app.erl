@@ -26,8 +26,12 @@ stop(_State) -> ok.
 -spec carrier(node(), Listening :: boolean(), {ok, [[string()]]} | error) ->
           ok | {error, string()}.
 carrier(nonode@nohost, _Listening, _Flags) -> ok;
-carrier(_Node, true, _Flags) -> ok;
-carrier(Node, false, Flags) ->
+carrier(Node, true, {ok, [Protos | _] = Flags}) ->
+    case Protos -- ["merlon", "merlon6"] of
+        [] -> ok;
+        _ -> carrier(Node, false, {ok, Flags})
+    end;
+carrier(Node, _Listening, Flags) ->
     {error, lists:flatten([atom_to_list(Node), " is not secured by merlon: ", cause(Flags)])}.
 
 cause({ok, [_, _ | _] = Flags}) ->
@@ -36,7 +40,8 @@ cause({ok, [_, _ | _] = Flags}) ->
      "first or, before OTP 27, none and uses plain TCP: give it once, in vm.args or in ERL_FLAGS, "
      "ERL_AFLAGS or ERL_ZFLAGS"];
 cause({ok, [Values]}) ->
-    ["it was started with -proto_dist ", lists:join(" ", Values), ": use -proto_dist merlon"];
+    ["it was started with -proto_dist ", lists:join(" ", Values), ", so that links need not be "
+     "merlon's: use -proto_dist merlon alone"];
 cause(error) ->
     "it was started without -proto_dist merlon: add that to its vm.args".
 

@@ -136,11 +136,12 @@ patterns(Values) ->
         _ -> error
     end.
 
-text_value(Value) when is_binary(Value), Value =/= <<>> -> {ok, Value};
-text_value([_ | _] = Value) ->
-    case unicode:characters_to_binary(Value) of
+text_value(Value) when is_binary(Value), Value =/= <<>>; is_list(Value), Value =/= [] ->
+    try unicode:characters_to_binary(Value) of
         Text when is_binary(Text) -> {ok, Text};
         _ -> error
+    catch
+        error:badarg -> error
     end;
 text_value(_) -> error.
 

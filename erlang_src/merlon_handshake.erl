@@ -66,7 +66,12 @@ with_secrets(Node, Use) ->
             {error, #{phase => preamble, reason => no_cookie,
                       text => <<"this node has no cookie: give it one with -setcookie">>}};
         Cookie ->
-            Use([{vm_cookie, Cookie}])
+            %% A stacktrace would hold the cookie.
+            try Use([{vm_cookie, Cookie}])
+            catch error:_ ->
+                    {error, #{phase => preamble, reason => internal,
+                              text => <<"the native library refused its arguments">>}}
+            end
     end.
 
 %% No atom is made for a name before the peer has proven the secret.

@@ -20,6 +20,9 @@
 %% We give up a little before dist_util's timer, which kills without a word.
 -define(MARGIN, 200).
 
+%% In the process dictionary once the peer of an accepted link has given its name to dist_util.
+-define(NAMED, {?MODULE, named}).
+
 %% Where the process that runs con_loop keeps the channel's handle and how many ticks it has sent.
 -define(CHANNEL, {?MODULE, channel}).
 
@@ -202,20 +205,31 @@ recv(#link{conn = Conn, deadline = Deadline} = Link, 0, infinity) ->
             {error, Reason}
     end.
 
-%% dist_util must see the very name that the preamble bound to the certificate.
+%% dist_util must see the very name that the preamble bound to the certificate, in the first packet
+%% and in no later one. Anything else, the `n` packet of old nodes included, is refused.
+check_name(_Packet, #link{claimed = undefined}) ->
+    ok;
 check_name(<<$N, Flags:64, _Creation:32, Len:16, Name:Len/binary, _/binary>>,
-           #link{claimed = Claimed} = Link) when is_binary(Claimed) ->
+           #link{claimed = Claimed} = Link) ->
     Dynamic = Flags band ?DFLAG_NAME_ME =/= 0,
     Same = binary_to_list(Name) =:= dist_name(Claimed)
         andalso Dynamic =:= (binary:first(Claimed) =:= $@),
-    case Same of
-        true -> ok;
-        false ->
-            refused(Link, wrong_name, <<"its dist handshake names another node than its preamble">>),
-            shutdown(no_node, wrong_name)
+    case Same andalso put(?NAMED, true) of
+        undefined -> ok;
+        _ -> wrong_name(Link)
     end;
-check_name(_, _) ->
-    ok.
+check_name(<<Type, _/binary>>, Link) ->
+    case get(?NAMED) of
+        true when Type =/= $N, Type =/= $n -> ok;
+        _ -> wrong_name(Link)
+    end;
+check_name(<<>>, Link) ->
+    wrong_name(Link).
+
+-spec wrong_name(#link{}) -> no_return().
+wrong_name(Link) ->
+    refused(Link, wrong_name, <<"its dist handshake does not give the name of its preamble">>),
+    shutdown(no_node, wrong_name).
 
 pre_nodeup(#link{conn = Conn}) ->
     #{max_frame := MaxFrame} = merlon_node:config(),

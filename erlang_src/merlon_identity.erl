@@ -201,10 +201,13 @@ crls(Dir) ->
 identity(#{folder := Folder, trust := Trust, crls := Crls} = Files, Config) ->
     Args = maps:merge(maps:with([cert, key], Files),
                       maps:with([cluster, cli_names, derived_names, key_update_after], Config)),
-    case merlon_nif:identity_new(Args#{trust => texts(Trust), crls => texts(Crls),
-                                       now => erlang:system_time(second)}) of
+    try merlon_nif:identity_new(Args#{trust => texts(Trust), crls => texts(Crls),
+                                      now => erlang:system_time(second)}) of
         {ok, Ref} -> in_its_place(Files, #{ref => Ref, dir => Folder, config => Config});
         {error, {pki, Reason}} -> {error, {identity, {unusable, cert_file(Folder), Reason}}}
+    catch
+        %% A stacktrace would hold the key.
+        error:_ -> {error, {identity, {unusable, cert_file(Folder), malformed_pem}}}
     end.
 
 texts(Files) -> [Text || {_, Text} <- Files].

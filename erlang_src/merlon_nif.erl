@@ -31,11 +31,12 @@
 %% What the proof of the preamble is derived from.
 -type secret() :: {vm_cookie, Cookie :: binary()}.
 
-%% Loads the library; harmless when it is loaded already.
+%% Loads the library; harmless when it is loaded already. A second version of this module would take
+%% the library away from under every link: sticky modules can't be reloaded by mistake.
 -spec load() -> ok | {error, {nif, string()}}.
 load() ->
     case erlang:load_nif(filename:join(priv_dir(), "merlon_nif"), 0) of
-        ok -> ok;
+        ok -> code:stick_mod(?MODULE), ok;
         {error, {reload, _}} -> ok;
         {error, {_, Text}} -> {error, {nif, Text}}
     end.

@@ -41,9 +41,13 @@ load(Name, Host) ->
 -spec ensure(node()) -> ok | {error, reason()}.
 ensure(MyNode) ->
     Name = atom_to_list(MyNode),
+    {node, _, Host} = Parts = dist_util:split_node(MyNode),
+    Dynamic = "undefined@" ++ Host,
     case persistent_term:get(?KEY, none) of
         #{name := Name} -> ok;
-        _ -> start_as(dist_util:split_node(MyNode))
+        %% It has got its name from the first node that it linked to.
+        #{name := Dynamic} -> ok;
+        _ -> start_as(Parts)
     end.
 
 start_as({node, Name, Host}) ->

@@ -49,6 +49,7 @@ plain() ->
      {bad_node_name, "a node's name is NAME@HOST"},
      {bad_signature, "the certificate's signature is wrong"},
      {chain_too_long, "there are too many certificates in the chain"},
+     {chain_too_large, "the chain has more than 16 KiB"},
      {ca_leaf, "a CA's certificate can't be a node's own"},
      {crypto, "the key could not be made or used"},
      {key_mismatch, "the private key is not the certificate's"},

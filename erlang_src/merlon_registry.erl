@@ -10,8 +10,10 @@
 
 -define(LINKS, merlon_links).
 
-%% `pairs`: Node => {the pair cookie that we set, what it was derived from}.
--record(state, {pairs = #{} :: #{node() => {atom(), own | {node, atom()}}}}).
+%% The pair cookies that we set, and what each was derived from: as many as there are pairs, since
+%% all tools of a host share one. In a fun, which no crash report prints.
+-type sources() :: #{PairCookie :: atom() => own | {node, atom()}}.
+-record(state, {sources = fun maps:new/0 :: fun(() -> sources())}).
 
 -spec child_spec() -> supervisor:child_spec().
 child_spec() ->
@@ -49,7 +51,8 @@ secret(Node) ->
 %% Sets the cookie of dist_util's challenge with Node, and remembers that it is ours.
 -spec pair_cookie(node(), binary()) -> ok.
 pair_cookie(Node, Cookie) ->
-    gen_server:call(?MODULE, {pair_cookie, Node, binary_to_atom(Cookie)}, infinity).
+    Atom = binary_to_atom(Cookie),
+    gen_server:call(?MODULE, {pair_cookie, Node, fun() -> Atom end}, infinity).
 
 -spec init([]) -> {ok, #state{}}.
 init([]) ->
@@ -65,16 +68,19 @@ handle_call({link_up, Pid, Conn, Info}, _From, State) ->
     {reply, ok, State};
 handle_call({secret, Node}, _From, State) ->
     {reply, cookie(source(Node, State)), State};
-handle_call({pair_cookie, Node, Cookie}, _From, #state{pairs = Pairs} = State) ->
-    Source = source(Node, State),
+handle_call({pair_cookie, Node, Hidden}, _From, #state{sources = Sources} = State) ->
+    Cookie = Hidden(),
+    Known = (Sources())#{Cookie => source(Node, State)},
     true = auth:set_cookie(Node, Cookie),
-    {reply, ok, State#state{pairs = Pairs#{Node => {Cookie, Source}}}}.
+    {reply, ok, State#state{sources = fun() -> Known end}};
+handle_call(_, _From, State) ->
+    {reply, {error, unknown_call}, State}.
 
-%% What auth says, unless that is the pair cookie that we set ourselves: then what that came from.
-source(Node, #state{pairs = Pairs}) ->
+%% What auth says, unless that is a pair cookie that we set ourselves: then what that came from.
+source(Node, #state{sources = Sources}) ->
     Current = auth:get_cookie(Node),
-    case Pairs of
-        #{Node := {Current, Source}} -> Source;
+    case Sources() of
+        #{Current := Source} -> Source;
         _ -> set_by_user(Current, auth:get_cookie())
     end.
 
@@ -99,7 +105,10 @@ handle_info({'DOWN', _, process, Pid, Reason}, State) ->
 handle_info(_, State) ->
     {noreply, State}.
 
-%% The state knows cookies.
+%% State and messages know cookies.
 -spec format_status(gen_server:format_status()) -> gen_server:format_status().
 format_status(Status) ->
-    Status#{state => hidden}.
+    maps:map(fun(log, _) -> [];
+                (reason, Reason) -> Reason;
+                (_, _) -> hidden
+             end, Status).

@@ -15,8 +15,13 @@ proto_dist_given_twice_is_named_test() ->
     ?assertMatch({match, _}, re:run(Text, "plain TCP")).
 
 another_carrier_and_none_at_all_say_what_to_add_test() ->
-    ?assertMatch({match, _}, re:run(cause({ok, [["inet_tls"]]}), "-proto_dist inet_tls: use -proto_dist merlon")),
+    ?assertMatch({match, _}, re:run(cause({ok, [["inet_tls"]]}), "-proto_dist inet_tls,.*use -proto_dist merlon")),
     ?assertMatch({match, _}, re:run(cause(error), "without -proto_dist merlon")).
+
+a_second_carrier_beside_merlon_is_named_test() ->
+    [?assertMatch({error, _}, merlon_app:carrier('a@b', true, {ok, [Protos]}))
+     || Protos <- [["inet_tcp", "merlon"], ["merlon", "inet_tls"]]],
+    ?assertEqual(ok, merlon_app:carrier('a@b', true, {ok, [["merlon", "merlon6"]]})).
 
 %% Real nodes over plain TCP: the application says so, or refuses.
 plain_nodes_test_() ->

@@ -15,6 +15,9 @@
          a_certificate_that_carries_no_node_name_is_refused/1,
          a_node_that_claims_another_nodes_name_is_refused/1,
          a_node_that_changes_its_name_after_the_preamble_is_refused/1,
+         a_tool_with_a_dynamic_name_can_not_take_a_nodes/1,
+         an_old_name_packet_is_no_way_around_the_name/1,
+         a_second_name_packet_is_refused/1,
          a_tool_that_claims_a_nodes_name_is_refused/1,
          a_tool_that_claims_the_victims_own_name_is_refused/1,
          a_valid_certificate_with_a_wrong_cookie_is_refused/1,
@@ -42,6 +45,9 @@ all() ->
      a_certificate_that_carries_no_node_name_is_refused,
      a_node_that_claims_another_nodes_name_is_refused,
      a_node_that_changes_its_name_after_the_preamble_is_refused,
+     a_tool_with_a_dynamic_name_can_not_take_a_nodes,
+     an_old_name_packet_is_no_way_around_the_name,
+     a_second_name_packet_is_refused,
      a_tool_that_claims_a_nodes_name_is_refused,
      a_tool_that_claims_the_victims_own_name_is_refused,
      a_valid_certificate_with_a_wrong_cookie_is_refused,
@@ -146,6 +152,35 @@ a_node_that_changes_its_name_after_the_preamble_is_refused(Config) ->
     ended = ended(merlon_attacker:gone(Conn)),
     #{phase := dist, reason := wrong_name, claimed := Own, fingerprint := _} =
         refusal(victim(Config), Local).
+
+%% dist_util would take any name on the host of a dynamic one.
+a_tool_with_a_dynamic_name_can_not_take_a_nodes(Config) ->
+    renamed(fun(Conn) -> merlon_attacker:hello(Conn, <<"prod@127.0.0.1">>) end, Config).
+
+%% From OTP 25.3 on dist_util takes the `n` packet of old nodes too.
+an_old_name_packet_is_no_way_around_the_name(Config) ->
+    {erts_dflags, Flags, _, _, _, _} = erts_internal:get_dflags(),
+    renamed(fun(Conn) ->
+                    merlon_attacker:frame(Conn, <<$n, 5:16, (Flags band 16#ffffffff):32,
+                                                  "prod@127.0.0.1">>)
+            end, Config).
+
+renamed(Hello, Config) ->
+    {established, Conn, Local} = dial("cli/tom@127.0.0.1", <<"@127.0.0.1">>, ?COOKIE, Config),
+    ok = Hello(Conn),
+    ended = ended(merlon_attacker:gone(Conn)),
+    #{phase := dist, reason := wrong_name, claimed := <<"@127.0.0.1">>} =
+        refusal(victim(Config), Local),
+    ok.
+
+a_second_name_packet_is_refused(Config) ->
+    Own = atom_to_binary(mallory(Config)),
+    {established, Conn, Local} = dial(mallory(Config), Own, ?COOKIE, Config),
+    ok = merlon_attacker:hello(Conn, Own),
+    ok = merlon_attacker:hello(Conn, Own),
+    ended = ended(merlon_attacker:gone(Conn)),
+    #{phase := dist, reason := wrong_name, claimed := Own} = refusal(victim(Config), Local),
+    ok.
 
 %% ---- secrets ----
 

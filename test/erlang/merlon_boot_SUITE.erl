@@ -39,7 +39,7 @@ a_release_in_embedded_mode_boots_and_links(Config) ->
     [embedded = merlon_ct:call(Vm, code, get_mode, []) || Vm <- [A, B]],
     true = dial(A, NodeB),
     ok = merlon_ct:call(A, merlon_work, echo, [NodeB, hello]),
-    #{direction := dial} = merlon_ct:link_of(A, NodeB),
+    #{direction := dial} = merlon_ct:the_link(A, NodeB),
     [true = lists:keymember(merlon, 1, merlon_ct:call(Vm, application, which_applications, []))
      || Vm <- [A, B]].
 
@@ -92,7 +92,7 @@ distribution_starts_and_stops_at_run_time(Config) ->
                true = merlon_ct:call(Vm, erlang, set_cookie, [merlontest]),
                true = dial(Vm, NodeA),
                ok = merlon_ct:call(Vm, merlon_work, echo, [NodeA, hello]),
-               #{node := Node} = merlon_ct:link_of(A, Node),
+               #{node := Node} = merlon_ct:the_link(A, Node),
                Port = port_of(Vm),
                ok = merlon_ct:call(Vm, net_kernel, stop, []),
                merlon_peers:wait(fun() -> merlon_ct:links(A) =:= [] end),
@@ -143,7 +143,7 @@ a_slave_links_while_it_boots(Config) ->
                ++ ["-name", atom_to_list(Slave), "-noinput", "-master", atom_to_list(NodeA)]),
     try
         merlon_peers:wait(fun() -> merlon_ct:link_of(A, Slave) =/= none end),
-        #{direction := accept} = merlon_ct:link_of(A, Slave),
+        #{direction := accept} = merlon_ct:the_link(A, Slave),
         [#{node := NodeA, direction := dial}] =
             merlon_ct:call(A, erpc, call, [Slave, merlon, connections, []]),
         Data = rand:bytes(100000),
@@ -251,7 +251,7 @@ nodes_link_without_epmd_over_a_fixed_port(Config) ->
     B = Start("b", ["-dist_listen", "false"]),
     true = dial(B, NodeA),
     ok = merlon_ct:call(B, merlon_work, echo, [NodeA, hello]),
-    #{peer := {{127, 0, 0, 1}, Port}} = merlon_ct:link_of(B, NodeA),
+    #{peer := {{127, 0, 0, 1}, Port}} = merlon_ct:the_link(B, NodeA),
     ok = merlon_ct:alive(A).
 
 a_name_twice_stops_the_second_node(Config) ->

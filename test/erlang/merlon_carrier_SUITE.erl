@@ -39,8 +39,8 @@ two_nodes_link_and_both_say_with_whom(Config) ->
     ok = merlon_ct:call(A, merlon_work, echo, [NodeB, hello]),
     [NodeB] = merlon_ct:call(A, erlang, nodes, []),
     [NodeA] = merlon_ct:call(B, erlang, nodes, []),
-    Dialled = merlon_ct:link_of(A, NodeB),
-    Accepted = merlon_ct:link_of(B, NodeA),
+    Dialled = merlon_ct:the_link(A, NodeB),
+    Accepted = merlon_ct:the_link(B, NodeA),
     #{direction := dial, peer := {{127, 0, 0, 1}, Port}} = Dialled,
     #{direction := accept, peer := {{127, 0, 0, 1}, _}} = Accepted,
     {ok, Names} = erl_epmd:names({127, 0, 0, 1}),
@@ -76,7 +76,7 @@ three_nodes_find_each_other(Config) ->
     ok = merlon_ct:connect(A, B),
     ok = merlon_ct:connect(B, C),
     merlon_peers:wait(fun() -> length(merlon_ct:links(A)) =:= 2 end),
-    #{direction := _} = merlon_ct:link_of(A, NodeC),
+    #{direction := _} = merlon_ct:the_link(A, NodeC),
     [ok = merlon_ct:call(A, merlon_work, echo, [Node, Node]) || Node <- [NodeB, NodeC]],
     ok = merlon_ct:call(A, global, sync, []),
     Pid = merlon_ct:call(C, erlang, whereis, [merlon_work]),
@@ -124,7 +124,7 @@ hidden_nodes_stay_hidden(Config) ->
     pong = merlon_ct:call(H, net_adm, ping, [NodeA]),
     {[], [NodeH]} = {merlon_ct:call(A, erlang, nodes, []), merlon_ct:call(A, erlang, nodes, [hidden])},
     {[], [NodeA]} = {merlon_ct:call(H, erlang, nodes, []), merlon_ct:call(H, erlang, nodes, [hidden])},
-    #{identity := {node, _, _, _}} = merlon_ct:link_of(A, NodeH),
+    #{identity := {node, _, _, _}} = merlon_ct:the_link(A, NodeH),
     %% A hidden connection of a normal node.
     {_, NodeB, _} = merlon_ct:start(Config, "b"),
     true = merlon_ct:call(A, net_kernel, hidden_connect_node, [NodeB]),
@@ -142,7 +142,7 @@ allow_keeps_others_out(Config) ->
     [#{claimed := Claimed, side := accept, phase := dist, peer := {{127, 0, 0, 1}, _},
        fingerprint := <<_:64/binary>>, identity := {node, _, _, _}} | _] =
         [Report || #{event := refused, reason := not_allowed} = Report <- log(A)],
-    #{node := NodeB} = merlon_ct:link_of(A, NodeB),
+    #{node := NodeB} = merlon_ct:the_link(A, NodeB),
     none = merlon_ct:link_of(A, NodeC),
     ok = merlon_ct:alive(A).
 
@@ -247,5 +247,5 @@ a_restarted_node_is_found_again(Config) ->
     merlon_peers:wait(fun() -> merlon_ct:links(A) =:= [] end),
     B2 = merlon_ct:start(Config, NodeB, [], #{certify => false}),
     pong = merlon_ct:call(A, net_adm, ping, [NodeB]),
-    #{since := _} = merlon_ct:link_of(A, NodeB),
+    #{since := _} = merlon_ct:the_link(A, NodeB),
     ok = merlon_ct:alive(B2).

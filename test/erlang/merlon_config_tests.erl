@@ -30,6 +30,9 @@ every_setting_can_be_set_test() ->
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
 
+text_that_is_no_utf8_is_a_problem_of_its_line_test() ->
+    ?assertMatch({2, _, _}, load("{cluster, \"shop\"}.\n{cli_names, [<<114,112,99,45,255>>]}.")).
+
 problems_stop_the_node_with_file_and_line_test_() ->
     [{Text, fun() ->
                 {Line, Problem, Said} = load(Text),

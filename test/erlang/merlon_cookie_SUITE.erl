@@ -7,7 +7,8 @@
          a_cookie_can_change_while_links_are_up/1, the_cookie_that_the_user_set_is_the_one_shown/1,
          any_word_is_a_cookie/1, no_cookie_is_no_secret/1,
           a_cookie_may_be_given_for_a_node_at_start/1,
-         reconnecting_makes_no_atoms/1]).
+         reconnecting_makes_no_atoms/1, tools_share_a_cookie/1,
+         the_registry_survives_nonsense_and_shows_no_cookie/1]).
 
 suite() -> [{timetrap, {seconds, 60}}].
 
@@ -15,7 +16,8 @@ all() ->
     [a_wrong_cookie_is_refused, a_cookie_for_one_node_is_for_that_node,
      a_cookie_can_change_while_links_are_up, the_cookie_that_the_user_set_is_the_one_shown,
      any_word_is_a_cookie, no_cookie_is_no_secret,
-     a_cookie_may_be_given_for_a_node_at_start, reconnecting_makes_no_atoms].
+     a_cookie_may_be_given_for_a_node_at_start, reconnecting_makes_no_atoms,
+     tools_share_a_cookie, the_registry_survives_nonsense_and_shows_no_cookie].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -141,3 +143,32 @@ reconnecting_makes_no_atoms(Config) ->
     _ = merlon_ct:call(A, merlon_work, cycles, [NodeB, 100]),
     ct:log("~p ~p", [Before, Atoms()]),
     [] = [More || {Was, Is} <- lists:zip(Before, Atoms()), More <- [Is - Was], More > 5].
+
+%% Each run of a tool has a name of its own: that must not make a cookie atom each.
+tools_share_a_cookie(Config) ->
+    Dir = merlon_peers:new_dir(proplists:get_value(priv_dir, Config), "tools"),
+    ok = merlon_peers:add_cli(Dir, "bob", "127.0.0.1"),
+    Server = merlon_peers:node(merlon_peers:name("server")),
+    {_, Node, _} = A = merlon_ct:start(Config, Server, [], #{dir => Dir}),
+    Tools = [list_to_atom(lists:concat(["rpc-", N, "-", Node])) || N <- ["a0b1", "c2d3"]],
+    Cookies = [begin
+                   Vm = merlon_ct:start(Config, Tool, ["-hidden"], #{dir => Dir, certify => false}),
+                   true = dial(Vm, A),
+                   merlon_peers:wait(fun() -> merlon_ct:link_of(A, Tool) =/= none end),
+                   Cookie = merlon_ct:call(A, auth, get_cookie, [Tool]),
+                   Cookie = merlon_ct:call(Vm, auth, get_cookie, [Node]),
+                   Cookie
+               end || Tool <- Tools],
+    [Shared, Shared] = Cookies,
+    true = Shared =/= merlon_ct:call(A, auth, get_cookie, []).
+
+the_registry_survives_nonsense_and_shows_no_cookie(Config) ->
+    [A, {_, NodeB, _} = B] = vms(Config, ["a", "b"]),
+    true = dial(A, B),
+    {error, unknown_call} = merlon_ct:call(A, gen_server, call, [merlon_registry, nonsense]),
+    Cookies = [atom_to_list(merlon_ct:call(A, auth, get_cookie, Args)) || Args <- [[], [NodeB]]],
+    Shown = [merlon_ct:call(A, sys, get_status, [merlon_registry]),
+             merlon_ct:call(A, sys, get_state, [merlon_registry])],
+    Text = lists:flatten(io_lib:format("~p", [Shown])),
+    [nomatch = string:find(Text, Cookie) || Cookie <- Cookies],
+    ok.

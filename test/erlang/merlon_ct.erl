@@ -5,7 +5,7 @@
 
 -export([open/1, close/1, cleanup/1, dir/1]).
 -export([start/2, start/3, start/4, start_all/3, run/3, signal/2, os_pid/1, drop/1]).
--export([call/4, connect/2, link_of/2, links/1, alive/1, resources/1, memory/1]).
+-export([call/4, connect/2, link_of/2, the_link/2, links/1, alive/1, resources/1, memory/1]).
 -export_type([vm/0]).
 
 -type config() :: [{atom(), term()}].
@@ -127,6 +127,12 @@ link_of(Vm, Node) ->
         [Link] -> Link;
         [] -> none
     end.
+
+%% The same once it is there: the two ends of a link are not up at the same instant.
+-spec the_link(vm(), node()) -> merlon:connection().
+the_link(Vm, Node) ->
+    merlon_peers:wait(fun() -> link_of(Vm, Node) =/= none end),
+    link_of(Vm, Node).
 
 %% net_kernel answers: whatever happened to links, it does not hang.
 -spec alive(vm()) -> ok.

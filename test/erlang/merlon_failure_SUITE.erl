@@ -98,10 +98,10 @@ a_stopped_peer_is_found_by_the_tick(Config) ->
 an_idle_link_stays_up(Config) ->
     {A, {_, NodeB, _} = B} = pair(Config, ["-kernel", "net_ticktime", "4"]),
     ok = merlon_ct:call(A, merlon_work, echo, [NodeB, warm]),
-    #{frames_out := Frames} = merlon_ct:link_of(A, NodeB),
+    #{frames_out := Frames} = merlon_ct:the_link(A, NodeB),
     timer:sleep(13000),
     {[], []} = {merlon_ct:call(A, merlon_work, downs, []), merlon_ct:call(B, merlon_work, downs, [])},
-    #{frames_out := Later} = merlon_ct:link_of(A, NodeB),
+    #{frames_out := Later} = merlon_ct:the_link(A, NodeB),
     ct:log("~b ticks", [Later - Frames]),
     true = Later - Frames >= 8,
     true = Later - Frames =< 40,
@@ -159,7 +159,7 @@ injected(Config, Frame) ->
     ok = merlon_ct:call(A, merlon_work, inject, [element(2, B), Frame]),
     _ = down(B, NodeA, 5000),
     ok = merlon_ct:call(B, merlon_work, echo, [NodeC, still_up]),
-    #{} = merlon_ct:link_of(B, NodeC),
+    #{} = merlon_ct:the_link(B, NodeC),
     [] = [Node || {Node, _} <- merlon_ct:call(B, merlon_work, downs, []), Node =:= NodeC],
     merlon_ct:cleanup(Config).
 

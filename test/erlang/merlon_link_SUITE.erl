@@ -53,8 +53,8 @@ payloads_of_every_size_arrive_whole(Config) ->
     Back = in_background(fun() -> merlon_ct:call(B, merlon_work, exchange, [NodeA, sizes()]) end),
     ok = merlon_ct:call(A, merlon_work, exchange, [NodeB, sizes()]),
     ok = Back(),
-    #{since := Since} = merlon_ct:link_of(A, NodeB),
-    #{since := Since} = merlon_ct:link_of(A, NodeB).
+    #{since := Since} = merlon_ct:the_link(A, NodeB),
+    #{since := Since} = merlon_ct:the_link(A, NodeB).
 
 in_background(Fun) ->
     {Pid, Ref} = spawn_monitor(fun() -> exit({done, Fun()}) end),
@@ -78,16 +78,16 @@ messages_of_one_process_stay_in_order(Config) ->
 
 counters_count_what_was_sent(Config) ->
     {A, {_, NodeB, _} = B} = pair(Config, []),
-    #{bytes_out := Bytes0, frames_out := Frames0} = merlon_ct:link_of(A, NodeB),
+    #{bytes_out := Bytes0, frames_out := Frames0} = merlon_ct:the_link(A, NodeB),
     _ = merlon_ct:call(A, merlon_work, flood, [NodeB, 1000, 2000]),
     merlon_peers:wait(fun() -> merlon_ct:call(B, merlon_work, received, []) =:= {2000, 2000000} end),
-    #{bytes_out := Bytes, frames_out := Frames, records_out := Records} = merlon_ct:link_of(A, NodeB),
+    #{bytes_out := Bytes, frames_out := Frames, records_out := Records} = merlon_ct:the_link(A, NodeB),
     true = Bytes - Bytes0 > 2000000 andalso Bytes - Bytes0 < 2300000,
     true = Frames - Frames0 >= 2000 andalso Frames - Frames0 < 2100,
     true = Records > Bytes div 16384,
     {_, NodeA, _} = A,
     merlon_peers:wait(fun() ->
-                              #{bytes_in := In, frames_in := FramesIn} = merlon_ct:link_of(B, NodeA),
+                              #{bytes_in := In, frames_in := FramesIn} = merlon_ct:the_link(B, NodeA),
                               In >= Bytes andalso FramesIn >= Frames
                       end).
 
@@ -180,7 +180,7 @@ keys_change_although_only_one_side_sends(Config) ->
     _ = merlon_ct:call(A, merlon_work, flood, [NodeB, ?MB, 60]),
     merlon_peers:wait(fun() -> merlon_ct:call(B, merlon_work, received, []) =:= {60, 60 * ?MB} end,
                       30000),
-    #{key_updates_out := Out, key_updates_in := In} = merlon_ct:link_of(A, NodeB),
+    #{key_updates_out := Out, key_updates_in := In} = merlon_ct:the_link(A, NodeB),
     ct:log("~b out, ~b in", [Out, In]),
     true = Out > 3500,
     true = In < 200,
@@ -220,7 +220,7 @@ what_was_sent_before_a_disconnect_arrives(Config) ->
                                            "-kernel", "dist_auto_connect", "never"]),
     {_, NodeA, _} = A,
     ok = merlon_ct:call(A, merlon_work, echo, [NodeB, warm]),
-    #{frames_out := Frames} = merlon_ct:link_of(A, NodeB),
+    #{frames_out := Frames} = merlon_ct:the_link(A, NodeB),
     ok = merlon_ct:signal(B, "STOP"),
     _ = merlon_ct:call(A, merlon_work, flood, [NodeB, 10, 100]),
     merlon_peers:wait(fun() -> maps:get(frames_out, merlon_ct:link_of(A, NodeB)) >= Frames + 100 end),

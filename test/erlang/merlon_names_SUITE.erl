@@ -39,7 +39,7 @@ a_tool_gets_a_dynamic_name(Config) ->
     Name = merlon_ct:call(Tool, erlang, node, []),
     true = Name =/= nonode@nohost,
     ok = merlon_ct:call(Tool, merlon_work, echo, [NodeA, hello]),
-    #{identity := {cli, _, <<"alice">>, <<"127.0.0.1">>}} = merlon_ct:link_of(A, Name),
+    #{identity := {cli, _, <<"alice">>, <<"127.0.0.1">>}} = merlon_ct:the_link(A, Name),
     [Name] = merlon_ct:call(A, erlang, nodes, [hidden]),
     [] = merlon_ct:call(A, erlang, nodes, []),
     %% It keeps its name when it comes again, and A can take its calls back.
@@ -47,7 +47,11 @@ a_tool_gets_a_dynamic_name(Config) ->
     merlon_peers:wait(fun() -> merlon_ct:links(A) =:= [] end),
     true = dial(Tool, NodeA),
     Again = merlon_ct:call(Tool, erlang, node, []),
-    ok = merlon_ct:call(A, merlon_work, echo, [Again, hello]).
+    ok = merlon_ct:call(A, merlon_work, echo, [Again, hello]),
+    %% With that name it goes on to other nodes.
+    {_, NodeB, _} = B = started(Config, Dir, merlon_peers:node(merlon_peers:name("b"))),
+    true = dial(Tool, NodeB),
+    #{identity := {cli, _, <<"alice">>, <<"127.0.0.1">>}} = merlon_ct:the_link(B, Again).
 
 started(Config, Dir, Node) -> started(Config, Dir, Node, []).
 
@@ -64,7 +68,7 @@ a_node_that_does_not_listen_dials(Config) ->
     true = dial(Q, NodeA),
     ok = merlon_ct:call(A, merlon_work, echo, [NodeQ, hello]),
     [NodeQ] = merlon_ct:call(A, erlang, nodes, [hidden]),
-    #{identity := {node, _, _, _}, direction := accept} = merlon_ct:link_of(A, NodeQ).
+    #{identity := {node, _, _, _}, direction := accept} = merlon_ct:the_link(A, NodeQ).
 
 %% RabbitMQ's prelaunch node.
 a_derived_name_uses_its_nodes_certificate(Config) ->
@@ -75,7 +79,7 @@ a_derived_name_uses_its_nodes_certificate(Config) ->
     D = merlon_ct:start(Config, Derived, [], #{certify => false}),
     true = dial(D, NodeA),
     Name = list_to_binary(Base),
-    #{identity := {node, _, Name, _}, node := Derived} = merlon_ct:link_of(A, Derived),
+    #{identity := {node, _, Name, _}, node := Derived} = merlon_ct:the_link(A, Derived),
     %% Dialled by its derived name: its certificate is not for that, told apart by every peer.
     true = merlon_ct:call(D, erlang, disconnect_node, [NodeA]),
     merlon_peers:wait(fun() -> merlon_ct:links(A) =:= [] end),
@@ -98,11 +102,11 @@ a_tool_dials_and_is_dialled(Config) ->
     Name = list_to_atom("rabbitmqcli-" ++ os:getpid() ++ "-" ++ atom_to_list(NodeA)),
     Tool = merlon_ct:start(Config, Name, ["-hidden"], #{dir => Dir, certify => false}),
     true = dial(Tool, NodeA),
-    #{identity := {cli, _, <<"bob">>, _}, direction := accept} = merlon_ct:link_of(A, Name),
+    #{identity := {cli, _, <<"bob">>, _}, direction := accept} = merlon_ct:the_link(A, Name),
     true = dial(B, Name),
-    #{identity := {cli, _, <<"bob">>, _}, direction := dial} = merlon_ct:link_of(B, Name),
+    #{identity := {cli, _, <<"bob">>, _}, direction := dial} = merlon_ct:the_link(B, Name),
     ok = merlon_ct:call(B, merlon_work, echo, [Name, hello]),
-    #{} = merlon_ct:link_of(Tool, NodeB).
+    #{} = merlon_ct:the_link(Tool, NodeB).
 
 %% Neither by starting under a node's name nor under one that no tool has.
 a_tool_can_not_be_a_node(Config) ->
@@ -145,9 +149,9 @@ ipv6_nodes_link(Config) ->
          end || Base <- ["f", "g"]],
     true = dial(A, NodeB),
     ok = merlon_ct:call(A, merlon_work, echo, [NodeB, hello]),
-    #{peer := {{0, 0, 0, 0, 0, 0, 0, 1}, _}} = merlon_ct:link_of(A, NodeB),
+    #{peer := {{0, 0, 0, 0, 0, 0, 0, 1}, _}} = merlon_ct:the_link(A, NodeB),
     [Name, _] = binary:split(atom_to_binary(NodeA), <<"@">>),
-    #{identity := {node, _, Name, <<"::1">>}} = merlon_ct:link_of(B, NodeA),
+    #{identity := {node, _, Name, <<"::1">>}} = merlon_ct:the_link(B, NodeA),
     [ok = merlon_ct:alive(Vm) || Vm <- Vms].
 
 short_names_link(Config) ->
@@ -155,4 +159,4 @@ short_names_link(Config) ->
         [merlon_ct:start(Config, list_to_atom(merlon_peers:name(Base) ++ "@localhost"), [],
                          #{longnames => false}) || Base <- ["a", "b"]],
     true = dial(A, NodeB),
-    #{identity := {node, _, _, <<"localhost">>}} = merlon_ct:link_of(A, NodeB).
+    #{identity := {node, _, _, <<"localhost">>}} = merlon_ct:the_link(A, NodeB).

@@ -5,7 +5,7 @@ use crate::select::{Handle, Ready};
 use crate::{link, term::Fault};
 use merlon_pki::Peer;
 use merlon_record::{Rx, Tx};
-use merlon_secret::Secret;
+use merlon_secret::{Root, Secret};
 use merlon_sock::Sock;
 use merlon_tls::{Claimed, Handshake, Info};
 use merlon_wire::frame::Reader;
@@ -49,11 +49,13 @@ pub struct Shake {
     pub stage: Stage,
     pub input: Vec<u8>,
     pub output: Vec<u8>,
-    /// The own name, and the cluster's: what secrets are bound to.
+    /// The own name.
     pub own: Vec<u8>,
+    /// What stands for this node in the pair cookie: see `shake::label`.
+    pub own_label: Vec<u8>,
     pub cluster: String,
-    /// Derived when the names of both are known.
-    pub cookie: Option<Secret<String>>,
+    /// The secrets that were offered, until it is known which one was used.
+    pub roots: Vec<Root>,
 }
 
 /// Where a handshake stands. Every step takes the stage out, so a failed one cannot go on.

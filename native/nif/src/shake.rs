@@ -62,7 +62,7 @@ fn dial<'a>(
     now: u64,
 ) -> NifResult<Term<'a>> {
     let roots = roots(secrets, &local.cluster)?;
-    let result = start_dial(&conn, &local, &own, &target, &roots, now);
+    let result = start_dial(&conn, &local, &own, &target, roots, now);
     Ok(done(env, result))
 }
 
@@ -71,14 +71,16 @@ fn start_dial(
     local: &Identity,
     own: &[u8],
     target: &[u8],
-    roots: &[Root],
+    roots: Vec<Root>,
     now: u64,
 ) -> Result<(), Refusal> {
     let mut shake = lock(&conn.shake)?;
     let claimed = ClaimedName::parse(own).map_err(|_| Fault::Misuse)?;
     let node = std::str::from_utf8(target).map_err(|_| Fault::Misuse)?;
     let node = NodeName::parse(node).map_err(|_| Fault::Misuse)?;
-    let keys = keys(&mut shake, roots, own, target);
+    let keys = keys(&roots, own, target);
+    shake.roots = roots;
+    shake.own_label = label(local.peer.identity(), own);
     shake.stage = Stage::Running(Handshake::dial(&local.local, &claimed, &node, keys, now)?);
     Ok(())
 }
@@ -99,6 +101,7 @@ fn start_serve(conn: &Conn, local: &Identity, own: &[u8], now: u64) -> Result<()
     let node = std::str::from_utf8(own).map_err(|_| Fault::Misuse)?;
     let node = NodeName::parse(node).map_err(|_| Fault::Misuse)?;
     shake.own = own.to_vec();
+    shake.own_label = label(local.peer.identity(), own);
     shake.cluster.clone_from(&local.cluster);
     shake.stage = Stage::Running(Handshake::accept(&local.local, &node, now));
     Ok(())
@@ -163,7 +166,12 @@ fn run(conn: &Conn, shake: &mut Shake) -> Result<Stop, Refusal> {
 
 fn finish(conn: &Conn, shake: &mut Shake, established: Established) -> Result<Stop, Refusal> {
     let (tx, rx, info, peer) = established.into_parts();
-    let cookie = shake.cookie.take().ok_or(Fault::Misuse)?;
+    let roots = std::mem::take(&mut shake.roots);
+    let root = roots
+        .iter()
+        .find(|root| root.key_id() == info.key_id)
+        .ok_or(Fault::Misuse)?;
+    let cookie = root.pair_cookie(&shake.own_label, &label(peer.identity(), &info.peer_name));
     let session = Session { info, peer, cookie };
     conn.session.set(session).map_err(|_| Fault::Misuse)?;
     flush(conn, shake)?;
@@ -225,18 +233,19 @@ fn prove<'a>(
         Err(error) => return Ok(refused(env, &error.into())),
     };
     let roots = roots(secrets, &shake.cluster)?;
-    let result = answer(&mut shake, &roots);
+    let result = answer(&mut shake, roots);
     if result.is_err() {
         let _ = flush(&conn, &mut shake); // the alert, as far as it goes out
     }
     Ok(done(env, result))
 }
 
-fn answer(shake: &mut Shake, roots: &[Root]) -> Result<(), Refusal> {
+fn answer(shake: &mut Shake, roots: Vec<Root>) -> Result<(), Refusal> {
     let claimed = take_claim(shake)?;
     let name = claimed.claim().name.to_vec();
     let own = shake.own.clone();
-    let keys = keys(shake, roots, &name, &own);
+    let keys = keys(&roots, &name, &own);
+    shake.roots = roots;
     shake.stage = Stage::Running(claimed.prove(keys, &mut shake.output)?);
     Ok(())
 }
@@ -272,12 +281,21 @@ fn roots(secrets: ListIterator, cluster: &str) -> NifResult<Vec<Root>> {
     secrets.map(root).collect()
 }
 
-/// The keys of this pair of nodes, and, kept aside, the cookie of the one that will be used: there
-/// is one entry as long as the VM's cookie is the secret.
-fn keys(shake: &mut Shake, roots: &[Root], a: &[u8], b: &[u8]) -> Vec<(KeyId, PairKey)> {
-    shake.cookie = roots.first().map(|root| root.pair_cookie(a, b));
-    let key = |root: &Root| (root.key_id(), root.pair_key(a, b));
-    roots.iter().map(key).collect()
+/// The keys of this pair of nodes.
+fn keys(roots: &[Root], a: &[u8], b: &[u8]) -> Vec<(KeyId, PairKey)> {
+    roots
+        .iter()
+        .map(|root| (root.key_id(), root.pair_key(a, b)))
+        .collect()
+}
+
+/// What stands for a party in the pair cookie. Tools have a new name at every run: all of a host
+/// share one cookie with a node, so that the VM's atom table does not grow with each.
+fn label(identity: &merlon_pki::Identity, name: &[u8]) -> Vec<u8> {
+    match identity {
+        merlon_pki::Identity::Node { .. } => name.to_vec(),
+        merlon_pki::Identity::Cli { host, .. } => format!("@{host}").into_bytes(),
+    }
 }
 
 #[rustler::nif]

@@ -1,32 +1,39 @@
 //! Which node names a certificate may be used with.
 //!
 //! A pattern is text in which `*` stands for one or more of `A-Z a-z 0-9 _ -` and `#` for one or more hexadecimal digits.
+//! Each further `#` raises the minimum by one: `####` is four or more. Words such as `db`, `fe` or `ad` are hexadecimal too,
+//! so a pattern should ask for as many digits as its tool writes.
 
 use crate::{Claimed, Error, Identity, NodeName};
 
-/// Names that command-line tools give themselves (the part before the `@`). Tools that ask for a dynamic name (`erl -remsh`
-/// and `erl_call -R` since OTP 23, `iex --sname undefined --remsh`, relx since OTP 23) need no pattern.
+/// Names that command-line tools give themselves (the part before the `@`), with as many digits as they write. Tools that
+/// ask for a dynamic name (`erl -remsh` and `erl_call -R` since OTP 23, `iex --sname undefined --remsh`, relx since OTP 23)
+/// need no pattern.
 pub const DEFAULT_CLI: &[&str] = &[
-    // elixir-lang/elixir lib/mix/lib/mix/tasks/release.init.ex: rem-$(rand)-$RELEASE_NODE, rpc-$(rand)-$RELEASE_NODE
-    "rem-#-*",
-    "rpc-#-*",
-    // erlware/relx priv/templates/extended_bin: remsh$(relx_gen_id)-$NAME, and for nodetool maint$(relx_gen_id)-$NAME
-    "remsh#-*",
-    "maint#-*",
-    // erlware/relx priv/templates/nodetool: append_node_suffix(TargetName, "_maint_"), then the OS pid
-    "*_maint_#",
+    // elixir-lang/elixir lib/mix/lib/mix/tasks/release.init.ex: rem-$(rand)-$RELEASE_NODE, rpc-$(rand)-$RELEASE_NODE;
+    // rand is `od -x` of 2 bytes: 4 digits. (Windows: !RANDOM!, 0 to 32767, of which 1 in 33 has fewer than 4.)
+    "rem-####-*",
+    "rpc-####-*",
+    // erlware/relx priv/templates/extended_bin: remsh$(relx_gen_id)-$NAME, and for nodetool maint$(relx_gen_id)-$NAME;
+    // relx_gen_id is `od -t x -N 4`: 8 digits
+    "remsh########-*",
+    "maint########-*",
+    // erlware/relx priv/templates/nodetool: append_node_suffix(TargetName, "_maint_"), then the OS pid, hardly one of
+    // a single digit: the node and the script were started before
+    "*_maint_##",
     // rabbitmq deps/rabbitmq_cli lib/rabbitmq/cli/core/distribution.ex: rabbitmqcli-#{1..1024}-#{rabbit@host}
     "rabbitmqcli-#-*",
     // `rabbitmqctl help` of RabbitMQ 3.10.8, seen in use
     "rabbit_ctl_#",
-    // processone/ejabberd ejabberdctl.template, uid(): ${uuid}-ctl-$NODE, and the same for debug, top, ping
-    "#-ctl-*",
-    "#-debug-*",
-    "#-top-*",
-    "#-ping",
-    // earlier versions of that template: ctl-$NODE, ctl-$RAND-$NODE, ejabberdctl-$N
+    // processone/ejabberd ejabberdctl.template, uid(), 2016 to 2024 (since then it asks for a dynamic name):
+    // ${uuid%%-*}-ctl-$NODE, and the same for debug, top, ping; the first group of a UUID has 8 digits
+    "########-ctl-*",
+    "########-debug-*",
+    "########-top-*",
+    "########-ping",
+    // before 2016 that template had ctl-$NODE, ctl-${RAND}-$NODE with RAND from 0 to 100, ejabberdctl-{1..100}
     "ctl-ejabberd",
-    "ctl-#-*",
+    "ctl-#-ejabberd",
     "ejabberdctl-#",
 ];
 
@@ -84,8 +91,20 @@ impl BindRules {
             .protected
             .iter()
             .any(|p| p == node || self.is_derived(p, node));
-        !protected && self.cli.iter().any(|p| p.matches(node.name()))
+        let named = || self.cli.iter().any(|p| p.matches(node.name()));
+        !protected && (is_given_by_otp(node.name()) || named())
     }
+}
+
+/// The form of the name that OTP gives a node which asks for one (net_kernel: 64 random bits in base 36): with it the
+/// tool goes on to other nodes. No node that people name looks like this: 10 to 13 capitals and digits, both of them.
+fn is_given_by_otp(name: &str) -> bool {
+    (10..=13).contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+        && name.bytes().any(|b| b.is_ascii_digit())
+        && name.bytes().any(|b| b.is_ascii_uppercase())
 }
 
 impl Default for BindRules {
@@ -101,14 +120,14 @@ impl Default for BindRules {
 
 /// Accepting side: may a peer with this certificate call itself that? [`Error::WrongName`] if not.
 ///
-/// A node's certificate is for exactly that node and names derived from it on the same host; a tool's for a dynamic name,
-/// or a tool's name on its host.
+/// A node's certificate is for exactly that node and names derived from it on the same host; a tool's for a dynamic name
+/// or a tool's name, both on its host.
 pub fn binds(identity: &Identity, claimed: &Claimed, rules: &BindRules) -> Result<(), Error> {
     let bound = match (identity.node_name(), claimed) {
         (Some(own), Claimed::Static(node)) => own == *node || rules.is_derived(&own, node),
         (Some(_), Claimed::Dynamic { .. }) => false,
         (None, Claimed::Static(node)) => node.host() == identity.host() && rules.is_tool(node),
-        (None, Claimed::Dynamic { .. }) => true,
+        (None, Claimed::Dynamic { host }) => host == identity.host(),
     };
     decide(bound, identity, claimed)
 }

@@ -28,6 +28,11 @@ pub enum Error {
         /// How many were shown.
         count: usize,
     },
+    /// More bytes than any honest chain has.
+    ChainTooLarge {
+        /// How many were shown.
+        bytes: usize,
+    },
     /// The bytes are not what they should be.
     Malformed(Part),
     /// No trust anchor vouches for the certificate.
@@ -140,6 +145,7 @@ impl Error {
         match self {
             Self::NoCertificate => "no_certificate",
             Self::ChainTooLong { .. } => "chain_too_long",
+            Self::ChainTooLarge { .. } => "chain_too_large",
             Self::Malformed(Part::Certificate) => "malformed_certificate",
             Self::Malformed(Part::Crl) => "malformed_crl",
             Self::Malformed(Part::Key) => "malformed_key",
@@ -180,6 +186,7 @@ impl fmt::Display for Error {
         match self {
             Self::NoCertificate => write!(f, "no certificate was shown"),
             Self::ChainTooLong { count } => write!(f, "{count} certificates in one chain"),
+            Self::ChainTooLarge { bytes } => write!(f, "a certificate chain of {bytes} bytes"),
             Self::Malformed(Part::Certificate) => write!(f, "not a certificate"),
             Self::Malformed(Part::Crl) => write!(f, "not a revocation list"),
             Self::Malformed(Part::Key) => write!(f, "not a private key"),

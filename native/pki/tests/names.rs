@@ -197,7 +197,45 @@ fn tools_take_tools_names_on_their_host_only() {
             wrong(&tool, &abroad)
         );
     }
-    assert_eq!(binds(&tool, &claim("@elsewhere"), &rules), Ok(()));
+}
+
+#[test]
+fn tools_take_a_dynamic_name_on_their_host_only() {
+    let rules = BindRules::default();
+    let tool = cli("h.example");
+    assert_eq!(binds(&tool, &claim("@h.example"), &rules), Ok(()));
+    for near in [
+        "@h",
+        "@h.example.",
+        "@H.example",
+        "@h.examplf",
+        "@i.h.example",
+    ] {
+        assert_eq!(binds(&tool, &claim(near), &rules), wrong(&tool, near));
+    }
+    let node = of_node("a@h.example");
+    assert_eq!(
+        binds(&node, &claim("@h.example"), &rules),
+        wrong(&node, "@h.example")
+    );
+}
+
+#[test]
+fn each_sign_of_a_run_asks_for_one_more_digit() {
+    let rules = BindRules::new(&["tool-###"], &[]).unwrap();
+    let tool = cli("h");
+    let allowed = |name: &str| binds(&tool, &claim(&format!("{name}@h")), &rules).is_ok();
+    assert!(!allowed("tool-") && !allowed("tool-1") && !allowed("tool-1a"));
+    assert!(allowed("tool-1aF") && allowed("tool-1aF0") && allowed("tool-0123456789"));
+    assert!(!allowed("tool-1ag") && !allowed("tool-1ab-") && !allowed("tool-g1ab"));
+}
+
+#[test]
+fn a_tool_keeps_the_name_that_otp_gave_it() {
+    let claimed = |text: &str| Claimed::parse(text.as_bytes()).unwrap();
+    let rules = BindRules::new::<&str>(&[], &[]).unwrap();
+    assert_eq!(binds(&cli("h"), &claimed("2W65DDNOJTGU@h"), &rules), Ok(()));
+    assert!(binds(&cli("h"), &claimed("2W65DDNOJTGU@g"), &rules).is_err());
 }
 
 #[test]
@@ -223,11 +261,31 @@ fn tools_never_take_ordinary_names() {
         "rpc-server",
         "rpc-gateway-1",
         "ctl-web",
+        "PRODUCTION",
+        "WEB1",
+        "2w65ddnojtgu",
+        "123456789012",
+        "2W65DDNOJTGU1X",
         "ctl",
         "rabbitmqcli",
         "rabbit_ctl",
         "rabbit_prelaunch_1",
         "web-ctl-1",
+        "db-ping",
+        "fe-debug-1",
+        "be-top-1",
+        "cafe-ctl-1",
+        "rem-ad-x",
+        "rpc-ad-server",
+        "rem-8f2-myapp",
+        "remsha1b2c3d-myapp",
+        "mainta1b2c3d-myapp",
+        "maintad-1",
+        "1b9d6bc-ping",
+        "1b9d6bc-ctl-ejabberd",
+        "web_maint_1",
+        "ctl-db-web",
+        "ctl-1-web",
         "x-ping",
         "app_maint_x",
         "nodetool",
