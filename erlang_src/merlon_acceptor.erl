@@ -1,11 +1,12 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% The listening side up to the point where dist_util takes over: one process takes connections
 %% from the listener; each gets a process of its own for TLS and preamble, at most
-%% `max_handshakes` at once. When more come, the one that has waited longest gives way.
+%% `max_handshakes` at once. When more come, the address that has the most unfinished ones loses its
+%% oldest: who floods a node with connections is in its own way only.
 -module(merlon_acceptor).
 
 -export([listen/2, listen/3, start/2, close/1]).
--export([init/3, handshake/4]).
+-export([init/3, handshake/4, source/1, gives_way/2]).
 -export_type([listen_result/0]).
 
 -type listen_result() ::
@@ -16,10 +17,19 @@
                 family :: inet | inet6,
                 listener :: merlon_nif:listener(),
                 max :: pos_integer(),
-                pending = [] :: [{reference(), pid()}]}). % newest first
+                pending = [] :: [pending()]}). % newest first
+
+%% Whoever has proven the cookie gives way to nobody.
+-type pending() :: {reference(), pid(), source() | proven}.
+%% Who may well be one and the same peer: an IPv4 address, an IPv6 /64.
+-type source() :: inet:ip4_address() | {0..65535, 0..65535, 0..65535, 0..65535, net}.
 
 %% Pause after a failed accept(2), in ms: EMFILE must not spin a scheduler.
 -define(BACK_OFF, 200).
+%% net_kernel starts an acceptor again at once, whatever it died of.
+-define(LISTENER_GONE, 1000).
+%% Time to give way in, in ms. It takes none unless the process hangs.
+-define(LEAVE, 1000).
 
 -spec listen(inet | inet6, atom()) -> listen_result().
 listen(Family, Name) ->
@@ -72,15 +82,16 @@ open(Family, {First, Last}) ->
 close(Listener) ->
     merlon_nif:close(Listener).
 
-%% Called by net_kernel, to which the acceptor stays linked.
+%% Called by net_kernel, to which the acceptor stays linked, and again when an acceptor has died: so
+%% the listener is net_kernel's own, and closed when that ends.
 -spec start(inet | inet6, merlon_nif:listener()) -> pid().
 start(Family, Listener) ->
+    ok = merlon_nif:set_owner(Listener, self()),
     spawn_opt(?MODULE, init, [self(), Family, Listener],
               dist_util:net_ticker_spawn_options()).
 
 -spec init(pid(), inet | inet6, merlon_nif:listener()) -> no_return().
 init(Kernel, Family, Listener) ->
-    ok = merlon_nif:set_owner(Listener, self()),
     #{max_handshakes := Max} = merlon_node:config(),
     loop(#state{kernel = Kernel, family = Family, listener = Listener, max = Max}).
 
@@ -89,6 +100,8 @@ loop(#state{listener = Listener} = State) ->
         {ok, Conn} -> loop(admit(Conn, State));
         wait -> loop(await(infinity, State));
         {error, Reason} when Reason =:= enotconn; Reason =:= ebadf; Reason =:= einval ->
+            timer:sleep(?LISTENER_GONE), % when net_kernel has closed it, the end comes now
+            merlon_event:accept_failed(Reason),
             exit({listener_closed, Reason});
         {error, econnaborted} -> loop(State);
         {error, Reason} ->
@@ -99,35 +112,75 @@ loop(#state{listener = Listener} = State) ->
 await(Timeout, #state{pending = Pending} = State) ->
     receive
         {select, _, _, ready_input} -> State;
-        {'DOWN', Ref, process, _, _} ->
-            await(Timeout, State#state{pending = lists:keydelete(Ref, 1, Pending)})
+        {'DOWN', _, process, _, _} = Down -> await(Timeout, State#state{pending = told(Down, Pending)});
+        {proven, _} = Proven -> await(Timeout, State#state{pending = told(Proven, Pending)})
     after Timeout -> State
     end.
 
-admit(Conn, #state{pending = Pending0, max = Max} = State) ->
-    Pending1 = reap(Pending0),
-    Pending2 = case length(Pending1) >= Max of
-                   true -> evict(Pending1);
-                   false -> Pending1
-               end,
+admit(Conn, #state{pending = Pending, max = Max} = State) ->
+    {ok, {Ip, _}} = merlon_nif:peername(Conn),
+    Source = source(Ip),
+    Left = make_room(Source, reap(Pending), Max),
     {Pid, Ref} = spawn_opt(?MODULE, handshake,
-                           [State#state.kernel, State#state.family, Conn, self()],
-                           [monitor, {priority, max}]),
+                           [State#state.kernel, State#state.family, Conn, self()], [monitor]),
     ok = merlon_nif:set_owner(Conn, Pid),
     Pid ! {self(), go},
-    State#state{pending = [{Ref, Pid} | Pending2]}.
+    State#state{pending = [{Ref, Pid, Source} | Left]}.
 
 reap(Pending) ->
     receive
-        {'DOWN', Ref, process, _, _} -> reap(lists:keydelete(Ref, 1, Pending))
+        {'DOWN', _, process, _, _} = Down -> reap(told(Down, Pending));
+        {proven, _} = Proven -> reap(told(Proven, Pending))
     after 0 -> Pending
     end.
 
-evict(Pending) ->
-    {Ref, Oldest} = lists:last(Pending),
-    erlang:demonitor(Ref, [flush]),
-    Oldest ! {self(), evicted},
-    lists:droplast(Pending).
+told({'DOWN', Ref, process, _, _}, Pending) ->
+    lists:keydelete(Ref, 1, Pending);
+told({proven, Pid}, Pending) ->
+    case lists:keyfind(Pid, 2, Pending) of
+        {Ref, Pid, _} -> lists:keyreplace(Pid, 2, Pending, {Ref, Pid, proven});
+        false -> Pending
+    end.
+
+%% Whoever gives way counts until it is gone, so there are never more than Max.
+make_room(Source, Pending, Max) when length(Pending) >= Max ->
+    case gives_way(Source, Pending) of
+        {Ref, Pid, _} = Evicted ->
+            Pid ! {self(), evicted},
+            gone(Ref, Pid),
+            make_room(Source, lists:delete(Evicted, Pending), Max);
+        none ->
+            receive
+                {'DOWN', _, process, _, _} = Down -> make_room(Source, told(Down, Pending), Max)
+            end
+    end;
+make_room(_Source, Pending, _Max) ->
+    Pending.
+
+%% A killed one loses its connection too: it is the owner.
+gone(Ref, Pid) ->
+    receive {'DOWN', Ref, process, _, _} -> ok
+    after ?LEAVE ->
+            exit(Pid, kill),
+            receive {'DOWN', Ref, process, _, _} -> ok end
+    end.
+
+%% Of the source that has the most, the newcomer counted in, the oldest; of several such the oldest.
+-spec gives_way(source(), NewestFirst :: [pending()]) -> pending() | none.
+gives_way(Newcomer, Pending) ->
+    Sources = [Source || {_, _, Source} <- Pending, Source =/= proven],
+    Counts = lists:foldl(fun(Source, Map) -> maps:update_with(Source, fun(N) -> N + 1 end, 1, Map) end,
+                         #{}, [Newcomer | Sources]),
+    Most = lists:max([0 | [maps:get(Source, Counts) || Source <- Sources]]),
+    Able = [Each || {_, _, Source} = Each <- Pending, maps:get(Source, Counts, none) =:= Most],
+    case Able of
+        [] -> none;
+        _ -> lists:last(Able)
+    end.
+
+-spec source(inet:ip_address()) -> source().
+source({A, B, C, D, _, _, _, _}) -> {A, B, C, D, net};
+source(Ip) -> Ip.
 
 %% One inbound handshake: ends with the link in the hands of dist_util, or with one log line.
 -spec handshake(pid(), inet | inet6, merlon_nif:conn(), pid()) -> ok.
@@ -140,7 +193,9 @@ handshake(Kernel, Family, Conn, Acceptor) ->
     #{handshake_timeout := Timeout} = merlon_node:config(),
     Deadline = erlang:monotonic_time(millisecond) + Timeout,
     case merlon_handshake:serve(Conn, Acceptor, Deadline) of
-        {ok, Claim} -> hand_over(Kernel, Family, {Conn, Claim, Deadline});
+        {ok, Claim} ->
+            Acceptor ! {proven, self()},
+            hand_over(Kernel, Family, {Conn, Claim, Deadline});
         {error, Failure} -> refused(Conn, Failure)
     end.
 
@@ -159,6 +214,7 @@ hand_over(Kernel, Family, {Conn, Claim, Deadline} = Link) ->
                                  text => <<"net_kernel did not answer">>})
     end.
 
+%% Closes first: a log may be slow.
 refused(Conn, Failure) ->
-    merlon_event:refused(accept, Failure, merlon_nif:peername(Conn)),
-    merlon_nif:close(Conn).
+    ok = merlon_nif:close(Conn),
+    merlon_event:refused(accept, Failure, merlon_nif:peername(Conn)).

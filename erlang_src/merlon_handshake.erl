@@ -125,7 +125,7 @@ wait_then(Ready, Deadline, Evictor, Phase, Next) ->
             {error, #{phase => Phase, reason => evicted,
                       text => <<"gave way to newer connections: too many unfinished handshakes">>}};
         {'DOWN', _, process, Evictor, _} ->
-            {error, #{phase => Phase, reason => shutdown, text => <<"the listener was closed">>}}
+            {error, #{phase => Phase, reason => shutdown, text => <<"the acceptor ended">>}}
     after time_left(Deadline) ->
             {error, #{phase => Phase, reason => timeout,
                       text => <<"no answer within the handshake deadline">>}}

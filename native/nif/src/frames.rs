@@ -15,6 +15,7 @@ pub struct Frames<'a> {
     done: Vec<Slot<'a>>,
     shared: Option<Shared>,
     bytes: usize,
+    ticked: bool,
 }
 
 enum Slot<'a> {
@@ -38,11 +39,15 @@ impl<'a> Frames<'a> {
             done: Vec::new(),
             shared: None,
             bytes: 0,
+            ticked: false,
         }
     }
 
     /// Appends a frame that has a binary already.
     pub fn owned(&mut self, binary: OwnedBinary) {
+        if binary.is_empty() && std::mem::replace(&mut self.ticked, true) {
+            return; // a tick says that the peer lives, and once is enough
+        }
         self.bytes += binary.len();
         let term = Binary::from_owned(binary, self.env).to_term(self.env);
         self.done.push(Slot::Term(term));
@@ -167,6 +172,9 @@ impl Sink for Queue {
     }
 
     fn tick(&mut self) {
+        if self.0.back().is_some_and(|last| last.is_empty()) {
+            return; // as in Frames
+        }
         self.0.push_back(OwnedBinary::new(0));
     }
 }

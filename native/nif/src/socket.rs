@@ -36,10 +36,13 @@ impl Resource for Listener {
 fn listen<'a>(
     env: Env<'a>,
     ip: Term<'a>,
-    port: u16,
+    port: i64,
     backlog: i32,
     opts: Vec<Term<'a>>,
 ) -> NifResult<Term<'a>> {
+    let Ok(port) = u16::try_from(port) else {
+        return Ok(fault(env, &Fault::Misuse));
+    };
     let addr = SocketAddr::new(to_ip(ip)?, port);
     let opts = to_opts(opts, false)?;
     let made = Sock::listen(addr, backlog, &opts).and_then(Handle::new);
@@ -77,10 +80,13 @@ fn accept<'a>(env: Env<'a>, listener: ResourceArc<Listener>) -> Term<'a> {
 fn connect<'a>(
     env: Env<'a>,
     ip: Term<'a>,
-    port: u16,
+    port: i64,
     source: Term<'a>,
     opts: Vec<Term<'a>>,
 ) -> NifResult<Term<'a>> {
+    let Ok(port) = u16::try_from(port) else {
+        return Ok(fault(env, &Fault::Misuse));
+    };
     let addr = SocketAddr::new(to_ip(ip)?, port);
     let source = match source.is_atom() {
         true => None,

@@ -143,8 +143,13 @@ pub fn to_ip(term: Term) -> NifResult<IpAddr> {
     }
 }
 
-fn numbers<'a, T: rustler::Decoder<'a>, const N: usize>(parts: &[Term<'a>]) -> NifResult<[T; N]> {
-    let numbers: NifResult<Vec<T>> = parts.iter().map(|part| part.decode()).collect();
+/// An integer of a narrow type. rustler's own decoders of such cut off what does not fit.
+fn number<T: TryFrom<i64>>(term: Term) -> NifResult<T> {
+    T::try_from(term.decode::<i64>()?).map_err(|_| Error::BadArg)
+}
+
+fn numbers<T: TryFrom<i64>, const N: usize>(parts: &[Term]) -> NifResult<[T; N]> {
+    let numbers: NifResult<Vec<T>> = parts.iter().map(|part| number(*part)).collect();
     numbers?.try_into().map_err(|_| Error::BadArg)
 }
 
@@ -182,13 +187,14 @@ fn to_opt(term: Term) -> NifResult<Option<Opt>> {
     Ok(Some(match to_opt_name(name) {
         Some(OptName::KeepAlive) => Opt::KeepAlive(value.decode()?),
         Some(OptName::Linger) => {
-            let (on, seconds): (bool, u16) = value.decode()?;
+            let (on, seconds): (bool, Term) = value.decode()?;
+            let seconds = number(seconds)?;
             Opt::Linger(on.then_some(seconds))
         }
         Some(OptName::NoDelay) => Opt::NoDelay(value.decode()?),
         Some(OptName::ReceiveBuffer) => Opt::ReceiveBuffer(value.decode()?),
         Some(OptName::SendBuffer) => Opt::SendBuffer(value.decode()?),
-        Some(OptName::TypeOfService) => Opt::TypeOfService(value.decode()?),
+        Some(OptName::TypeOfService) => Opt::TypeOfService(number(value)?),
         None => return Ok(None),
     }))
 }

@@ -37,12 +37,17 @@ impl Sock {
     ///
     /// # Errors
     /// `WouldBlock` when the queue is empty, else what accept4(2) says (EMFILE, ECONNABORTED ..).
+    /// What goes wrong with the connection alone is `ConnectionAborted`: BSD says EINVAL when an
+    /// option is set on one that was reset already, and that is not the listener's trouble.
     pub fn accept(&self) -> io::Result<(Self, SocketAddr)> {
         let (socket, addr) = self.0.accept()?;
+        Self::accepted(socket, &addr).map_err(|_| io::ErrorKind::ConnectionAborted.into())
+    }
+
+    fn accepted(socket: Socket, addr: &SockAddr) -> io::Result<(Self, SocketAddr)> {
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        let addr = as_inet(&addr)?;
-        Ok((Self(socket), addr))
+        Ok((Self(socket), as_inet(addr)?))
     }
 
     /// Starts to connect to `addr`, from `source` when given. The socket becomes writable when
