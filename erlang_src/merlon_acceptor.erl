@@ -73,9 +73,11 @@ open(_Family, {First, Last}) when First > Last ->
     {error, eaddrinuse};
 open(Family, {First, Last}) ->
     {Ip, Backlog, Opts} = merlon_hs:listen_options(Family),
-    case merlon_nif:listen(Ip, First, Backlog, Opts) of
+    try merlon_nif:listen(Ip, First, Backlog, Opts) of
         {error, eaddrinuse} -> open(Family, {First + 1, Last});
         Result -> Result
+    catch
+        error:badarg -> {error, einval}
     end.
 
 -spec close(merlon_nif:listener()) -> ok.

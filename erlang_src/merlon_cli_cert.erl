@@ -3,7 +3,7 @@
 -module(merlon_cli_cert).
 -behaviour(merlon_cli).
 
--export([spec/0, run/1, dir/1, each/1]).
+-export([spec/0, run/1, dir/1]).
 
 -define(DAYS, 90).
 
@@ -31,15 +31,6 @@ run(#{argument := Node} = Options) ->
 -spec dir(merlon_cli_args:options()) -> {ok, string()} | {error, term()}.
 dir(#{dir := Dir}) -> {ok, filename:absname(Dir)};
 dir(_Options) -> merlon_dir:default().
-
-%% Does one step after the other until one fails.
--spec each([fun(() -> ok | {error, term()})]) -> ok | {error, term()}.
-each([]) -> ok;
-each([Step | Steps]) ->
-    case Step() of
-        ok -> each(Steps);
-        {error, _} = Error -> Error
-    end.
 
 %% {Kind, Name, Host}
 subject(Node, #{cli := User}) ->
@@ -70,10 +61,10 @@ addresses(Texts) ->
 issue({error, _} = Error, _Subject, _Ips, _Options) ->
     Error;
 issue({ok, Dir}, Subject, Ips, Options) ->
-    Folder = folder(Dir, Subject),
-    case unless_there(Folder, Options) of
-        ok -> issue(Dir, Folder, Subject, Ips, Options);
-        {error, _} = Error -> Error
+    Path = merlon_dir:path([Dir]),
+    case merlon_dir:is_dir(Path) of
+        true -> merlon_dir:locked(Path, fun(Work) -> issue(Dir, Work, Subject, Ips, Options) end);
+        false -> no_ca(Dir)
     end.
 
 folder(Dir, {Kind, Name, Host}) ->
@@ -94,14 +85,21 @@ unless_there(Folder, _Options) ->
         [File | _] -> {error, {refused, [File, " exists already: give --force to replace it"]}}
     end.
 
-issue(Dir, Folder, {Kind, Name, Host} = Subject, Ips, Options) ->
+issue(Dir, Work, Subject, Ips, Options) ->
+    Folder = folder(Dir, Subject),
+    case unless_there(Folder, Options) of
+        ok -> issue(Dir, Work, Folder, Subject, Ips, Options);
+        {error, _} = Error -> Error
+    end.
+
+issue(Dir, Work, Folder, {Kind, Name, Host} = Subject, Ips, Options) ->
     Now = erlang:system_time(second),
     case ca(Dir) of
         {ok, Ca} ->
             Args = #{identity => {Kind, bytes(Name), bytes(Host)},
                      ips => Ips, alg => maps:get(alg, Options, p256),
                      days => maps:get(days, Options, ?DAYS), now => Now},
-            write(merlon_nif:pki_issue(maps:merge(Ca, Args)), Dir, Folder, Subject);
+            write(merlon_nif:pki_issue(maps:merge(Ca, Args)), Dir, Work, Folder, Subject);
         {error, _} = Error -> Error
     end.
 
@@ -121,14 +119,11 @@ no_ca(Dir) ->
                        "`merlon init` was run, or make one with `merlon init --cluster NAME --dir ",
                        Path, "`"]}}.
 
-write({error, {pki, Reason}}, Dir, _Folder, _Subject) ->
+write({error, {pki, Reason}}, Dir, _Work, _Folder, _Subject) ->
     {error, {refused, [merlon_dir:path([Dir, "ca"]), ": ", merlon_pki_text:words(Reason)]}};
-write({ok, #{cert := Cert, key := Key}}, Dir, Folder, Subject) ->
-    [KeyFile, CertFile] = [merlon_dir:path([Folder, File]) || File <- ["key.pem", "cert.pem"]],
-    Written = each([fun() -> merlon_dir:make(Folder, 8#700) end,
-                    fun() -> merlon_dir:write(KeyFile, Key, 8#600) end,
-                    fun() -> merlon_dir:write(CertFile, Cert, 8#644) end]),
-    case Written of
+write({ok, #{cert := Cert, key := Key}}, Dir, Work, Folder, Subject) ->
+    Files = [{"key.pem", Key, 8#600}, {"cert.pem", Cert, 8#644}],
+    case merlon_dir:put_folder(Folder, Work, Files) of
         ok -> {ok, report(Cert, Dir, Folder, Subject)};
         {error, _} = Error -> Error
     end.

@@ -20,47 +20,35 @@ spec() ->
 -spec run(merlon_cli_args:options()) -> merlon_cli:result().
 run(#{cluster := Cluster} = Options) ->
     case merlon_cli_cert:dir(Options) of
-        {ok, Dir} -> unless_there(Dir, Cluster, Options);
+        {ok, Dir} -> new_ca(Dir, Cluster, Options);
         {error, _} = Error -> Error
     end;
 run(_Options) ->
     {usage, "--cluster NAME is missing"}.
 
-unless_there(Dir, Cluster, Options) ->
-    Files = files(Dir),
-    case [File || File <- maps:values(Files), merlon_dir:exists(File)] of
-        [] -> new_ca(Dir, Files, Cluster, Options);
-        [File | _] ->
-            {error, {refused, [File, " exists already, and nothing is overwritten: "
-                               "choose another --dir, or move it away"]}}
-    end.
-
-files(Dir) ->
-    #{key => merlon_dir:path([Dir, "ca", "ca.key"]), cert => merlon_dir:path([Dir, "ca", "ca.pem"]),
-      trust => merlon_dir:path([Dir, "trust", "ca.pem"]), config => merlon_config:file(Dir)}.
-
-new_ca(Dir, Files, Cluster, Options) ->
+new_ca(Dir, Cluster, Options) ->
     Days = maps:get(days, Options, ?DAYS),
     Now = erlang:system_time(second),
     Args = #{cluster => unicode:characters_to_binary(Cluster), days => Days, now => Now,
              alg => maps:get(alg, Options, p256)},
     case merlon_nif:pki_new_ca(Args) of
-        {ok, Ca} -> written(write(Dir, Files, Cluster, Ca), Dir, Cluster, Now + Days * 86400);
+        {ok, #{cert := Cert, key := Key}} ->
+            Ca = #{cert => Cert, key => Key, config => config(Cluster)},
+            Path = merlon_dir:path([Dir]),
+            Written = merlon_dir:locked(Path, fun(Work) -> unless_there(Path, Work, Ca) end),
+            written(Written, Dir, Cluster, Now + Days * 86400);
         {error, {pki, bad_cluster}} -> {usage, ["--cluster: ", merlon_pki_text:words(bad_cluster)]};
         {error, _} = Error -> Error
     end.
 
-%% The configuration last: a dir that has one is complete.
-write(Dir, #{key := Key, cert := Cert, trust := Trust, config := Config}, Cluster,
-      #{cert := CertPem, key := KeyPem}) ->
-    merlon_cli_cert:each(
-      [fun() -> merlon_dir:make(merlon_dir:path([Dir, "ca"]), 8#700) end,
-       fun() -> merlon_dir:make(merlon_dir:path([Dir, "trust"]), 8#755) end,
-       fun() -> merlon_dir:make(merlon_dir:path([Dir, "nodes"]), 8#755) end,
-       fun() -> merlon_dir:write(Key, KeyPem, 8#600) end,
-       fun() -> merlon_dir:write(Cert, CertPem, 8#644) end,
-       fun() -> merlon_dir:write(Trust, CertPem, 8#644) end,
-       fun() -> merlon_dir:write(Config, config(Cluster), 8#644) end]).
+unless_there(Dir, Work, Ca) ->
+    case [File || Parts <- [["ca", "ca.key"], ["ca", "ca.pem"], ["trust", "ca.pem"], ["merlon.config"]],
+                  File <- [merlon_dir:path([Dir | Parts])], merlon_dir:exists(File)] of
+        [] -> merlon_dir:put_ca(Dir, Work, Ca);
+        [File | _] ->
+            {error, {refused, [File, " exists already, and nothing is overwritten: "
+                               "choose another --dir, or move it away"]}}
+    end.
 
 config(Cluster) ->
     ["%% Settings of every node of this cluster: {Key, Value}.\n{cluster, \"", Cluster, "\"}.\n"].

@@ -44,7 +44,8 @@ init(Supervisor, {Conn, Direction}, Peer) ->
             In ! {self(), go},
             Supervisor ! {Ref, ok},
             erlang:dist_ctrl_get_data_notification(DHandle),
-            merlon_event:link_up(Info),
+            %% A logger may use this very link.
+            _ = spawn(merlon_event, link_up, [Info]),
             loop(#state{conn = Conn, handle = DHandle});
         {'DOWN', _, process, Supervisor, Reason} ->
             exit(Reason)

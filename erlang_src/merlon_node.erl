@@ -98,6 +98,9 @@ fatal(Reason) ->
 -spec format_error(reason()) -> iodata().
 format_error({nif, Text}) ->
     ["the native library can't be loaded (", Text, "); build it with `make build`"];
+format_error({listen, _, einval}) ->
+    "a kernel setting for listening is not valid: look at inet_dist_use_interface (a tuple, "
+    "{127,0,0,1} for example), inet_dist_listen_options, inet_dist_listen_min and _max";
 format_error({listen, {Port, Port}, Reason}) ->
     io_lib:format("port ~b can't be listened on: ~ts; free it or choose another with "
                   "-kernel inet_dist_listen_min", [Port, inet:format_error(Reason)]);

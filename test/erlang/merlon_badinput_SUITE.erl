@@ -9,7 +9,7 @@
          a_certificate_for_another_node/1, a_node_without_a_certificate/1,
          a_clock_before_the_certificate_is_valid/1, a_certificate_that_has_expired/1,
          a_certificate_of_another_ca/1, a_certificate_that_is_none/1, no_trust_anchor/1,
-         a_port_in_use/1, an_unknown_option/1, a_bad_value/1, a_config_that_is_no_erlang_terms/1,
+         a_port_in_use/1, an_interface_that_is_no_address/1, an_unknown_option/1, a_bad_value/1, a_config_that_is_no_erlang_terms/1,
          a_config_without_a_cluster/1, a_good_dir_does_start/1,
          proto_dist_given_twice_is_said_loudly/1, no_proto_dist_is_said_loudly/1,
          proto_dist_given_twice_stops_the_application_that_requires_the_carrier/1]).
@@ -22,7 +22,7 @@ all() ->
      a_certificate_for_another_node, a_node_without_a_certificate,
      a_clock_before_the_certificate_is_valid, a_certificate_that_has_expired,
      a_certificate_of_another_ca, a_certificate_that_is_none, no_trust_anchor,
-     a_port_in_use, an_unknown_option, a_bad_value, a_config_that_is_no_erlang_terms,
+     a_port_in_use, an_interface_that_is_no_address, an_unknown_option, a_bad_value, a_config_that_is_no_erlang_terms,
      a_config_without_a_cluster, a_good_dir_does_start,
      proto_dist_given_twice_is_said_loudly, no_proto_dist_is_said_loudly,
      proto_dist_given_twice_stops_the_application_that_requires_the_carrier].
@@ -133,6 +133,10 @@ a_port_in_use(Config) ->
     {ok, Port} = inet:port(proplists:get_value(taken, Config)),
     refused([integer_to_list(Port), "in use", "inet_dist_listen_min"], Config).
 
+an_interface_that_is_no_address(Config) ->
+    More = ["-kernel", "inet_dist_use_interface", "\"127.0.0.1\""],
+    refused(["inet_dist_use_interface"], [{more, More} | Config]).
+
 an_unknown_option(Config) ->
     configured("{max_frames, 1}.", Config),
     refused(["merlon\\.config:2: unknown setting max_frames: is it max_frame"], Config).
@@ -234,7 +238,7 @@ erl(Config) ->
     [filename:join([code:root_dir(), "bin", "erl"]), "-noinput",
      "-name", atom_to_list(proplists:get_value(node, Config)),
      "-kernel", "inet_dist_listen_min", Range, "inet_dist_listen_max", Range
-     | merlon_peers:args(dir(Config))].
+     | proplists:get_value(more, Config, []) ++ merlon_peers:args(dir(Config))].
 
 %% Runs a command; gives its status and what it said.
 run(Command, Config) ->

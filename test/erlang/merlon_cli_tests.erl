@@ -164,6 +164,134 @@ cert_needs_a_ca_and_a_private_ca_key_test() ->
         ?assertEqual(false, filelib:is_dir(Dir ++ "/nodes/a@h"))
     end).
 
+%% ---- two at once, a kill, a full disk ----
+
+%% The CA's key and certificate belong together and are what is trusted, nothing unfinished is
+%% left, and each node has a key that belongs to its certificate.
+whole(Dir, Nodes) ->
+    {ok, Ca} = file:read_file(Dir ++ "/ca/ca.pem"),
+    ?assertEqual({ok, Ca}, file:read_file(Dir ++ "/trust/ca.pem")),
+    [?assertEqual(public(Dir ++ File ++ Cert, "x509 -noout -pubkey"), public(Dir ++ File ++ Key, "pkey -pubout"))
+     || {File, Cert, Key} <- [{"/ca/ca", ".pem", ".key"} |
+                              [{"/nodes/" ++ Node, "/cert.pem", "/key.pem"} || Node <- Nodes]]],
+    ?assertEqual([], unfinished(Dir)),
+    ?assertMatch({0, _, <<>>}, merlon_cli:run(["inspect", Dir])).
+
+public(File, What) ->
+    "-----BEGIN PUBLIC KEY" ++ _ = os:cmd("openssl " ++ What ++ " -in " ++ File).
+
+unfinished(Dir) -> string:lexemes(os:cmd("find " ++ Dir ++ " -name '.merlon*'"), "\n").
+
+of_two_at_once_one_wins_test_() ->
+    [{timeout, 60, fun() -> [two_at_once(Runs) || _ <- lists:seq(1, Rounds)] end}
+     || {Rounds, Runs} <- [{2, fun(Args) -> element(1, sh(Args)) end},
+                           {8, fun(Args) -> element(1, merlon_cli:run(Args)) end}]].
+
+two_at_once(Run) ->
+    ?in_dir(Dir, begin
+        ?assertEqual([0, 1], both(Run, ["init", "--dir", Dir, "--cluster", "test"])),
+        ?assertEqual([0, 1], both(Run, ["cert", "a@h", "--dir", Dir])),
+        whole(Dir, ["a@h"])
+    end).
+
+both(Run, Args) ->
+    Me = self(),
+    Pids = [spawn_link(fun() -> Me ! {self(), Run(Args)} end) || _ <- [1, 2]],
+    lists:sort([receive {Pid, Code} -> Code end || Pid <- Pids]).
+
+%% Killed where it would give a file its place, for every such place; then once more.
+what_a_kill_left_is_finished_or_undone_test_() ->
+    {timeout, 60, fun() ->
+        case os:cmd("strace -o /dev/null true 2>&1") of
+            "" ->
+                ?assertEqual([1, 2, 3], [N || N <- lists:seq(1, 4), killed_init(N)]),
+                ?assertEqual([1, 2], [N || N <- lists:seq(1, 3), killed_cert(N)]);
+            Why -> ?debugFmt("strace can't be used, not tested: ~s", [Why])
+        end
+    end}.
+
+killed_init(N) ->
+    ?in_dir(Dir, begin
+        Killed = killed(N, ["init", "--dir", Dir, "--cluster", "test"]),
+        [begin
+             ?assertMatch([_ | _], unfinished(Dir)),
+             {1, <<>>, NoCa} = merlon_cli:run(["cert", "a@h", "--dir", Dir]),
+             ?assert(matches("holds no CA", NoCa)),
+             ?assertEqual({ok, []}, file:list_dir_all(Dir)),
+             ?assertEqual(true, killed(N, ["init", "--dir", Dir, "--cluster", "test"])),
+             {0, _, <<>>} = init(Dir)
+         end || Killed],
+        whole(Dir, []),
+        Killed
+    end).
+
+killed_cert(N) ->
+    ?in_dir(Dir, begin
+        {0, _, <<>>} = init(Dir),
+        merlon_test_dir:cert(Dir, "a@h"),
+        Old = file:read_file(Dir ++ "/nodes/a@h/key.pem"),
+        Killed = killed(N, ["cert", "a@h", "--force", "--dir", Dir]),
+        [begin
+             ?assertMatch([_ | _], unfinished(Dir)),
+             merlon_test_dir:cert(Dir, "b@h"),
+             ?assertEqual(Old, file:read_file(Dir ++ "/nodes/a@h/key.pem")),
+             whole(Dir, ["a@h", "b@h"]),
+             merlon_test_dir:cert(Dir, "a@h", ["--force"])
+         end || Killed],
+        whole(Dir, ["a@h"]),
+        ?assertNotEqual(Old, file:read_file(Dir ++ "/nodes/a@h/key.pem")),
+        Killed
+    end).
+
+%% strace counts for each thread, so there is one only for files.
+killed(N, Args) ->
+    Ebin = filename:dirname(code:which(merlon_cli)),
+    Renames = "rename,renameat,renameat2",
+    Said = os:cmd("strace -f -o /dev/null -e trace=" ++ Renames ++ " -e inject=" ++ Renames ++
+                  ":signal=SIGKILL:when=" ++ integer_to_list(N) ++
+                  " erl -noshell -noinput -boot no_dot_erlang +fnu +SDio 1 -pa " ++ Ebin ++
+                  " -eval 'merlon_cli:main(init:get_plain_arguments()).' -extra "
+                  ++ lists:join($\s, Args) ++ "; echo exit $?"),
+    case lists:reverse(string:lexemes(Said, "\n")) of
+        ["exit 0" | _] -> false;
+        ["exit 137" | _] -> true
+    end.
+
+a_full_disk_leaves_nothing_and_what_was_there_test_() ->
+    {timeout, 60, fun() ->
+        ?in_dir(Dir, case os:cmd("mount -t tmpfs -o size=4k none " ++ Dir ++ " 2>&1") of
+            "" -> try full_disk(Dir) after os:cmd("umount " ++ Dir) end;
+            Why -> ?debugFmt("no small disk to fill, not tested: ~s", [Why])
+        end)
+    end}.
+
+full_disk(Mount) ->
+    Dir = Mount ++ "/d",
+    _ = [begin
+             resize(Mount, Pages),
+             {1, <<>>, Full} = init(Dir),
+             ?assert(matches("no space left on device", Full)),
+             ?assertEqual({ok, []}, file:list_dir_all(Mount))
+         end || Pages <- [1, 2, 3, 4]],
+    resize(Mount, 100),
+    {0, _, <<>>} = init(Dir),
+    merlon_test_dir:cert(Dir, "a@h"),
+    Old = file:read_file(Dir ++ "/nodes/a@h/key.pem"),
+    %% ca.key, ca.pem, trust/ca.pem, merlon.config and the node's two.
+    _ = [begin
+             resize(Mount, Pages),
+             {1, <<>>, _} = merlon_cli:run(["cert", Node, "--force", "--dir", Dir]),
+             ?assertEqual(Old, file:read_file(Dir ++ "/nodes/a@h/key.pem")),
+             ?assertEqual({ok, ["a@h"]}, file:list_dir_all(Dir ++ "/nodes")),
+             whole(Dir, ["a@h"])
+         end || Pages <- [6, 7], Node <- ["a@h", "b@h"]],
+    resize(Mount, 100),
+    merlon_test_dir:cert(Dir, "a@h", ["--force"]),
+    whole(Dir, ["a@h"]).
+
+resize(Mount, Pages) ->
+    "" = os:cmd("mount -o remount,size=" ++ integer_to_list(Pages * 4) ++ "k " ++ Mount).
+
 %% ---- inspect ----
 
 inspect_tells_a_dir_in_words_test() ->
@@ -225,6 +353,13 @@ the_script_passes_arguments_and_exit_codes_on_test_() ->
             ?assert(matches("Usage: merlon", Help))
         end)
     end}.
+
+%% It would hold what is in memory, such as the CA's key.
+the_script_writes_no_crash_dump_test() ->
+    ?in_dir(Dir, begin
+        merlon_test_dir:put_file(Dir ++ "/erl", "#!/bin/sh\necho dump $ERL_CRASH_DUMP_BYTES\n", 8#755),
+        ?assertEqual("dump 0\n", os:cmd("PATH=" ++ Dir ++ ":$PATH " ++ filename:absname("bin/merlon", root())))
+    end).
 
 %% Options for nodes in the environment must not make the command a node.
 sh(Args) ->

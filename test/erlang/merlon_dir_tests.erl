@@ -100,26 +100,6 @@ a_huge_file_is_not_read_test() ->
         ?assertEqual({error, {file, {too_big, Path}}}, merlon_dir:read(Path))
     end).
 
-a_write_replaces_the_file_and_leaves_nothing_else_test() ->
-    ?in_dir(Dir, begin
-        Path = iolist_to_binary([Dir, "/f"]),
-        ok = merlon_dir:write(Path, "one", 8#600),
-        ok = merlon_dir:write(Path, ["t", <<"wo">>], 8#600),
-        ?assertEqual({ok, <<"two">>}, file:read_file(Path)),
-        ?assertEqual(8#600, merlon_test_dir:mode(Path)),
-        ?assertEqual({ok, ["f"]}, file:list_dir_all(Dir))
-    end).
-
-a_write_that_fails_keeps_the_old_file_and_cleans_up_test() ->
-    ?in_dir(Dir, begin
-        Path = iolist_to_binary([Dir, "/f"]),
-        ok = file:make_dir(Path),
-        ?assertMatch({error, {file, {write, Path, _}}}, merlon_dir:write(Path, "new", 8#600)),
-        ?assertEqual({ok, ["f"]}, file:list_dir_all(Dir)),
-        ?assertMatch({error, {file, {write, _, enoent}}},
-                     merlon_dir:write(<<Path/binary, "/no/f">>, "new", 8#600))
-    end).
-
 %% strace sees every moment: with umask 0, no secret byte is written to a file that others could
 %% have opened, because its folder is closed before the file is made.
 a_secret_is_never_open_to_others_for_a_moment_test_() ->
@@ -134,17 +114,19 @@ traced(Dir) ->
     Ebin = filename:dirname(code:which(merlon_dir)),
     _ = os:cmd("umask 0; strace -f -s 40 -e trace=mkdir,chmod,openat,write,pwrite64,writev,rename -o " ++
                Dir ++ "/trace erl -noshell -boot no_dot_erlang -pa " ++ Ebin ++
-               " -eval 'ok = merlon_dir:write(<<\"" ++ Dir ++ "/key\">>, \"SECRET-BYTES\", 8#600), halt().'"),
+               " -eval 'Dir = <<\"" ++ Dir ++ "/d\">>, ok = merlon_dir:locked(Dir, fun(Work) -> "
+               "merlon_dir:put_ca(Dir, Work, #{key => \"SECRET-BYTES\", cert => \"c\", config => \"\"}) "
+               "end), halt().'"),
     {ok, Trace} = file:read_file(Dir ++ "/trace"),
     Lines = binary:split(Trace, <<"\n">>, [global]),
     Order = [What || Line <- Lines, {What, Regex} <-
-                [{folder, "mkdir\\(.*/\\.merlon-"}, {closed, "chmod\\(.*/\\.merlon-[^/]*\", 0700"},
-                 {file, "openat\\(.*/\\.merlon-.*/new\".*O_CREAT"},
-                 {private, "chmod\\(.*/new\", 0600"}, {secret, "write.*SECRET-BYTES"},
-                 {renamed, "rename\\(.*/key\""}],
+                [{folder, "mkdir\\(.*/\\.merlon-[^/]*\""}, {closed, "chmod\\(.*/\\.merlon-[^/]*\", 0700"},
+                 {file, "openat\\(.*/\\.merlon-.*/ca.key\".*O_CREAT"},
+                 {private, "chmod\\(.*/ca.key\", 0600"}, {secret, "write.*SECRET-BYTES"},
+                 {renamed, "rename\\(.*/d/ca\""}],
              re:run(Line, Regex, [{capture, none}]) =:= match],
     ?assertEqual([folder, closed, file, private, secret, renamed], Order),
-    ?assertEqual(8#600, merlon_test_dir:mode(Dir ++ "/key")).
+    ?assertEqual([8#700, 8#600], [merlon_test_dir:mode(Dir ++ File) || File <- ["/d/ca", "/d/ca/ca.key"]]).
 
 folders_get_their_mode_and_files_in_the_way_are_told_test() ->
     ?in_dir(Dir, begin
@@ -162,6 +144,81 @@ unfinished_writes_are_not_listed_test() ->
     ?in_dir(Dir, begin
         [ok = file:make_dir(filename:join(Dir, Name)) || Name <- ["b@h", "a@h", ".merlon-1-2-3"]],
         ?assertEqual({ok, [<<"a@h">>, <<"b@h">>]}, merlon_dir:list(iolist_to_binary(Dir)))
+    end).
+
+%% ---- one command at a time ----
+
+locked(Dir, Change) -> merlon_dir:locked(iolist_to_binary(Dir), Change).
+
+a_lock_is_refused_while_its_owner_lives_test() ->
+    ?in_dir(Dir, begin
+        {error, {refused, Text}} = locked(Dir, fun(_) -> locked(Dir, fun(_) -> ok end) end),
+        ?assertEqual(iolist_to_binary(["another merlon command (pid ", os:getpid(), ") is working on ", Dir]),
+                     iolist_to_binary(Text)),
+        ?assertEqual(ok, locked(Dir, fun(_) -> ok end))
+    end).
+
+a_lock_ends_with_an_exception_and_leaves_no_dir_that_it_made_test() ->
+    ?in_dir(Dir, begin
+        ?assertError(oops, locked(Dir, fun(Work) ->
+            merlon_test_dir:put_file(<<Work/binary, "/a/b">>, "x"),
+            error(oops)
+        end)),
+        ?assertEqual({ok, []}, file:list_dir_all(Dir)),
+        ?assertEqual({error, no}, locked(Dir ++ "/new", fun(_) -> {error, no} end)),
+        ?assertEqual({ok, []}, file:list_dir_all(Dir))
+    end).
+
+%% A pid of a process that is gone, and one that another process has since.
+a_dead_owners_lock_is_taken_over_and_swept_test() ->
+    ?in_dir(Dir, begin
+        [ok = filelib:ensure_dir(Dir ++ Name ++ "/x/key")
+         || Name <- ["/.merlon-99999999-1-ABC", "/.merlon-" ++ os:getpid() ++ "-1-ABC",
+                     "/nodes/.merlon-99999999-2-ABC"]],
+        %% Not of ours.
+        ok = filelib:ensure_dir(Dir ++ "/.merlon-backup/x"),
+        ?assertEqual(ok, locked(Dir, fun(_) -> ok end)),
+        ?assertEqual({ok, []}, file:list_dir_all(Dir ++ "/nodes")),
+        {ok, Left} = file:list_dir_all(Dir),
+        ?assertEqual([".merlon-backup", "nodes"], lists:sort(Left))
+    end).
+
+only_one_at_a_time_test_() ->
+    {timeout, 60, fun() ->
+        ?in_dir(Dir, begin
+            Alone = fun(_) ->
+                ok = file:make_dir(Dir ++ "/alone"),
+                timer:sleep(rand:uniform(3)),
+                file:del_dir(Dir ++ "/alone")
+            end,
+            Try = fun() -> [locked(Dir, Alone) || _ <- lists:seq(1, 20)] end,
+            Me = self(),
+            Pids = [spawn_link(fun() -> Me ! {self(), Try()} end) || _ <- lists:seq(1, 4)],
+            Results = lists:append([receive {Pid, Some} -> Some end || Pid <- Pids]),
+            ?assertEqual([], [Result || Result <- Results, Result =/= ok,
+                                        element(1, element(2, Result)) =/= refused]),
+            ?assert(lists:member(ok, Results)),
+            ?assertEqual({ok, []}, file:list_dir_all(Dir))
+        end)
+    end}.
+
+a_folder_replaces_another_whole_and_keeps_what_else_is_in_it_test() ->
+    ?in_dir(Dir, begin
+        Folder = iolist_to_binary([Dir, "/nodes/a@h"]),
+        Put = fun(Content) ->
+            locked(Dir, fun(Work) ->
+                merlon_dir:put_folder(Folder, Work, [{"key.pem", Content, 8#600}, {"cert.pem", Content, 8#644}])
+            end)
+        end,
+        ok = Put("one"),
+        merlon_test_dir:put_file(<<Folder/binary, "/notes">>, "mine"),
+        ok = Put("two"),
+        ?assertEqual([{ok, <<"two">>}, {ok, <<"two">>}, {ok, <<"mine">>}],
+                     [file:read_file(filename:join(Folder, Name)) || Name <- ["key.pem", "cert.pem", "notes"]]),
+        ?assertEqual([8#700, 8#600, 8#644],
+                     [merlon_test_dir:mode(filename:join(Folder, Name)) || Name <- ["", "key.pem", "cert.pem"]]),
+        ?assertEqual({ok, ["a@h"]}, file:list_dir_all(Dir ++ "/nodes")),
+        ?assertEqual({ok, ["nodes"]}, file:list_dir_all(Dir))
     end).
 
 commands_to_type_are_quoted_for_the_shell_test() ->
