@@ -63,7 +63,7 @@ issue({error, _} = Error, _Subject, _Ips, _Options) ->
 issue({ok, Dir}, Subject, Ips, Options) ->
     Path = merlon_dir:path([Dir]),
     case merlon_dir:is_dir(Path) of
-        true -> merlon_dir:locked(Path, fun(Work) -> issue(Dir, Work, Subject, Ips, Options) end);
+        true -> merlon_dir_write:locked(Path, fun(Work) -> issue(Dir, Work, Subject, Ips, Options) end);
         false -> no_ca(Dir)
     end.
 
@@ -123,7 +123,7 @@ write({error, {pki, Reason}}, Dir, _Work, _Folder, _Subject) ->
     {error, {refused, [merlon_dir:path([Dir, "ca"]), ": ", merlon_pki_text:words(Reason)]}};
 write({ok, #{cert := Cert, key := Key}}, Dir, Work, Folder, Subject) ->
     Files = [{"key.pem", Key, 8#600}, {"cert.pem", Cert, 8#644}],
-    case merlon_dir:put_folder(Folder, Work, Files) of
+    case merlon_dir_write:put_folder(Folder, Work, Files) of
         ok -> {ok, report(Cert, Dir, Folder, Subject)};
         {error, _} = Error -> Error
     end.

@@ -35,7 +35,7 @@ new_ca(Dir, Cluster, Options) ->
         {ok, #{cert := Cert, key := Key}} ->
             Ca = #{cert => Cert, key => Key, config => config(Cluster)},
             Path = merlon_dir:path([Dir]),
-            Written = merlon_dir:locked(Path, fun(Work) -> unless_there(Path, Work, Ca) end),
+            Written = merlon_dir_write:locked(Path, fun(Work) -> unless_there(Path, Work, Ca) end),
             written(Written, Dir, Cluster, Now + Days * 86400);
         {error, {pki, bad_cluster}} -> {usage, ["--cluster: ", merlon_pki_text:words(bad_cluster)]};
         {error, _} = Error -> Error
@@ -44,7 +44,7 @@ new_ca(Dir, Cluster, Options) ->
 unless_there(Dir, Work, Ca) ->
     case [File || Parts <- [["ca", "ca.key"], ["ca", "ca.pem"], ["trust", "ca.pem"], ["merlon.config"]],
                   File <- [merlon_dir:path([Dir | Parts])], merlon_dir:exists(File)] of
-        [] -> merlon_dir:put_ca(Dir, Work, Ca);
+        [] -> merlon_dir_write:put_ca(Dir, Work, Ca);
         [File | _] ->
             {error, {refused, [File, " exists already, and nothing is overwritten: "
                                "choose another --dir, or move it away"]}}

@@ -114,8 +114,8 @@ traced(Dir) ->
     Ebin = filename:dirname(code:which(merlon_dir)),
     _ = os:cmd("umask 0; strace -f -s 40 -e trace=mkdir,chmod,openat,write,pwrite64,writev,rename -o " ++
                Dir ++ "/trace erl -noshell -boot no_dot_erlang -pa " ++ Ebin ++
-               " -eval 'Dir = <<\"" ++ Dir ++ "/d\">>, ok = merlon_dir:locked(Dir, fun(Work) -> "
-               "merlon_dir:put_ca(Dir, Work, #{key => \"SECRET-BYTES\", cert => \"c\", config => \"\"}) "
+               " -eval 'Dir = <<\"" ++ Dir ++ "/d\">>, ok = merlon_dir_write:locked(Dir, fun(Work) -> "
+               "merlon_dir_write:put_ca(Dir, Work, #{key => \"SECRET-BYTES\", cert => \"c\", config => \"\"}) "
                "end), halt().'"),
     {ok, Trace} = file:read_file(Dir ++ "/trace"),
     Lines = binary:split(Trace, <<"\n">>, [global]),
@@ -131,13 +131,13 @@ traced(Dir) ->
 folders_get_their_mode_and_files_in_the_way_are_told_test() ->
     ?in_dir(Dir, begin
         New = iolist_to_binary([Dir, "/a/b/c"]),
-        ok = merlon_dir:make(New, 8#700),
-        ok = merlon_dir:make(New, 8#700),
+        ok = merlon_dir_write:make(New, 8#700),
+        ok = merlon_dir_write:make(New, 8#700),
         ?assertEqual(8#700, merlon_test_dir:mode(New)),
         ?assertEqual(8#755, merlon_test_dir:mode(filename:dirname(New))),
         File = <<New/binary, "/f">>,
         merlon_test_dir:put_file(File, ""),
-        ?assertEqual({error, {file, {make, File, enotdir}}}, merlon_dir:make(File, 8#700))
+        ?assertEqual({error, {file, {make, File, enotdir}}}, merlon_dir_write:make(File, 8#700))
     end).
 
 unfinished_writes_are_not_listed_test() ->
@@ -148,7 +148,7 @@ unfinished_writes_are_not_listed_test() ->
 
 %% ---- one command at a time ----
 
-locked(Dir, Change) -> merlon_dir:locked(iolist_to_binary(Dir), Change).
+locked(Dir, Change) -> merlon_dir_write:locked(iolist_to_binary(Dir), Change).
 
 a_lock_is_refused_while_its_owner_lives_test() ->
     ?in_dir(Dir, begin
@@ -207,7 +207,7 @@ a_folder_replaces_another_whole_and_keeps_what_else_is_in_it_test() ->
         Folder = iolist_to_binary([Dir, "/nodes/a@h"]),
         Put = fun(Content) ->
             locked(Dir, fun(Work) ->
-                merlon_dir:put_folder(Folder, Work, [{"key.pem", Content, 8#600}, {"cert.pem", Content, 8#644}])
+                merlon_dir_write:put_folder(Folder, Work, [{"key.pem", Content, 8#600}, {"cert.pem", Content, 8#644}])
             end)
         end,
         ok = Put("one"),

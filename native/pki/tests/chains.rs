@@ -2,9 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
-
-use std::time::{Duration, Instant};
-
 use common::{at, ca, der, leaf, node, uri, verifier, Rogue, CLUSTER, DAY, NOW, URI};
 use merlon_pki::{
     issue, new_ca, Alg, Anchors, Crls, Der, Error, Identity, NodeName, Part, Request, Usage,
@@ -15,6 +12,7 @@ use rcgen::{
     BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose as Eku, IsCa, KeyPair,
     KeyUsagePurpose,
 };
+use std::time::{Duration, Instant};
 
 #[test]
 fn accepts_what_it_issues_in_both_roles() {
