@@ -2,7 +2,7 @@
 %% The listening side up to the point where dist_util takes over: one process takes connections
 %% from the listener; each gets a process of its own for TLS and preamble, at most
 %% `max_handshakes` at once. When more come, the address that has the most unfinished ones loses its
-%% oldest: who floods a node with connections is in its own way only.
+%% oldest: who floods a node from one address is in its own way only.
 -module(merlon_acceptor).
 
 -export([listen/2, listen/3, start/2, close/1]).
@@ -17,19 +17,21 @@
                 family :: inet | inet6,
                 listener :: merlon_nif:listener(),
                 max :: pos_integer(),
-                pending = [] :: [pending()]}). % newest first
+                pending = [] :: [pending()],   % newest first
+                %% Evicted, and now saying so in the log: newest first.
+                leaving = [] :: [{reference(), pid()}]}).
 
 %% Whoever has proven the cookie gives way to nobody.
--type pending() :: {reference(), pid(), source() | proven}.
+-type pending() :: {reference(), pid(), source() | proven, merlon_nif:conn()}.
 %% Who may well be one and the same peer: an IPv4 address, an IPv6 /64.
 -type source() :: inet:ip4_address() | {0..65535, 0..65535, 0..65535, 0..65535, net}.
 
 %% Pause after a failed accept(2), in ms: EMFILE must not spin a scheduler.
 -define(BACK_OFF, 200).
+%% Evicted ones that may wait for the log, their connections closed.
+-define(LEAVING, 1000).
 %% net_kernel starts an acceptor again at once, whatever it died of.
 -define(LISTENER_GONE, 1000).
-%% Time to give way in, in ms. It takes none unless the process hangs.
--define(LEAVE, 1000).
 
 -spec listen(inet | inet6, atom()) -> listen_result().
 listen(Family, Name) ->
@@ -103,78 +105,84 @@ loop(#state{listener = Listener} = State) ->
         wait -> loop(await(infinity, State));
         {error, Reason} when Reason =:= enotconn; Reason =:= ebadf; Reason =:= einval ->
             timer:sleep(?LISTENER_GONE), % when net_kernel has closed it, the end comes now
-            merlon_event:accept_failed(Reason),
+            _ = spawn(merlon_event, accept_failed, [Reason]),
             exit({listener_closed, Reason});
         {error, econnaborted} -> loop(State);
         {error, Reason} ->
-            merlon_event:accept_failed(Reason),
+            %% Nothing waits for the log here.
+            _ = spawn(merlon_event, accept_failed, [Reason]),
             loop(await(?BACK_OFF, State))
     end.
 
-await(Timeout, #state{pending = Pending} = State) ->
+await(Timeout, State) ->
     receive
         {select, _, _, ready_input} -> State;
-        {'DOWN', _, process, _, _} = Down -> await(Timeout, State#state{pending = told(Down, Pending)});
-        {proven, _} = Proven -> await(Timeout, State#state{pending = told(Proven, Pending)})
+        {'DOWN', _, process, _, _} = Down -> await(Timeout, told(Down, State));
+        {proven, _} = Proven -> await(Timeout, told(Proven, State))
     after Timeout -> State
     end.
 
-admit(Conn, #state{pending = Pending, max = Max} = State) ->
+admit(Conn, State) ->
     {ok, {Ip, _}} = merlon_nif:peername(Conn),
     Source = source(Ip),
-    Left = make_room(Source, reap(Pending), Max),
-    {Pid, Ref} = spawn_opt(?MODULE, handshake,
-                           [State#state.kernel, State#state.family, Conn, self()], [monitor]),
+    #state{kernel = Kernel, family = Family, pending = Pending} = Left =
+        make_room(Source, reap(State)),
+    {Pid, Ref} = spawn_opt(?MODULE, handshake, [Kernel, Family, Conn, self()], [monitor]),
     ok = merlon_nif:set_owner(Conn, Pid),
     Pid ! {self(), go},
-    State#state{pending = [{Ref, Pid, Source} | Left]}.
+    Left#state{pending = [{Ref, Pid, Source, Conn} | Pending]}.
 
-reap(Pending) ->
+reap(State) ->
     receive
-        {'DOWN', _, process, _, _} = Down -> reap(told(Down, Pending));
-        {proven, _} = Proven -> reap(told(Proven, Pending))
-    after 0 -> Pending
+        {'DOWN', _, process, _, _} = Down -> reap(told(Down, State));
+        {proven, _} = Proven -> reap(told(Proven, State))
+    after 0 -> State
     end.
 
-told({'DOWN', Ref, process, _, _}, Pending) ->
-    lists:keydelete(Ref, 1, Pending);
-told({proven, Pid}, Pending) ->
+told({'DOWN', Ref, process, _, _}, #state{pending = Pending, leaving = Leaving} = State) ->
+    State#state{pending = lists:keydelete(Ref, 1, Pending), leaving = lists:keydelete(Ref, 1, Leaving)};
+told({proven, Pid}, #state{pending = Pending} = State) ->
     case lists:keyfind(Pid, 2, Pending) of
-        {Ref, Pid, _} -> lists:keyreplace(Pid, 2, Pending, {Ref, Pid, proven});
-        false -> Pending
+        {Ref, Pid, _, Conn} ->
+            State#state{pending = lists:keyreplace(Pid, 2, Pending, {Ref, Pid, proven, Conn})};
+        false -> State
     end.
 
-%% Whoever gives way counts until it is gone, so there are never more than Max.
-make_room(Source, Pending, Max) when length(Pending) >= Max ->
+%% The acceptor waits for no process that gives way: it closes the connection itself.
+make_room(Source, #state{pending = Pending, leaving = Leaving, max = Max} = State)
+  when length(Pending) >= Max ->
     case gives_way(Source, Pending) of
-        {Ref, Pid, _} = Evicted ->
+        {Ref, Pid, _, Conn} = Evicted ->
             Pid ! {self(), evicted},
-            gone(Ref, Pid),
-            make_room(Source, lists:delete(Evicted, Pending), Max);
+            ok = merlon_nif:close(Conn),
+            Left = State#state{pending = lists:delete(Evicted, Pending),
+                               leaving = [{Ref, Pid} | Leaving]},
+            make_room(Source, hurry(Left));
         none ->
             receive
-                {'DOWN', _, process, _, _} = Down -> make_room(Source, told(Down, Pending), Max)
+                {'DOWN', _, process, _, _} = Down -> make_room(Source, told(Down, State))
             end
     end;
-make_room(_Source, Pending, _Max) ->
-    Pending.
+make_room(_Source, State) ->
+    State.
 
-%% A killed one loses its connection too: it is the owner.
-gone(Ref, Pid) ->
-    receive {'DOWN', Ref, process, _, _} -> ok
-    after ?LEAVE ->
-            exit(Pid, kill),
-            receive {'DOWN', Ref, process, _, _} -> ok end
-    end.
+%% A log that is slower than a flood loses lines; it does not make processes pile up.
+hurry(#state{leaving = Leaving} = State) when length(Leaving) > ?LEAVING ->
+    {Ref, Oldest} = lists:last(Leaving),
+    erlang:demonitor(Ref, [flush]),
+    exit(Oldest, kill),
+    State#state{leaving = lists:droplast(Leaving)};
+hurry(State) ->
+    State.
 
 %% Of the source that has the most, the newcomer counted in, the oldest; of several such the oldest.
 -spec gives_way(source(), NewestFirst :: [pending()]) -> pending() | none.
 gives_way(Newcomer, Pending) ->
-    Sources = [Source || {_, _, Source} <- Pending, Source =/= proven],
+    Sources = [Source || {_, _, Source, _} <- Pending, Source =/= proven],
     Counts = lists:foldl(fun(Source, Map) -> maps:update_with(Source, fun(N) -> N + 1 end, 1, Map) end,
                          #{}, [Newcomer | Sources]),
     Most = lists:max([0 | [maps:get(Source, Counts) || Source <- Sources]]),
-    Able = [Each || {_, _, Source} = Each <- Pending, maps:get(Source, Counts, none) =:= Most],
+    Able = [Each || {_, _, Source, _} = Each <- Pending, maps:get(Source, Counts, none) =:= Most],
     case Able of
         [] -> none;
         _ -> lists:last(Able)
@@ -198,7 +206,13 @@ handshake(Kernel, Family, Conn, Acceptor) ->
         {ok, Claim} ->
             Acceptor ! {proven, self()},
             hand_over(Kernel, Family, {Conn, Claim, Deadline});
-        {error, Failure} -> refused(Conn, Failure)
+        {error, Failure} -> refused(Conn, cause(Acceptor, Failure))
+    end.
+
+%% That the connection was closed on this side may be seen before the word that came first.
+cause(Acceptor, Failure) ->
+    receive {Acceptor, evicted} -> maps:merge(Failure, merlon_handshake:evicted())
+    after 0 -> Failure
     end.
 
 hand_over(Kernel, Family, {Conn, Claim, Deadline} = Link) ->

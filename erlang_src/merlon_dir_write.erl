@@ -140,7 +140,8 @@ locked(Dir, Change) ->
 
 enter(Dir, Tries) ->
     Work = path([Dir, temporary()]),
-    case each([fun() -> make(Dir, 8#755) end, fun() -> create_folder(Work) end]) of
+    case each([fun() -> make(Dir, 8#755) end, fun() -> create_folder(Work) end,
+               fun() -> only_ours(Dir, Work) end]) of
         ok -> alone(Dir, Work, Tries);
         %% Dir was removed by one that had made it, and failed.
         {error, {file, {make, Work, enoent}}} when Tries > 1 -> enter(Dir, Tries - 1);
@@ -149,19 +150,38 @@ enter(Dir, Tries) ->
             Error
     end.
 
+%% What is swept and moved below Dir is found by name: so nobody else may be able to put names there.
+only_ours(Dir, Work) ->
+    {ok, #file_info{uid = Us}} = prim_file:read_link_info(Work),
+    Folders = [Dir | [Folder || Name <- ?FOLDERS, Folder <- [path([Dir, Name])], exists(Folder)]],
+    each([fun() -> ours(Folder, prim_file:read_link_info(Folder), Us) end || Folder <- Folders]).
+
+ours(_Folder, {ok, #file_info{type = directory, uid = Us, mode = Mode}}, Us)
+  when Mode band 8#022 =:= 0 ->
+    ok;
+ours(Folder, {ok, #file_info{type = directory, uid = Us}}, Us) ->
+    {error, {refused, ["others may write in ", Folder, ": chmod go-w ", Folder]}};
+ours(Folder, {ok, #file_info{type = directory}}, _Us) ->
+    {error, {refused, [Folder, " is another user's: run this as its owner"]}};
+ours(Folder, _, _Us) ->
+    {error, {refused, [Folder, " is not a folder: put one there"]}}.
+
 alone(Dir, Work, Tries) ->
-    case [Pid || Name <- names(Dir), path([Dir, Name]) =/= Work,
-                 {Pid, _} = Owner <- [owner(Name)], alive(Owner)] of
+    case [{Pid, Place =:= place(), Name} || Name <- names(Dir), path([Dir, Name]) =/= Work,
+                 {Pid, _, Place} = Owner <- [owner(Name)], alive(Owner)] of
         [] -> {ok, Work};
-        [Pid | _] ->
+        [Other | _] ->
             _ = prim_file:del_dir(Work),
-            give_way(Dir, Pid, Tries - 1)
+            give_way(Dir, Other, Tries - 1)
     end.
 
 %% The other may be giving way as well: then who comes back first has it.
-give_way(Dir, Pid, 0) ->
+give_way(Dir, {Pid, true, _}, 0) ->
     {error, {refused, ["another merlon command (pid ", Pid, ") is working on ", Dir]}};
-give_way(Dir, _Pid, Tries) ->
+give_way(Dir, {_, false, Name}, 0) ->
+    {error, {refused, ["a merlon command of another host or container is working on ", Dir,
+                       ", or has died there: if so, remove ", path([Dir, Name])]}};
+give_way(Dir, _Other, Tries) ->
     timer:sleep(rand:uniform(40)),
     enter(Dir, Tries).
 
@@ -173,22 +193,27 @@ temporary() ->
             end,
     Unique = [integer_to_list(Number, 36)
               || Number <- [erlang:system_time(), erlang:unique_integer([positive])]],
-    lists:append([".merlon-", Pid, "-", Start, "-" | Unique]).
+    lists:append([".merlon-", Pid, "-", Start, "-", place(), "-" | Unique]).
 
-%% {Pid, its start}; none if the name is not that of a temporary of ours.
+%% Where pids mean what ours does: a host, and a pid namespace on it.
+place() ->
+    integer_to_list(erlang:phash2({inet:gethostname(), prim_file:read_link("/proc/self/ns/pid")}), 36).
+
+%% {Pid, its start, its place}; none if the name is not that of a temporary of ours.
 owner(Name) ->
-    case re:run(Name, "^\\.merlon-([0-9]+)-([0-9]+)-[0-9A-Z]+$",
+    case re:run(path([Name]), "^\\.merlon-([0-9]+)-([0-9]+)-([0-9A-Z]+)-[0-9A-Z]+$",
                 [{capture, all_but_first, list}]) of
-        {match, [Pid, Start]} -> {Pid, Start};
+        {match, [Pid, Start, Place]} -> {Pid, Start, Place};
         nomatch -> none
     end.
 
-%% Pids are used again, but not with the same start.
-alive({Pid, Start}) ->
-    case {started(Pid), started("self")} of
-        {{ok, Since}, _} -> Since =:= Start;
-        {none, {ok, _}} -> false;
-        {none, none} -> re:run(os:cmd("kill -0 " ++ Pid), "^$|permitted", [{capture, none}]) =:= match
+%% Pids are used again, but not with the same start. Of those elsewhere nothing can be known.
+alive({Pid, Start, Place}) ->
+    case {Place =:= place(), started(Pid), started("self")} of
+        {false, _, _} -> true;
+        {true, {ok, Since}, _} -> Since =:= Start;
+        {true, none, {ok, _}} -> false;
+        {true, none, none} -> re:run(os:cmd("kill -0 " ++ Pid), "^$|permitted", [{capture, none}]) =:= match
     end.
 
 %% When a process that has not ended was started; none also where there is no /proc.
@@ -207,7 +232,7 @@ started(Pid) ->
 %% be gone already, and only who has the lock makes one.
 abandoned(Dir) ->
     Below = [Name || Folder <- ?FOLDERS, Name <- names(path([Dir, Folder])), owner(Name) =/= none],
-    Dead = [Name || Name <- names(Dir), {_, _} = Owner <- [owner(Name)], not alive(Owner)],
+    Dead = [Name || Name <- names(Dir), {_, _, _} = Owner <- [owner(Name)], not alive(Owner)],
     lists:usort(Below ++ Dead).
 
 %% Ends what was done under a name, be it done, failed or killed at any point: what was half done

@@ -3,7 +3,7 @@
 %% deadline (monotonic milliseconds) for all steps together.
 -module(merlon_handshake).
 
--export([dial/5, serve/3, send/3, recv/2, time_left/1]).
+-export([dial/5, serve/3, evicted/0, send/3, recv/2, time_left/1]).
 -export_type([claim/0, deadline/0]).
 
 -type deadline() :: integer().
@@ -122,14 +122,19 @@ wait_then(Ready, Deadline, Evictor, Phase, Next) ->
     receive
         {select, _, _, Which} when Ready =:= any; Ready =:= Which -> Next();
         {Evictor, evicted} ->
-            {error, #{phase => Phase, reason => evicted,
-                      text => <<"gave way to newer connections: too many unfinished handshakes">>}};
+            {error, (evicted())#{phase => Phase}};
         {'DOWN', _, process, Evictor, _} ->
             {error, #{phase => Phase, reason => shutdown, text => <<"the acceptor ended">>}}
     after time_left(Deadline) ->
             {error, #{phase => Phase, reason => timeout,
                       text => <<"no answer within the handshake deadline">>}}
     end.
+
+%% Why a handshake ends for the sake of others.
+-spec evicted() -> #{reason := evicted, text := binary()}.
+evicted() ->
+    #{reason => evicted,
+      text => <<"gave way to newer connections: too many unfinished handshakes">>}.
 
 %% ---- dist_util's packets ----
 

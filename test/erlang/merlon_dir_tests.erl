@@ -172,15 +172,62 @@ a_lock_ends_with_an_exception_and_leaves_no_dir_that_it_made_test() ->
 %% A pid of a process that is gone, and one that another process has since.
 a_dead_owners_lock_is_taken_over_and_swept_test() ->
     ?in_dir(Dir, begin
-        [ok = filelib:ensure_dir(Dir ++ Name ++ "/x/key")
-         || Name <- ["/.merlon-99999999-1-ABC", "/.merlon-" ++ os:getpid() ++ "-1-ABC",
-                     "/nodes/.merlon-99999999-2-ABC"]],
+        Here = place(Dir),
+        [ok = filelib:ensure_dir(Dir ++ Name ++ "-" ++ Here ++ "-ABC/x/key")
+         || Name <- ["/.merlon-99999999-1", "/.merlon-" ++ os:getpid() ++ "-1",
+                     "/nodes/.merlon-99999999-2"]],
         %% Not of ours.
         ok = filelib:ensure_dir(Dir ++ "/.merlon-backup/x"),
         ?assertEqual(ok, locked(Dir, fun(_) -> ok end)),
         ?assertEqual({ok, []}, file:list_dir_all(Dir ++ "/nodes")),
         {ok, Left} = file:list_dir_all(Dir),
         ?assertEqual([".merlon-backup", "nodes"], lists:sort(Left))
+    end).
+
+%% What a temporary's name says of the host and the pid namespace.
+place(Dir) ->
+    Name = locked(Dir, fun(Work) -> filename:basename(Work) end),
+    [_, _, _, Place, _] = string:lexemes(binary_to_list(Name), "-"),
+    Place.
+
+a_lock_from_elsewhere_is_never_taken_over_test() ->
+    ?in_dir(Dir, begin
+        ok = filelib:ensure_dir(Dir ++ "/.merlon-99999999-1-ELSEWHERE-ABC/x"),
+        {error, {refused, Text}} = locked(Dir, fun(_) -> ok end),
+        ?assertMatch({match, _}, re:run(Text, "another host or container.*remove .*-ELSEWHERE-ABC"))
+    end).
+
+names_of_any_script_are_no_obstacle_test() ->
+    ?in_dir(Dir, begin
+        [ok = filelib:ensure_dir(Dir ++ Name ++ "/x") || Name <- ["/nodes/\x{436}@h", "/\x{43a}"]],
+        ?assertEqual(ok, locked(Dir, fun(_) -> ok end))
+    end).
+
+%% Nobody but the dir's owner may be able to put names there that a command then sweeps.
+a_dir_that_others_can_write_in_is_refused_test() ->
+    ?in_dir(Dir, begin
+        ok = filelib:ensure_dir(Dir ++ "/nodes/a@h/x"),
+        [begin
+             ok = file:change_mode(Folder, 8#775),
+             {error, {refused, Text}} = locked(Dir, fun(_) -> ok end),
+             ?assertMatch({match, _}, re:run(Text, "chmod go-w " ++ Folder)),
+             ok = file:change_mode(Folder, 8#755)
+         end || Folder <- [Dir, Dir ++ "/nodes"]],
+        ?assertEqual(ok, locked(Dir, fun(_) -> ok end)),
+        ok = file:make_symlink(Dir ++ "/nodes", Dir ++ "/cli"),
+        {error, {refused, Link}} = locked(Dir, fun(_) -> ok end),
+        ?assertMatch({match, _}, re:run(Link, "cli is not a folder"))
+    end).
+
+a_dir_of_another_user_is_refused_test() ->
+    ?in_dir(Dir, begin
+        ok = filelib:ensure_dir(Dir ++ "/nodes/x"),
+        case file:change_owner(Dir ++ "/nodes", 12345) of
+            ok ->
+                {error, {refused, Text}} = locked(Dir, fun(_) -> ok end),
+                ?assertMatch({match, _}, re:run(Text, "another user's: run this as its owner"));
+            {error, eperm} -> ok % not root: that folder could not be entered anyway
+        end
     end).
 
 only_one_at_a_time_test_() ->

@@ -96,15 +96,18 @@ impl BindRules {
     }
 }
 
-/// The form of the name that OTP gives a node which asks for one (net_kernel: 64 random bits in base 36): with it the
-/// tool goes on to other nodes. No node that people name looks like this: 10 to 13 capitals and digits, both of them.
+/// The form of the name that OTP gives a node which asks for one (net_kernel: 64 random bits in base 36); with it the
+/// tool goes on to other nodes. 13 digits begin with 1, 2 or 3; of 12 digits all are possible; fewer are one in 140,
+/// and would cover names like `CASSANDRA01`: those tools have to try again.
 fn is_given_by_otp(name: &str) -> bool {
-    (10..=13).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
-        && name.bytes().any(|b| b.is_ascii_digit())
-        && name.bytes().any(|b| b.is_ascii_uppercase())
+    let fits = match name.len() {
+        12 => true,
+        13 => name.starts_with(['1', '2', '3']),
+        _ => false,
+    };
+    fits && name
+        .bytes()
+        .all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
 }
 
 impl Default for BindRules {

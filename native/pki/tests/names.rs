@@ -234,7 +234,12 @@ fn each_sign_of_a_run_asks_for_one_more_digit() {
 fn a_tool_keeps_the_name_that_otp_gave_it() {
     let claimed = |text: &str| Claimed::parse(text.as_bytes()).unwrap();
     let rules = BindRules::new::<&str>(&[], &[]).unwrap();
-    assert_eq!(binds(&cli("h"), &claimed("2W65DDNOJTGU@h"), &rules), Ok(()));
+    for name in ["2W65DDNOJTGU", "HDDAXXTRSDVL", "3W5E11264SGSF"] {
+        assert_eq!(
+            binds(&cli("h"), &claimed(&format!("{name}@h")), &rules),
+            Ok(())
+        );
+    }
     assert!(binds(&cli("h"), &claimed("2W65DDNOJTGU@g"), &rules).is_err());
 }
 
@@ -264,8 +269,10 @@ fn tools_never_take_ordinary_names() {
         "PRODUCTION",
         "WEB1",
         "2w65ddnojtgu",
-        "123456789012",
+        "CASSANDRA01",
+        "RABBITMQ01",
         "2W65DDNOJTGU1X",
+        "WEBSERVERPROD",
         "ctl",
         "rabbitmqcli",
         "rabbit_ctl",
