@@ -9,7 +9,8 @@ ebin=$root/_build/default/lib/merlon/ebin
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/merlon-demo.XXXXXX")
 pid=
-trap 'rm -rf "$tmp"' EXIT
+epmd=
+trap '[ -z "$epmd" ] || kill "$epmd"; rm -rf "$tmp"' EXIT
 trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
 mkdir "$tmp/ebin"
 erlc -W -o "$tmp/ebin" "$root"/test/demo/*.erl "$root/test/erlang/merlon_peers.erl" \
@@ -19,11 +20,11 @@ erlc -W -o "$tmp/ebin" "$root"/test/demo/*.erl "$root/test/erlang/merlon_peers.e
 ERL_EPMD_PORT=$(erl -noshell -noinput -eval \
     '{ok, S} = gen_tcp:listen(0, []), {ok, P} = inet:port(S), io:format("~b", [P]), halt().')
 export ERL_EPMD_PORT ERL_EPMD_ADDRESS=127.0.0.1
-epmd -daemon
+epmd &
+epmd=$!
 status=0
 erl -noshell -noinput -boot no_dot_erlang +fnu -pa "$ebin" "$tmp/ebin" \
     -eval "logger:set_primary_config(level, notice), $1:main([\"$tmp\", \"$root\"])." &
 pid=$!
 wait "$pid" || status=$?
-epmd -kill >/dev/null 2>&1 || true
 exit "$status"
