@@ -7,14 +7,14 @@
 -export([pki_new_ca/1, pki_issue/1, pki_inspect/1]).
 -export([identity_new/1, identity_info/1, binds/4]).
 -export([listen/4, accept/1, connect/4, connected/1]).
--export([dial/6, serve/4, advance/1, prove/2, refuse/1, link_info/1, pair_cookie/1]).
+-export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
 -export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 -export_type([listener/0, conn/0, identity/0, ip/0, pki_reason/0, failure/0, secret/0]).
 
 -nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, identity_new/1, identity_info/1, binds/4,
        listen/4, accept/1, connect/4, connected/1,
-       dial/6, serve/4, advance/1, prove/2, refuse/1, link_info/1, pair_cookie/1,
+       dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
        send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
        set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 
@@ -119,7 +119,7 @@ dial(_Conn, _Identity, _Own, _Target, _Secrets, _Now) -> not_loaded().
 serve(_Conn, _Identity, _Own, _Now) -> not_loaded().
 
 %% Goes on as far as the bytes at hand allow. `claim`: the client has named itself and the name
-%% is bound to its certificate; answer with prove/2 or refuse/1.
+%% is bound to its certificate; answer with prove/2, or close/1.
 -spec advance(conn()) ->
           established | wait | {claim, #{name := binary(), identity := tuple()}} |
           {error, failure()}.
@@ -127,9 +127,6 @@ advance(_Conn) -> not_loaded().
 
 -spec prove(conn(), [secret()]) -> ok | {error, failure()}.
 prove(_Conn, _Secrets) -> not_loaded().
-
--spec refuse(conn()) -> ok.
-refuse(_Conn) -> not_loaded().
 
 %% What is known of an established link's peer and session.
 -spec link_info(conn()) -> map().

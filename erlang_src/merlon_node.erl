@@ -3,7 +3,7 @@
 %% listener, before it dials first) and kept for every handshake.
 -module(merlon_node).
 
--export([start/2, ensure/1, identity/0, config/0, name/0, cluster/0, is_tool/0, fatal/1, format_error/1]).
+-export([start/2, ensure/1, identity/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
 -export_type([reason/0]).
 
 -type reason() :: {nif, string()} | {config | identity, term()} |
@@ -65,9 +65,6 @@ config() -> maps:get(config, node_map()).
 %% "name@host"; the name is "undefined" as long as a dynamic one is awaited.
 -spec name() -> string().
 name() -> maps:get(name, node_map()).
-
--spec cluster() -> binary().
-cluster() -> maps:get(cluster, config()).
 
 %% Whether this is a remote shell or the like, and not a node of the cluster.
 -spec is_tool() -> boolean().

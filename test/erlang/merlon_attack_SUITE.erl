@@ -18,6 +18,7 @@
          a_tool_with_a_dynamic_name_can_not_take_a_nodes/1,
          an_old_name_packet_is_no_way_around_the_name/1,
          a_second_name_packet_is_refused/1,
+         what_came_before_an_early_end_counts/1,
          a_tool_that_claims_a_nodes_name_is_refused/1,
          a_tool_that_claims_the_victims_own_name_is_refused/1,
          a_valid_certificate_with_a_wrong_cookie_is_refused/1,
@@ -47,7 +48,7 @@ all() ->
      a_node_that_changes_its_name_after_the_preamble_is_refused,
      a_tool_with_a_dynamic_name_can_not_take_a_nodes,
      an_old_name_packet_is_no_way_around_the_name,
-     a_second_name_packet_is_refused,
+     a_second_name_packet_is_refused, what_came_before_an_early_end_counts,
      a_tool_that_claims_a_nodes_name_is_refused,
      a_tool_that_claims_the_victims_own_name_is_refused,
      a_valid_certificate_with_a_wrong_cookie_is_refused,
@@ -180,6 +181,18 @@ a_second_name_packet_is_refused(Config) ->
     ok = merlon_attacker:hello(Conn, Own),
     ended = ended(merlon_attacker:gone(Conn)),
     #{phase := dist, reason := wrong_name, claimed := Own} = refusal(victim(Config), Local),
+    ok.
+
+%% A whole packet and a goodbye right behind the handshake, often in one segment with its last record.
+what_came_before_an_early_end_counts(Config) ->
+    Own = atom_to_binary(mallory(Config)),
+    [begin
+         {established, Conn, Local} = dial(mallory(Config), Own, ?COOKIE, Config),
+         ok = merlon_attacker:hello(Conn, Own),
+         ok = merlon_nif:close(Conn),
+         #{reason := Reason} = refusal(victim(Config), Local),
+         {false, Reason} = {Reason =:= truncated, Reason}
+     end || _ <- lists:seq(1, 30)],
     ok.
 
 %% ---- secrets ----

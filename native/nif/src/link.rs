@@ -307,10 +307,10 @@ fn read_records<S: Sink<Big = OwnedBinary>>(
         rest.copy_from_slice(&rx.rest);
         let room = room.get_mut(..most).ok_or(Fault::Misuse)?;
         let asked = room.len();
-        let (read, empty) = match conn.handle.with(|sock| sock.read(room)) {
-            Ok(0) => return Err(ended(rx)),
-            Ok(n) => (n, n < asked),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => (0, true),
+        // An end of the stream counts after what is left of the handshake's last read.
+        let (read, empty, end) = match conn.handle.with(|sock| sock.read(room)) {
+            Ok(n) => (n, n < asked, n == 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => (0, true, false),
             Err(error) => return Err(error.into()),
         };
         let bytes = buffer.get_mut(..have + read).ok_or(Fault::Misuse)?;
@@ -319,6 +319,9 @@ fn read_records<S: Sink<Big = OwnedBinary>>(
         rx.rest
             .extend_from_slice(bytes.get(opened..).unwrap_or_default());
         rx.rest.shrink_to(REST);
+        if end {
+            return Err(ended(rx));
+        }
         Ok(empty)
     })
 }

@@ -250,17 +250,6 @@ fn answer(shake: &mut Shake, roots: Vec<Root>) -> Result<(), Refusal> {
     Ok(())
 }
 
-#[rustler::nif]
-fn refuse(conn: ResourceArc<Conn>) -> Atom {
-    if let Ok(mut shake) = conn.shake.lock() {
-        if let Ok(claimed) = take_claim(&mut shake) {
-            claimed.refuse(&mut shake.output);
-            let _ = flush(&conn, &mut shake); // the alert, as far as it goes out
-        }
-    }
-    atoms::ok()
-}
-
 fn take_claim(shake: &mut Shake) -> Result<Box<Claimed>, Fault> {
     match std::mem::take(&mut shake.stage) {
         Stage::Claimed(claimed) => Ok(claimed),
