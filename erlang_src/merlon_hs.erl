@@ -184,11 +184,11 @@ refused(#link{claimed = Claimed, known = Known, address = Address}, Reason, Text
 simultaneous(Status) when Status =:= <<"snok">>; Status =:= <<"sfalse">> -> put(?MODULE, told);
 simultaneous(_) -> ok.
 
-send(#link{conn = Conn, deadline = Deadline}, Data) ->
+send(#link{conn = Conn, deadline = Deadline} = Link, Data) ->
     Packet = iolist_to_binary(Data),
     named(Packet, Conn),
     _ = simultaneous(Packet),
-    merlon_handshake:send(Conn, Packet, Deadline).
+    cut_short(Link, merlon_handshake:send(Conn, Packet, Deadline)).
 
 %% A dynamic name exists from here on, and dist_util asks for its cookie next.
 named(<<"snamed:", Len:16, Name:Len/binary, _/binary>>, Conn) -> pair_cookie(Conn, Name);
@@ -200,10 +200,16 @@ recv(#link{conn = Conn, deadline = Deadline} = Link, 0, infinity) ->
             _ = simultaneous(Packet),
             check_name(Packet, Link),
             {ok, binary_to_list(Packet)};
-        {error, Reason} ->
-            refused(Link, Reason, <<"the dist handshake was cut short">>),
-            {error, Reason}
+        Error ->
+            cut_short(Link, Error)
     end.
+
+%% Told here: dist_util would only say that sending failed.
+cut_short(Link, {error, Reason} = Error) ->
+    get(?MODULE) =:= undefined andalso refused(Link, Reason, <<"the dist handshake was cut short">>),
+    Error;
+cut_short(_Link, ok) ->
+    ok.
 
 %% dist_util must see the very name that the preamble bound to the certificate, in the first packet
 %% and in no later one. Anything else, the `n` packet of old nodes included, is refused.

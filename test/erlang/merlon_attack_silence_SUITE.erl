@@ -197,7 +197,8 @@ leave(Socket, reset) ->
 
 gone(Local, Phase, Config) ->
     #{phase := Phase, reason := Reason} = Report = refusal(victim(Config), Local),
-    true = lists:member(Reason, [peer_closed, peer_alert, closed, truncated, econnreset, epipe]),
+    Ends = [peer_closed, peer_alert, closed, truncated, econnreset, epipe],
+    {true, Reason} = {lists:member(Reason, Ends), Reason},
     Report.
 
 descriptors(Pid) ->

@@ -161,7 +161,7 @@ nodes_wait_for_each_other_at_boot(Config) ->
     _ = [spawn_link(fun() -> Self ! {up, merlon_ct:start(Config, Node, Wait(Other), #{})} end)
          || {Node, Other} <- lists:zip(Names, [NodeB, NodeA])],
     Vms = [receive {up, Vm} -> Vm end || _ <- Names],
-    [1 = length(merlon_ct:links(Vm)) || Vm <- Vms].
+    merlon_peers:wait(fun() -> [1, 1] =:= [length(merlon_ct:links(Vm)) || Vm <- Vms] end).
 
 %% ---- where to listen ----
 

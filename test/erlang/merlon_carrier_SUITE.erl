@@ -104,8 +104,8 @@ at_once({_, NodeA, _} = A, {_, NodeB, _} = B) ->
                        end),
     FromB = merlon_ct:call(B, merlon_work, ping_at, [NodeA, Time]),
     FromA = receive {Other, Answer} -> Answer end,
-    [#{node := NodeB}] = merlon_ct:links(A),
-    [#{node := NodeA}] = merlon_ct:links(B),
+    _ = [merlon_ct:the_link(Vm, Node) || {Vm, Node} <- [{A, NodeB}, {B, NodeA}]],
+    [[_], [_]] = [merlon_ct:links(Vm) || Vm <- [A, B]],
     true = disconnect(A, B),
     {FromA, FromB}.
 

@@ -47,7 +47,8 @@ nodes() {
     local driver=$!
     started+=("$driver")
     wait "$driver"
-    grep -E '^(ok|FAILED) ' "$tmp/nodes.log"
+    # With the reason behind each failure.
+    awk '/^(ok|FAILED) / { shown = 1 } /^(=|merlon:|all done)/ { shown = 0 } shown' "$tmp/nodes.log"
     passed=$((passed + $(grep -c '^ok ' "$tmp/nodes.log")))
     failed=$((failed + $(grep -c '^FAILED ' "$tmp/nodes.log")))
     if ! grep -qx 'all done' "$tmp/nodes.log"; then
