@@ -15,6 +15,11 @@ pub enum Error {
         /// Bytes given.
         len: usize,
     },
+    /// Misuse: a record's inner plaintext of `len` bytes does not fit the place it is to be opened to.
+    NoRoom {
+        /// Bytes needed.
+        len: usize,
+    },
     /// Misuse: alerts are sent by `alert` and `close_notify`, which also close the half.
     SealedAlert,
     /// Limit: no sequence number is left under this key.
@@ -69,6 +74,7 @@ impl Error {
             Error::Closed | Error::PeerAlert(_) | Error::Truncated { .. } => None,
             Error::BadSecret { .. }
             | Error::TooLong { .. }
+            | Error::NoRoom { .. }
             | Error::SealedAlert
             | Error::Exhausted
             | Error::Crypto => Some(80), // internal_error
@@ -94,6 +100,7 @@ impl Error {
             Error::Closed => "closed",
             Error::BadSecret { .. } => "bad_secret",
             Error::TooLong { .. } => "too_long",
+            Error::NoRoom { .. } => "no_room",
             Error::SealedAlert => "sealed_alert",
             Error::Exhausted => "exhausted",
             Error::Crypto => "crypto",
@@ -124,6 +131,7 @@ impl fmt::Display for Error {
                 write!(f, "a traffic secret of {len} bytes does not fit the suite")
             }
             Error::TooLong { len } => write!(f, "a message of {len} bytes does not fit one record"),
+            Error::NoRoom { len } => write!(f, "a record needs {len} bytes of room"),
             Error::SealedAlert => write!(f, "alerts are not sealed as messages"),
             Error::Exhausted => write!(f, "no sequence number is left under this key"),
             Error::Crypto => write!(f, "the crypto library failed"),

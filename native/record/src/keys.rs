@@ -1,17 +1,15 @@
-use ring::aead::{Aad, LessSafeKey, Nonce, Tag, UnboundKey};
-use ring::{aead, hkdf};
+use ring::hkdf;
 use zeroize::Zeroizing;
 
-use crate::{Error, Suite, HEADER};
-
-const IV: usize = 12;
+use crate::aead::{self, Aead, Bound, NONCE};
+use crate::{Error, Suite, HEADER, TAG};
 
 /// One direction's key, IV and sequence number under one traffic secret (RFC 8446 5.3, 7.2, 7.3).
 pub(crate) struct Keys {
     suite: Suite,
     secret: Zeroizing<Vec<u8>>,
-    key: LessSafeKey,
-    iv: Zeroizing<[u8; IV]>,
+    key: aead::Key,
+    iv: Zeroizing<[u8; NONCE]>,
     sequence: u64,
 }
 
@@ -20,16 +18,14 @@ impl Keys {
         if secret.len() != suite.hash_len() {
             return Err(Error::BadSecret { len: secret.len() });
         }
-        let algorithm = aead_algorithm(suite);
-        let mut key = Zeroizing::new(vec![0; algorithm.key_len()]);
-        let mut iv = Zeroizing::new([0; IV]);
+        let mut key = Zeroizing::new(vec![0; suite.key_len()]);
+        let mut iv = Zeroizing::new([0; NONCE]);
         expand_label(suite, secret, b"key", &mut key)?;
         expand_label(suite, secret, b"iv", iv.as_mut())?;
-        let key = UnboundKey::new(algorithm, &key).map_err(|_| Error::Crypto)?;
         Ok(Keys {
             suite,
             secret: Zeroizing::new(secret.to_vec()),
-            key: LessSafeKey::new(key),
+            key: aead::Key::new(suite, &key)?,
             iv,
             sequence: 0,
         })
@@ -52,43 +48,70 @@ impl Keys {
         self.sequence
     }
 
-    pub(crate) fn seal(&mut self, header: [u8; HEADER], body: &mut [u8]) -> Result<Tag, Error> {
-        let nonce = self.next_nonce()?;
-        let sealed = self
-            .key
-            .seal_in_place_separate_tag(nonce, Aad::from(header), body);
-        sealed.map_err(|_| Error::Crypto)
+    /// Seals the inner plaintext that lies in `body` already; its last bytes are the tag's.
+    pub(crate) fn seal(&mut self, header: [u8; HEADER], body: &mut [u8]) -> Result<(), Error> {
+        let bound = self.bind(header)?;
+        self.key.seal(bound, body)
     }
 
+    /// Seals `content` and its type from where they are into `body`.
+    pub(crate) fn seal_to(
+        &mut self,
+        header: [u8; HEADER],
+        content: &[u8],
+        kind: u8,
+        body: &mut [u8],
+    ) -> Result<(), Error> {
+        let bound = self.bind(header)?;
+        self.key.seal_to(bound, content, kind, body)
+    }
+
+    /// Opens `body` where it lies.
     pub(crate) fn open<'a>(
         &mut self,
         header: [u8; HEADER],
         body: &'a mut [u8],
-    ) -> Result<&'a mut [u8], Error> {
-        let nonce = self.next_nonce()?;
-        let opened = self.key.open_in_place(nonce, Aad::from(header), body);
-        opened.map_err(|_| Error::BadRecordMac)
+    ) -> Result<&'a [u8], Error> {
+        let bound = self.bind(header)?;
+        Ok(self.key.open(bound, body)?)
+    }
+
+    /// Opens `body` to the beginning of `dest`. What does not authenticate is not left there.
+    pub(crate) fn open_to<'a>(
+        &mut self,
+        header: [u8; HEADER],
+        body: &mut [u8],
+        dest: &'a mut [u8],
+    ) -> Result<&'a [u8], Error> {
+        let bound = self.bind(header)?;
+        let len = body.len().checked_sub(TAG).ok_or(Error::BadRecordMac)?;
+        let inner = dest.get_mut(..len).ok_or(Error::NoRoom { len })?;
+        match self.key.open_to(bound, body, inner) {
+            Ok(()) => Ok(inner),
+            Err(error) => {
+                inner.fill(0);
+                Err(error)
+            }
+        }
+    }
+
+    /// Leaves no sequence number.
+    #[cfg(test)]
+    pub(crate) fn exhaust(&mut self) {
+        self.sequence = u64::MAX;
     }
 
     /// The sequence number, left-padded to the IV's length and XORed with it (RFC 8446 5.3).
-    fn next_nonce(&mut self) -> Result<Nonce, Error> {
+    fn bind(&mut self, header: [u8; HEADER]) -> Result<Bound, Error> {
         let sequence = self.sequence;
         self.sequence = sequence.checked_add(1).ok_or(Error::Exhausted)?;
         let mut nonce = *self.iv;
         if cfg!(not(knockout = "record_sequence")) {
-            for (byte, s) in nonce.iter_mut().skip(IV - 8).zip(sequence.to_be_bytes()) {
+            for (byte, s) in nonce.iter_mut().skip(NONCE - 8).zip(sequence.to_be_bytes()) {
                 *byte ^= s;
             }
         }
-        Ok(Nonce::assume_unique_for_key(nonce))
-    }
-}
-
-fn aead_algorithm(suite: Suite) -> &'static aead::Algorithm {
-    match suite {
-        Suite::Aes128Gcm => &aead::AES_128_GCM,
-        Suite::Aes256Gcm => &aead::AES_256_GCM,
-        Suite::ChaCha20Poly1305 => &aead::CHACHA20_POLY1305,
+        Ok(Bound { nonce, header })
     }
 }
 
@@ -159,8 +182,8 @@ mod tests {
     #[test]
     fn a_sequence_number_never_wraps() {
         let mut keys = Keys::new(Suite::ChaCha20Poly1305, &[7; 32]).unwrap();
-        keys.sequence = u64::MAX;
-        assert_eq!(keys.next_nonce().err(), Some(Error::Exhausted));
+        keys.exhaust();
+        assert_eq!(keys.bind([0; HEADER]).err(), Some(Error::Exhausted));
         assert_eq!(keys.used(), u64::MAX);
     }
 

@@ -4,8 +4,10 @@
 //! opens, each with its own key, sequence number and limits. Both are made from a suite and an application
 //! traffic secret, know nothing of sockets, clocks or threads, and are `Send`.
 //!
-//! Data path: [`Tx::packer`] copies each plaintext byte once, straight to its place in the caller's buffer,
-//! and seals there; [`Rx::open`] opens in the caller's buffer and lends slices of it.
+//! Data path: [`Tx::packer`] seals full records straight from the caller's slices into a [`Buffer`], and
+//! copies once what several slices make up; [`Rx::open`] opens in the caller's buffer and lends slices of it,
+//! [`Rx::open_to`] opens to another place. With `aws-lc` neither sealing nor opening to another place copies a
+//! byte; `ring` works in place, so that it copies each once.
 //!
 //! Every error of an [`Rx`] is final, and so is every one of a [`Tx`] that is not mere misuse. A half that has
 //! failed, sent an alert or seen the peer's close stays shut.
@@ -13,19 +15,24 @@
 //! Where this differs from a plain reading of the project's contract:
 //! * [`Error::alert`] gives an `Option`: there is nothing to say to a peer that has sent an alert itself.
 //! * [`RxLimits`] says whether session tickets are welcome: only a client of a foreign TLS server gets any.
-//! * `ring` cannot wipe an expanded AEAD key. Secrets and IVs held here are zeroised on drop; that key is not.
+//! * `ring` cannot wipe an expanded AEAD key (`aws-lc` does). Secrets and IVs held here are zeroised on drop.
 //!
 //! Knock-out: with `--cfg knockout="record_sequence"` the sequence number does not enter the nonce, so that
 //! replayed and reordered records open.
 
 #![forbid(unsafe_code)]
 
+mod aead;
+mod buffer;
+mod content;
 mod error;
 mod handshake;
 mod keys;
 mod rx;
 mod tx;
 
+pub use buffer::Buffer;
+pub use content::{ContentType, Lane, LANES};
 pub use error::Error;
 pub use rx::{Content, Opened, Rx, RxLimits};
 pub use tx::{sealed_len, Limits, Packer, Tx};
@@ -62,6 +69,14 @@ impl Suite {
         }
     }
 
+    /// Bytes of this suite's keys.
+    fn key_len(self) -> usize {
+        match self {
+            Suite::Aes128Gcm => 16,
+            Suite::Aes256Gcm | Suite::ChaCha20Poly1305 => 32,
+        }
+    }
+
     /// Records that may be sealed under one key, without the KeyUpdate that ends it (RFC 8446 5.5).
     fn max_records(self) -> u64 {
         match self {
@@ -71,22 +86,9 @@ impl Suite {
     }
 }
 
-/// The inner content types that Merlon sends and takes (RFC 8446 5.1, plus one of our own).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ContentType {
-    /// Alerts.
-    Alert = 21,
-    /// Post-handshake messages: KeyUpdate, NewSessionTicket.
-    Handshake = 22,
-    /// The stream's bytes.
-    ApplicationData = 23,
-    /// A message of one carrier to the other, outside the stream. Only ever inside ALPN `merlon/1`.
-    Control = 0xF0,
-}
-
 /// The header of a protected record whose body is `len` bytes. It is also the AEAD's additional data.
-fn header(len: u16) -> [u8; HEADER] {
-    let [high, low] = len.to_be_bytes();
-    [23, 3, 3, high, low]
+fn header(len: usize) -> Result<[u8; HEADER], Error> {
+    let length = u16::try_from(len).map_err(|_| Error::TooLong { len })?;
+    let [high, low] = length.to_be_bytes();
+    Ok([23, 3, 3, high, low])
 }

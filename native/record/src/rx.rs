@@ -2,7 +2,7 @@ use std::fmt;
 
 use crate::handshake::{Handled, Messages};
 use crate::keys::Keys;
-use crate::{Error, Suite, HEADER, MAX_CIPHERTEXT, MAX_PLAINTEXT};
+use crate::{ContentType, Error, Lane, Suite, HEADER, MAX_CIPHERTEXT, MAX_PLAINTEXT, TAG};
 
 /// Records in a row that may carry nothing: a peer that has nothing to say is not worth the work.
 const MAX_IDLE: u32 = 32;
@@ -40,6 +40,8 @@ pub struct Opened<'a> {
 pub enum Content<'a> {
     /// Bytes of the stream; may be empty.
     Data(&'a [u8]),
+    /// Bytes of a stream beside it; may be empty.
+    Lane(Lane, &'a [u8]),
     /// A message of the other carrier.
     Control(&'a [u8]),
     /// The peer changed its key, and so did this half. When `requested`, answer with `Tx::key_update(false)`.
@@ -92,11 +94,33 @@ impl Rx {
     /// # Errors
     /// Any of the peer's faults of [`Error`]; the same one again on every later call.
     pub fn open<'a>(&mut self, buf: &'a mut [u8]) -> Result<Option<Opened<'a>>, Error> {
-        match self.stopped {
-            Some(error) => Err(error),
-            None => self
-                .open_first(buf)
-                .inspect_err(|e| self.stopped = Some(*e)),
+        self.open_first(buf, Keys::open)
+    }
+
+    /// As [`open`](Rx::open), but to the beginning of `dest`, which the content then lies in: whatever it is,
+    /// followed by its type and padding. `dest` must have the room that [`peek`](Rx::peek) tells; the record's
+    /// own bytes in `buf` mean nothing afterwards.
+    ///
+    /// # Errors
+    /// As [`open`](Rx::open); nothing that did not authenticate is then left in `dest`. [`Error::NoRoom`] is
+    /// not final: nothing has happened.
+    pub fn open_to<'a>(
+        &mut self,
+        buf: &mut [u8],
+        dest: &'a mut [u8],
+    ) -> Result<Option<Opened<'a>>, Error> {
+        match self.peek(buf) {
+            Some(len) if len > dest.len() => Err(Error::NoRoom { len }),
+            _ => self.open_first(buf, |keys, header, body| keys.open_to(header, body, dest)),
+        }
+    }
+
+    /// The room that [`open_to`](Rx::open_to) needs for the first record of `buf`: its content is shorter by
+    /// at least the type byte. `None` when the header is not whole, or such that nothing will be opened.
+    pub fn peek(&self, buf: &[u8]) -> Option<usize> {
+        match (self.stopped, parse_header(buf)) {
+            (None, Ok(Some((_, len)))) => len.checked_sub(TAG),
+            _ => None,
         }
     }
 
@@ -129,14 +153,31 @@ impl Rx {
         self.key_updates
     }
 
-    fn open_first<'a>(&mut self, buf: &'a mut [u8]) -> Result<Option<Opened<'a>>, Error> {
+    fn open_first<'a, 'b>(
+        &mut self,
+        buf: &'b mut [u8],
+        open: impl FnOnce(&mut Keys, [u8; HEADER], &'b mut [u8]) -> Result<&'a [u8], Error>,
+    ) -> Result<Option<Opened<'a>>, Error> {
+        match self.stopped {
+            Some(error) => Err(error),
+            None => self
+                .try_open(buf, open)
+                .inspect_err(|e| self.stopped = Some(*e)),
+        }
+    }
+
+    fn try_open<'a, 'b>(
+        &mut self,
+        buf: &'b mut [u8],
+        open: impl FnOnce(&mut Keys, [u8; HEADER], &'b mut [u8]) -> Result<&'a [u8], Error>,
+    ) -> Result<Option<Opened<'a>>, Error> {
         let Some((header, len)) = parse_header(buf)? else {
             return Ok(None);
         };
         let Some(body) = buf.get_mut(HEADER..HEADER + len) else {
             return Ok(None);
         };
-        let inner = self.keys.open(header, body)?;
+        let inner = open(&mut self.keys, header, body)?;
         self.records += 1;
         let content = self.content(inner)?;
         Ok(Some(Opened {
@@ -146,16 +187,16 @@ impl Rx {
     }
 
     fn content<'a>(&mut self, inner: &'a [u8]) -> Result<Content<'a>, Error> {
-        let (kind, fragment) = split_inner(inner)?;
-        if self.messages.is_unfinished() && kind != 22 {
+        let (code, fragment) = split_inner(inner)?;
+        if self.messages.is_unfinished() && code != ContentType::Handshake.code() {
             return Err(Error::BrokenHandshake);
         }
-        let content = match kind {
-            21 => self.alert(fragment)?,
-            22 => self.handshake(fragment)?,
-            23 => Content::Data(fragment),
-            0xF0 => Content::Control(fragment),
-            other => return Err(Error::UnexpectedType(other)),
+        let content = match ContentType::of_code(code).ok_or(Error::UnexpectedType(code))? {
+            ContentType::Alert => self.alert(fragment)?,
+            ContentType::Handshake => self.handshake(fragment)?,
+            ContentType::ApplicationData => Content::Data(fragment),
+            ContentType::Lane(lane) => Content::Lane(lane, fragment),
+            ContentType::Control => Content::Control(fragment),
         };
         self.spend(&content)?;
         Ok(content)
@@ -186,7 +227,11 @@ impl Rx {
 
     fn spend(&mut self, content: &Content<'_>) -> Result<(), Error> {
         self.idle = match content {
-            Content::Data(bytes) | Content::Control(bytes) if !bytes.is_empty() => 0,
+            Content::Data(bytes) | Content::Lane(_, bytes) | Content::Control(bytes)
+                if !bytes.is_empty() =>
+            {
+                0
+            }
             Content::CloseNotify => 0,
             _ => self.idle + 1,
         };

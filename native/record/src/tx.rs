@@ -1,7 +1,8 @@
 use std::fmt;
 
 use crate::keys::Keys;
-use crate::{handshake, header, ContentType, Error, Suite, HEADER, MAX_PLAINTEXT, TAG};
+use crate::{handshake, header, Buffer, ContentType, Error, Suite};
+use crate::{HEADER, MAX_PLAINTEXT, TAG};
 
 /// When a [`Tx`] changes its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +49,11 @@ impl Tx {
         })
     }
 
-    /// Starts to append data records to `out`. What `out` holds already stays.
-    pub fn packer<'a>(&'a mut self, out: &'a mut Vec<u8>) -> Packer<'a> {
+    /// Starts to append records of a stream, the data's or a lane's, to `out`. What `out` holds already stays.
+    pub fn packer<'a>(&'a mut self, kind: ContentType, out: &'a mut Buffer) -> Packer<'a> {
         Packer {
             tx: self,
+            kind,
             out,
             start: None,
         }
@@ -66,11 +68,9 @@ impl Tx {
         &mut self,
         kind: ContentType,
         message: &[u8],
-        out: &mut Vec<u8>,
+        out: &mut Buffer,
     ) -> Result<(), Error> {
-        if kind == ContentType::Alert {
-            return Err(Error::SealedAlert);
-        }
+        not_alert(kind)?;
         self.seal_message(kind, message, out)
     }
 
@@ -78,7 +78,7 @@ impl Tx {
     ///
     /// # Errors
     /// [`Error::Closed`] when an alert was sent before.
-    pub fn close_notify(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub fn close_notify(&mut self, out: &mut Buffer) -> Result<(), Error> {
         self.alert(0, out)
     }
 
@@ -86,7 +86,7 @@ impl Tx {
     ///
     /// # Errors
     /// [`Error::Closed`] when an alert was sent before.
-    pub fn alert(&mut self, description: u8, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub fn alert(&mut self, description: u8, out: &mut Buffer) -> Result<(), Error> {
         let level = if description == 0 { 1 } else { 2 };
         self.seal_message(ContentType::Alert, &[level, description], out)?;
         self.closed = true;
@@ -97,14 +97,12 @@ impl Tx {
     ///
     /// # Errors
     /// [`Error::Closed`] after an alert was sent.
-    pub fn key_update(&mut self, request: bool, out: &mut Vec<u8>) -> Result<(), Error> {
+    pub fn key_update(&mut self, request: bool, out: &mut Buffer) -> Result<(), Error> {
         if self.closed {
             return Err(Error::Closed);
         }
         let message = handshake::key_update(request);
-        let start = begin(out);
-        out.extend_from_slice(&message);
-        self.seal_from(start, ContentType::Handshake, out)?;
+        self.seal_record(ContentType::Handshake, &message, out)?;
         self.keys.update().inspect_err(|_| self.closed = true)?;
         self.key_updates += 1;
         Ok(())
@@ -129,19 +127,17 @@ impl Tx {
         &mut self,
         kind: ContentType,
         message: &[u8],
-        out: &mut Vec<u8>,
+        out: &mut Buffer,
     ) -> Result<(), Error> {
         if message.len() > MAX_PLAINTEXT {
             return Err(Error::TooLong { len: message.len() });
         }
         self.ready(out)?;
-        let start = begin(out);
-        out.extend_from_slice(message);
-        self.seal_from(start, kind, out)
+        self.seal_record(kind, message, out)
     }
 
     /// To be called before each record: refuses when closed, changes the key when it is time.
-    fn ready(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn ready(&mut self, out: &mut Buffer) -> Result<(), Error> {
         if self.closed {
             return Err(Error::Closed);
         }
@@ -151,39 +147,52 @@ impl Tx {
         Ok(())
     }
 
-    /// Seals the plaintext that stands after the header at `start` to the end of `out`, in place.
-    fn seal_from(
+    /// Seals `content` from where it lies to the end of `out`.
+    fn seal_record(
         &mut self,
-        start: usize,
         kind: ContentType,
-        out: &mut Vec<u8>,
+        content: &[u8],
+        out: &mut Buffer,
     ) -> Result<(), Error> {
-        let sealed = self.seal_in_place(start, kind, out);
-        if sealed.is_err() {
-            out.truncate(start); // never leave plaintext where ciphertext is expected
-            self.closed = true; // nor a hole in the stream
-        }
-        sealed
+        let start = out.len();
+        out.grow(HEADER + content.len() + 1 + TAG);
+        self.finish_record(start, out, |keys, header, body| {
+            keys.seal_to(header, content, kind.code(), body)
+        })
     }
 
+    /// Seals the content that stands after the header at `start` to the end of `out`, in place.
     fn seal_in_place(
         &mut self,
         start: usize,
         kind: ContentType,
-        out: &mut Vec<u8>,
+        out: &mut Buffer,
     ) -> Result<(), Error> {
-        out.push(kind as u8);
-        let record = out
-            .get_mut(start..)
-            .and_then(|r| r.split_at_mut_checked(HEADER));
-        let (head, body) = record.ok_or(Error::Crypto)?;
-        let length =
-            u16::try_from(body.len() + TAG).map_err(|_| Error::TooLong { len: body.len() })?;
-        head.copy_from_slice(&header(length));
-        let tag = self.keys.seal(header(length), body)?;
-        out.extend_from_slice(tag.as_ref());
-        self.records += 1;
-        Ok(())
+        out.extend(&[kind.code()]);
+        out.grow(TAG);
+        self.finish_record(start, out, Keys::seal)
+    }
+
+    /// Writes the header at `start` and has the body behind it sealed.
+    fn finish_record(
+        &mut self,
+        start: usize,
+        out: &mut Buffer,
+        seal: impl FnOnce(&mut Keys, [u8; HEADER], &mut [u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let keys = &mut self.keys;
+        let sealed = split_record(out, start).and_then(|(head, body)| {
+            *head = header(body.len())?;
+            seal(keys, *head, body)
+        });
+        match sealed {
+            Ok(()) => self.records += 1,
+            Err(_) => {
+                out.retract(start); // never leave plaintext where ciphertext is expected
+                self.closed = true; // nor a hole in the stream
+            }
+        }
+        sealed
     }
 }
 
@@ -198,32 +207,33 @@ impl fmt::Debug for Tx {
     }
 }
 
-/// Packs a stream of bytes into data records, each filled to the brim but the last.
+/// Packs a stream of bytes into records, each filled to the brim but the last.
 ///
 /// Must be [finished](Packer::finish). One that is dropped before takes its unfinished record back from the
 /// buffer, so that plaintext is never left there; whole records stay. The stream then has a hole: close it.
 pub struct Packer<'a> {
     tx: &'a mut Tx,
-    out: &'a mut Vec<u8>,
+    kind: ContentType,
+    out: &'a mut Buffer,
     /// Where the record that is being filled starts in `out`.
     start: Option<usize>,
 }
 
 impl Packer<'_> {
-    /// Appends `bytes` to the stream.
+    /// Appends `bytes` to the stream. Full records are sealed from where they lie, the rest is copied first.
     ///
     /// # Errors
-    /// [`Error::Closed`] after an alert was sent. Nothing of the unfinished record is then left in the buffer.
+    /// [`Error::Closed`] after an alert was sent, [`Error::SealedAlert`] for alerts. Nothing of the unfinished
+    /// record is then left in the buffer.
     pub fn push(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         while !bytes.is_empty() {
-            let start = self.open_record()?;
-            let filled = self.out.len() - start - HEADER;
-            let (now, later) = bytes.split_at(bytes.len().min(MAX_PLAINTEXT - filled));
-            self.out.extend_from_slice(now);
-            if filled + now.len() == MAX_PLAINTEXT {
-                self.seal()?;
-            }
-            bytes = later;
+            bytes = match bytes.split_at_checked(MAX_PLAINTEXT) {
+                Some((record, later)) if self.start.is_none() => {
+                    self.tx.seal(self.kind, record, self.out)?;
+                    later
+                }
+                _ => self.fill(bytes)?,
+            };
         }
         Ok(())
     }
@@ -236,21 +246,34 @@ impl Packer<'_> {
         self.seal()
     }
 
-    fn open_record(&mut self) -> Result<usize, Error> {
+    /// Copies as much of `bytes` as the present record takes; what is left.
+    fn fill<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Error> {
+        let start = self.begin()?;
+        let room = MAX_PLAINTEXT - (self.out.len() - start - HEADER);
+        let (now, later) = bytes.split_at(bytes.len().min(room));
+        self.out.extend(now);
+        if now.len() == room {
+            self.seal()?;
+        }
+        Ok(later)
+    }
+
+    /// Where the present record starts; a new one if need be.
+    fn begin(&mut self) -> Result<usize, Error> {
         if let Some(start) = self.start {
             return Ok(start);
         }
+        not_alert(self.kind)?;
         self.tx.ready(self.out)?;
-        let start = begin(self.out);
+        let start = self.out.len();
+        self.out.grow(HEADER);
         self.start = Some(start);
         Ok(start)
     }
 
     fn seal(&mut self) -> Result<(), Error> {
         match self.start.take() {
-            Some(start) => self
-                .tx
-                .seal_from(start, ContentType::ApplicationData, self.out),
+            Some(start) => self.tx.seal_in_place(start, self.kind, self.out),
             None => Ok(()),
         }
     }
@@ -259,16 +282,24 @@ impl Packer<'_> {
 impl Drop for Packer<'_> {
     fn drop(&mut self) {
         if let Some(start) = self.start {
-            self.out.truncate(start);
+            self.out.retract(start);
         }
     }
 }
 
-/// Makes room for a header and says where the record starts.
-fn begin(out: &mut Vec<u8>) -> usize {
-    let start = out.len();
-    out.extend_from_slice(&[0; HEADER]);
-    start
+fn not_alert(kind: ContentType) -> Result<(), Error> {
+    match kind {
+        ContentType::Alert => Err(Error::SealedAlert),
+        _ => Ok(()),
+    }
+}
+
+/// Header and body of the record that `out` ends with.
+fn split_record(out: &mut Buffer, start: usize) -> Result<(&mut [u8; HEADER], &mut [u8]), Error> {
+    let record = out.get_mut(start..).ok_or(Error::Crypto)?;
+    record
+        .split_first_chunk_mut::<HEADER>()
+        .ok_or(Error::Crypto)
 }
 
 #[cfg(test)]
@@ -293,5 +324,33 @@ mod tests {
         assert!(key_update_after(Suite::ChaCha20Poly1305, u64::MAX) < u64::MAX - 1);
         assert_eq!(key_update_after(Suite::Aes128Gcm, 0), 1);
         assert_eq!(Limits::default().key_update_after, 1 << 23);
+    }
+
+    type Way = fn(&mut Tx, &mut Buffer) -> Result<(), Error>;
+
+    /// A key that fails under way: when it seals from another place, and in place.
+    #[test]
+    fn no_plaintext_is_left_where_sealing_fails() {
+        let fail: [Way; 2] = [
+            |tx, out| {
+                tx.keys.exhaust();
+                tx.seal_record(ContentType::ApplicationData, b"secret", out)
+            },
+            |tx, out| {
+                let mut packer = tx.packer(ContentType::ApplicationData, out);
+                packer.push(b"secret")?;
+                packer.tx.keys.exhaust();
+                packer.finish()
+            },
+        ];
+        for fail in fail {
+            let mut tx = Tx::new(Suite::Aes128Gcm, &[1; 32], Limits::default()).unwrap();
+            let mut out = Buffer::from(b"before".to_vec());
+            assert_eq!(fail(&mut tx, &mut out), Err(Error::Exhausted));
+            assert!(tx.is_closed());
+            assert_eq!(*out, *b"before");
+            out.grow(out.capacity() - 6);
+            assert!(out.iter().skip(6).all(|b| *b == 0), "wiped");
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! Two halves together: what is sent arrives, however it is cut, and keys change in time.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod twin;
+
 use merlon_record::{
-    sealed_len, Content, ContentType, Error, Limits, Rx, RxLimits, Suite, Tx, HEADER,
+    sealed_len, Buffer, Content, ContentType, Error, Lane, Limits, Rx, RxLimits, Suite, Tx, HEADER,
     MAX_CIPHERTEXT, MAX_PLAINTEXT,
 };
 use proptest::prelude::*;
+use twin::Twin;
 
 const SUITES: [Suite; 3] = [Suite::Aes128Gcm, Suite::Aes256Gcm, Suite::ChaCha20Poly1305];
 
@@ -22,14 +25,18 @@ fn rx(suite: Suite) -> Rx {
     Rx::new(suite, &vec![3; suite.hash_len()], RxLimits::default()).unwrap()
 }
 
-fn pack(tx: &mut Tx, parts: &[&[u8]], out: &mut Vec<u8>) {
-    let mut packer = tx.packer(out);
+fn twin(suite: Suite) -> Twin {
+    Twin::new(suite, &vec![3; suite.hash_len()], RxLimits::default())
+}
+
+fn pack(tx: &mut Tx, parts: &[&[u8]], out: &mut Buffer) {
+    let mut packer = tx.packer(ContentType::ApplicationData, out);
     parts.iter().for_each(|part| packer.push(part).unwrap());
     packer.finish().unwrap();
 }
 
 /// All data of a stream that arrives in pieces of `step` bytes.
-fn receive(rx: &mut Rx, wire: &[u8], step: usize) -> Vec<u8> {
+fn receive(rx: &mut Twin, wire: &[u8], step: usize) -> Vec<u8> {
     let (mut data, mut pending) = (vec![], vec![]);
     for piece in wire.chunks(step) {
         pending.extend_from_slice(piece);
@@ -60,7 +67,7 @@ proptest! {
         step in 1usize..60_000,
     ) {
         let parts: Vec<Vec<u8>> = lens.iter().map(|len| (0..*len).map(|i| (i * 7) as u8).collect()).collect();
-        let (mut tx, mut rx, mut wire) = (tx_after(suite, key_update_after), rx(suite), vec![]);
+        let (mut tx, mut rx, mut wire) = (tx_after(suite, key_update_after), twin(suite), Buffer::new());
         for pair in parts.chunks(2) {
             let slices: Vec<&[u8]> = pair.iter().map(Vec::as_slice).collect();
             pack(&mut tx, &slices, &mut wire);
@@ -69,7 +76,7 @@ proptest! {
         prop_assert_eq!(rx.records(), tx.records());
         prop_assert_eq!(rx.key_updates(), tx.key_updates());
         prop_assert!(tx.key_updates() >= (tx.records() - tx.key_updates()).saturating_sub(1) / key_update_after);
-        prop_assert!(!rx.wants_key_update());
+        prop_assert!(!rx.in_place.wants_key_update() && !rx.apart.wants_key_update());
     }
 
     #[test]
@@ -82,7 +89,7 @@ proptest! {
             noise[..3].copy_from_slice(&[23, 3, 3]);
             noise[3..HEADER].copy_from_slice(&len.to_be_bytes());
         }
-        if let Ok(Some(_)) = rx(Suite::Aes128Gcm).open(&mut noise) {
+        if let Ok(Some(_)) = twin(Suite::Aes128Gcm).open(&mut noise) {
             prop_assert!(false, "noise authenticated");
         }
     }
@@ -90,10 +97,10 @@ proptest! {
 
 #[test]
 fn a_stream_that_arrives_byte_by_byte_arrives() {
-    let (mut tx, mut wire) = (tx_after(Suite::Aes128Gcm, 2), vec![]);
+    let (mut tx, mut wire) = (tx_after(Suite::Aes128Gcm, 2), Buffer::new());
     let data: Vec<u8> = (0..40_000).map(|i| i as u8).collect();
     pack(&mut tx, &[&data], &mut wire);
-    assert_eq!(receive(&mut rx(Suite::Aes128Gcm), &wire, 1), data);
+    assert_eq!(receive(&mut twin(Suite::Aes128Gcm), &wire, 1), data);
 }
 
 #[test]
@@ -106,7 +113,7 @@ fn records_are_filled_to_the_brim_and_take_the_room_foretold() {
         MAX_PLAINTEXT + 1,
         3 * MAX_PLAINTEXT,
     ] {
-        let (mut tx, mut wire) = (tx_after(Suite::Aes128Gcm, 1000), vec![]);
+        let (mut tx, mut wire) = (tx_after(Suite::Aes128Gcm, 1000), Buffer::new());
         let data = vec![5; len];
         let (left, right) = data.split_at(len / 3);
         pack(&mut tx, &[left, &[], right], &mut wire);
@@ -118,7 +125,7 @@ fn records_are_filled_to_the_brim_and_take_the_room_foretold() {
 #[test]
 fn packing_into_reserved_room_does_not_allocate() {
     let data = vec![5; 10 * MAX_PLAINTEXT];
-    let mut wire = Vec::with_capacity(sealed_len(data.len()));
+    let mut wire = Buffer::with_capacity(sealed_len(data.len()));
     let (place, capacity) = (wire.as_ptr(), wire.capacity());
     pack(&mut tx_after(Suite::Aes128Gcm, 1000), &[&data], &mut wire);
     assert_eq!((wire.as_ptr(), wire.capacity()), (place, capacity));
@@ -126,7 +133,7 @@ fn packing_into_reserved_room_does_not_allocate() {
 
 #[test]
 fn data_is_opened_where_it_lies() {
-    let mut wire = vec![];
+    let mut wire = Buffer::new();
     pack(
         &mut tx_after(Suite::Aes128Gcm, 1000),
         &[b"in place"],
@@ -146,12 +153,12 @@ fn data_is_opened_where_it_lies() {
 #[test]
 fn a_packer_that_is_dropped_leaves_no_plaintext() {
     let mut tx = tx_after(Suite::Aes128Gcm, 1000);
-    let mut out = b"before".to_vec();
-    let mut packer = tx.packer(&mut out);
+    let mut out = Buffer::from(b"before".to_vec());
+    let mut packer = tx.packer(ContentType::ApplicationData, &mut out);
     packer.push(b"a secret").unwrap();
     drop(packer);
-    assert_eq!(out, b"before");
-    let mut packer = tx.packer(&mut out);
+    assert_eq!(*out, *b"before");
+    let mut packer = tx.packer(ContentType::ApplicationData, &mut out);
     packer.push(&vec![1; MAX_PLAINTEXT + 9]).unwrap();
     drop(packer);
     assert_eq!(
@@ -160,7 +167,7 @@ fn a_packer_that_is_dropped_leaves_no_plaintext() {
         "whole records stay"
     );
     assert_eq!(
-        receive(&mut rx(Suite::Aes128Gcm), &out[6..], 99),
+        receive(&mut twin(Suite::Aes128Gcm), &out[6..], 99),
         vec![1; MAX_PLAINTEXT]
     );
 }
@@ -168,7 +175,7 @@ fn a_packer_that_is_dropped_leaves_no_plaintext() {
 #[test]
 fn a_key_is_changed_before_its_limit_by_every_way_of_sending() {
     let mut tx = tx_after(Suite::Aes256Gcm, 2);
-    let mut wire = vec![];
+    let mut wire = Buffer::new();
     for _ in 0..3 {
         pack(&mut tx, &[b"a"], &mut wire);
         tx.seal(ContentType::Control, b"b", &mut wire).unwrap();
@@ -177,7 +184,7 @@ fn a_key_is_changed_before_its_limit_by_every_way_of_sending() {
     tx.close_notify(&mut wire).unwrap();
     assert_eq!((tx.records(), tx.key_updates()), (10, 3));
     assert_eq!(
-        receive(&mut rx(Suite::Aes256Gcm), &wire[..], wire.len()),
+        receive(&mut twin(Suite::Aes256Gcm), &wire[..], wire.len()),
         b"aaa"
     );
 }
@@ -192,13 +199,13 @@ fn a_peer_that_never_changes_its_key_is_asked_once_to() {
     let mut tx = tx_after(Suite::Aes128Gcm, 1000);
     let mut asked = vec![];
     for _ in 0..4 {
-        let mut wire = vec![];
+        let mut wire = Buffer::new();
         pack(&mut tx, &[b"x"], &mut wire);
         rx.open(&mut wire).unwrap();
         asked.push(rx.wants_key_update());
     }
     assert_eq!(asked, [false, false, true, false]);
-    let mut wire = vec![];
+    let mut wire = Buffer::new();
     tx.key_update(false, &mut wire).unwrap();
     rx.open(&mut wire).unwrap();
     assert!(!rx.wants_key_update());
@@ -207,7 +214,7 @@ fn a_peer_that_never_changes_its_key_is_asked_once_to() {
 #[test]
 fn a_requested_key_update_says_so() {
     for request in [false, true] {
-        let mut wire = vec![];
+        let mut wire = Buffer::new();
         tx_after(Suite::Aes128Gcm, 9)
             .key_update(request, &mut wire)
             .unwrap();
@@ -220,9 +227,61 @@ fn a_requested_key_update_says_so() {
     }
 }
 
+/// Each record once from several slices, copied and sealed in place, and once from one slice.
+#[test]
+fn records_are_the_same_however_their_bytes_are_pushed() {
+    let data: Vec<u8> = (0..50_000).map(|i| (i * 3) as u8).collect();
+    for suite in SUITES {
+        let (mut whole, mut parts) = (Buffer::new(), Buffer::new());
+        pack(&mut tx_after(suite, 2), &[&data], &mut whole);
+        let slices: Vec<&[u8]> = data.chunks(999).collect();
+        pack(&mut tx_after(suite, 2), &slices, &mut parts);
+        assert_eq!(*whole, *parts, "{suite:?}");
+    }
+}
+
+#[test]
+fn what_a_record_is_opened_to_can_be_kept_while_the_next_is_opened() {
+    let (mut tx, mut rx, mut wire) = (tx_after(SUITES[0], 9), rx(SUITES[0]), Buffer::new());
+    let data: Vec<u8> = (0..MAX_PLAINTEXT).map(|i| i as u8).collect();
+    pack(&mut tx, &[&data, b"next"], &mut wire);
+    let mut place = vec![0; rx.peek(&wire).unwrap()];
+    let first = rx.open_to(&mut wire, &mut place).unwrap().unwrap();
+    let next = rx.open(&mut wire[first.consumed..]).unwrap().unwrap();
+    assert_eq!(first.content, Content::Data(&data));
+    assert_eq!(next.content, Content::Data(b"next"));
+}
+
+#[test]
+fn lanes_keep_apart_from_the_stream_and_from_each_other() {
+    let (mut tx, mut wire) = (tx_after(Suite::Aes128Gcm, 9), Buffer::new());
+    let lanes = [0, 7].map(|number| Lane::new(number).unwrap());
+    for lane in lanes {
+        let mut packer = tx.packer(ContentType::Lane(lane), &mut wire);
+        packer.push(&[lane.number(); 5]).unwrap();
+        packer.finish().unwrap();
+    }
+    let (mut twin, mut at) = (twin(Suite::Aes128Gcm), 0);
+    for lane in lanes {
+        let opened = twin.open(&mut wire[at..]).unwrap().unwrap();
+        assert_eq!(opened.content, Content::Lane(lane, &[lane.number(); 5]));
+        at += opened.consumed;
+    }
+}
+
+#[test]
+fn alerts_are_not_packed() {
+    let (mut tx, mut out) = (tx_after(Suite::Aes128Gcm, 9), Buffer::new());
+    for len in [1, MAX_PLAINTEXT] {
+        let refused = tx.packer(ContentType::Alert, &mut out).push(&vec![0; len]);
+        assert_eq!(refused, Err(Error::SealedAlert));
+        assert!(out.is_empty());
+    }
+}
+
 #[test]
 fn control_messages_keep_apart_from_the_stream() {
-    let (mut tx, mut wire) = (tx_after(Suite::Aes128Gcm, 9), vec![]);
+    let (mut tx, mut wire) = (tx_after(Suite::Aes128Gcm, 9), Buffer::new());
     tx.seal(ContentType::Control, b"hello", &mut wire).unwrap();
     let content = rx(Suite::Aes128Gcm)
         .open(&mut wire)
@@ -235,11 +294,14 @@ fn control_messages_keep_apart_from_the_stream() {
 #[test]
 fn nothing_is_sent_after_an_alert() {
     for description in [0, 20] {
-        let (mut tx, mut out) = (tx_after(Suite::Aes128Gcm, 9), vec![]);
+        let (mut tx, mut out) = (tx_after(Suite::Aes128Gcm, 9), Buffer::new());
         tx.alert(description, &mut out).unwrap();
         let sent = out.len();
         assert!(tx.is_closed());
-        assert_eq!(tx.packer(&mut out).push(b"x"), Err(Error::Closed));
+        assert_eq!(
+            tx.packer(ContentType::ApplicationData, &mut out).push(b"x"),
+            Err(Error::Closed)
+        );
         assert_eq!(
             tx.seal(ContentType::Control, b"x", &mut out),
             Err(Error::Closed)
@@ -253,7 +315,7 @@ fn nothing_is_sent_after_an_alert() {
 
 #[test]
 fn a_message_that_does_not_fit_leaves_no_trace() {
-    let (mut tx, mut out) = (tx_after(Suite::Aes128Gcm, 9), b"x".to_vec());
+    let (mut tx, mut out) = (tx_after(Suite::Aes128Gcm, 9), Buffer::from(b"x".to_vec()));
     let len = MAX_PLAINTEXT + 1;
     let message = vec![0; len];
     assert_eq!(
@@ -264,7 +326,7 @@ fn a_message_that_does_not_fit_leaves_no_trace() {
         tx.seal(ContentType::Alert, &[1, 0], &mut out),
         Err(Error::SealedAlert)
     );
-    assert_eq!(out, b"x");
+    assert_eq!(*out, *b"x");
     tx.seal(ContentType::Control, &message[1..], &mut out)
         .unwrap();
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use merlon_pki::{BindRules, Verifier};
 use merlon_record::{Limits, Suite};
 use rustls::client::Resumption;
-use rustls::crypto::ring::{cipher_suite, default_provider};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -14,12 +13,13 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::time_provider::TimeProvider;
 use rustls::version::TLS13;
+use rustls::WantsVersions;
 use rustls::{ClientConfig, ConfigBuilder, ConfigSide, ServerConfig, WantsVerifier};
-use rustls::{SupportedCipherSuite, WantsVersions};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, TlsFault};
 use crate::keylog::Capture;
+use crate::provider::{insists, provider};
 use crate::verify::LinkVerifier;
 
 /// The one ALPN protocol (RFC 7301) of a merlon link.
@@ -35,7 +35,7 @@ pub struct LocalConfig {
     pub verifier: Verifier,
     /// Which names beyond its own a certificate may carry.
     pub bind: BindRules,
-    /// Cipher suites, preferred first; [`suites_by_cpu`] is a good choice.
+    /// Cipher suites, preferred first; [`suites_by_cpu`](crate::suites_by_cpu) is a good choice.
     pub suites: Vec<Suite>,
     /// When the record layer renews its keys.
     pub limits: Limits,
@@ -46,6 +46,8 @@ pub struct Local {
     pub(crate) verifier: Verifier,
     pub(crate) bind: BindRules,
     pub(crate) limits: Limits,
+    /// As a server, go by the own order of suites.
+    insists: bool,
     provider: Arc<CryptoProvider>,
     identity: Arc<SingleCertAndKey>,
 }
@@ -56,12 +58,16 @@ impl Local {
     /// # Errors
     /// [`Error::OwnCertificate`], [`Error::OwnKey`], [`Error::OwnKeyMismatch`], [`Error::NoSuite`].
     pub fn new(config: LocalConfig) -> Result<Self, Error> {
-        let provider = Arc::new(provider(&config.suites)?);
+        if config.suites.is_empty() {
+            return Err(Error::NoSuite);
+        }
+        let provider = Arc::new(provider(&config.suites));
         let certified = certified_key(&config, &provider)?;
         Ok(Self {
             verifier: config.verifier,
             bind: config.bind,
             limits: config.limits,
+            insists: insists(&config.suites),
             provider,
             identity: Arc::new(SingleCertAndKey::from(certified)),
         })
@@ -104,6 +110,7 @@ impl Local {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(self.identity.clone());
         config.alpn_protocols = vec![ALPN.to_vec()];
+        config.ignore_client_order = self.insists;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.max_early_data_size = 0;
@@ -130,57 +137,6 @@ impl fmt::Debug for Local {
 
 /// `ClientConfig::builder_with_details` or the server's.
 type Builder<S> = fn(Arc<CryptoProvider>, Arc<dyn TimeProvider>) -> ConfigBuilder<S, WantsVersions>;
-
-/// The three suites, the fastest on this processor first: AES only where it is in hardware.
-pub fn suites_by_cpu() -> Vec<Suite> {
-    use Suite::{Aes128Gcm, Aes256Gcm, ChaCha20Poly1305};
-    if has_aes() {
-        vec![Aes128Gcm, Aes256Gcm, ChaCha20Poly1305]
-    } else {
-        vec![ChaCha20Poly1305, Aes128Gcm, Aes256Gcm]
-    }
-}
-
-#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-fn has_aes() -> bool {
-    std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq")
-}
-
-#[cfg(target_arch = "aarch64")]
-fn has_aes() -> bool {
-    std::arch::is_aarch64_feature_detected!("aes")
-        && std::arch::is_aarch64_feature_detected!("pmull")
-}
-
-#[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
-fn has_aes() -> bool {
-    false
-}
-
-fn provider(suites: &[Suite]) -> Result<CryptoProvider, Error> {
-    if suites.is_empty() {
-        return Err(Error::NoSuite);
-    }
-    Ok(CryptoProvider {
-        cipher_suites: suites.iter().map(|s| rustls_suite(*s)).collect(),
-        ..default_provider()
-    })
-}
-
-fn rustls_suite(suite: Suite) -> SupportedCipherSuite {
-    match suite {
-        Suite::Aes128Gcm => cipher_suite::TLS13_AES_128_GCM_SHA256,
-        Suite::Aes256Gcm => cipher_suite::TLS13_AES_256_GCM_SHA384,
-        Suite::ChaCha20Poly1305 => cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-    }
-}
-
-/// The record layer's name for the suite that rustls negotiated.
-pub(crate) fn record_suite(suite: SupportedCipherSuite) -> Option<Suite> {
-    [Suite::Aes128Gcm, Suite::Aes256Gcm, Suite::ChaCha20Poly1305]
-        .into_iter()
-        .find(|s| rustls_suite(*s).suite() == suite.suite())
-}
 
 fn certified_key(config: &LocalConfig, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
     let chain: Vec<_> = CertificateDer::pem_slice_iter(config.cert_chain_pem.as_bytes())

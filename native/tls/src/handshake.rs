@@ -10,11 +10,12 @@ use rustls::pki_types::{IpAddr, ServerName};
 use rustls::server::Acceptor;
 use rustls::{ClientConnection, Connection, Error as TlsError, NamedGroup, PeerIncompatible, Side};
 
-use crate::config::{record_suite, Local, ALPN};
+use crate::config::{Local, ALPN};
 use crate::error::{alert, Error, Failure, TlsFault};
 use crate::input::{Budget, Input};
 use crate::keylog::Capture;
 use crate::preamble::{AwaitHello, AwaitProof, Channel, Claimed, Dialler, Established};
+use crate::provider::record_suite;
 use crate::verify::LinkVerifier;
 
 /// RFC 8446 7.5: binds the proofs to this very TLS session.
@@ -326,9 +327,10 @@ fn suite_name(suite: Suite) -> &'static str {
     }
 }
 
-/// IANA names (RFC 8446 4.2.7) of the groups that ring has.
+/// IANA names (RFC 8446 4.2.7) of the groups of either provider.
 fn group_name(conn: &Connection) -> &'static str {
     match conn.negotiated_key_exchange_group().map(|g| g.name()) {
+        Some(NamedGroup::X25519MLKEM768) => "X25519MLKEM768",
         Some(NamedGroup::X25519) => "x25519",
         Some(NamedGroup::secp256r1) => "secp256r1",
         Some(NamedGroup::secp384r1) => "secp384r1",

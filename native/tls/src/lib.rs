@@ -21,10 +21,12 @@ mod handshake;
 mod input;
 mod keylog;
 mod preamble;
+mod provider;
 mod verify;
 
-pub use config::{suites_by_cpu, Local, LocalConfig, ALPN};
+pub use config::{Local, LocalConfig, ALPN};
 pub use error::{alert_name, Error, Failure, Seen, TlsFault};
 pub use handshake::{Handshake, Progress};
 pub use preamble::{Claim, Claimed, Established, Info};
+pub use provider::suites_by_cpu;
 pub use verify::{NodeNameBound, PeerVerified};

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use merlon_pki::{Claimed as ClaimedName, NodeName, Peer};
-use merlon_record::{Content, ContentType, Rx, Tx};
+use merlon_record::{Buffer, Content, ContentType, Rx, Tx};
 use merlon_secret::{KeyId, PairKey, Role, Secret};
 use merlon_wire::preamble::{ClientProof, Hello, ServerProof, MAX_KEYS};
 use merlon_wire::Error as WireError;
@@ -48,7 +48,7 @@ impl Channel {
         out: &mut Vec<u8>,
     ) -> Failure {
         if let Some(description) = error.alert() {
-            let _best_effort = self.tx.alert(description, out);
+            let _best_effort = append(out, |out| self.tx.alert(description, out));
         }
         Failure {
             error,
@@ -64,9 +64,7 @@ impl Channel {
     ) -> Result<(), Error> {
         let mut message = Vec::new();
         encode(&mut message).map_err(Error::OwnPreamble)?;
-        self.tx
-            .seal(ContentType::Control, &message, out)
-            .map_err(Error::Record)
+        append(out, |out| self.tx.seal(ContentType::Control, &message, out)).map_err(Error::Record)
     }
 
     /// The peer's next control message, decoded; `None` when it is not whole yet.
@@ -83,12 +81,12 @@ impl Channel {
                 Content::Control(message) => Some(decode(message)),
                 Content::KeyUpdate { requested } => {
                     if requested {
-                        self.tx.key_update(false, out).map_err(Error::Record)?;
+                        append(out, |out| self.tx.key_update(false, out)).map_err(Error::Record)?;
                     }
                     None
                 }
                 Content::Ticket => None,
-                Content::Data(_) => return Err(Error::EarlyData),
+                Content::Data(_) | Content::Lane(..) => return Err(Error::EarlyData),
                 Content::CloseNotify => return Err(Error::PeerAlert(alert::CLOSE_NOTIFY)),
             };
             input.consume(consumed);
@@ -115,6 +113,14 @@ impl Channel {
             _bound: bound,
         })
     }
+}
+
+/// Lends `out` to the record layer, which seals to its end.
+fn append<T>(out: &mut Vec<u8>, seal: impl FnOnce(&mut Buffer) -> T) -> T {
+    let mut buffer = Buffer::from(std::mem::take(out));
+    let sealed = seal(&mut buffer);
+    *out = buffer.into();
+    sealed
 }
 
 fn record_fault(error: merlon_record::Error) -> Error {
@@ -307,7 +313,7 @@ impl Claimed {
 
     /// Refuses the client, whatever the reason, by the alert access_denied.
     pub fn refuse(mut self, out: &mut Vec<u8>) {
-        let _best_effort = self.channel.tx.alert(alert::ACCESS_DENIED, out);
+        let _best_effort = append(out, |out| self.channel.tx.alert(alert::ACCESS_DENIED, out));
     }
 }
 

@@ -15,6 +15,12 @@ use merlon_record::{Limits, Suite};
 use merlon_secret::KeyId;
 use proptest::prelude::*;
 
+const GROUP: &str = if cfg!(feature = "aws-lc") {
+    "X25519MLKEM768"
+} else {
+    "x25519"
+};
+
 fn nodes() -> (Node, Node) {
     let ca = ca(CLUSTER);
     (Node::new(&ca, A), Node::new(&ca, B))
@@ -44,7 +50,7 @@ fn both_directions_carry_records_under_every_suite() {
         assert_eq!((client.info().suite, server.info().suite), (name, name));
         let (mut c_tx, mut c_rx, info, peer) = client.into_parts();
         assert_eq!((&info.peer_name[..], info.dynamic), (B.as_bytes(), false));
-        assert_eq!((info.group, info.key_id), ("x25519", KeyId::VM_COOKIE));
+        assert_eq!((info.group, info.key_id), (GROUP, KeyId::VM_COOKIE));
         assert_eq!(peer.identity(), &node_id(B));
         let (mut s_tx, mut s_rx, info, peer) = server.into_parts();
         assert_eq!((&info.peer_name[..], info.dynamic), (A.as_bytes(), false));
@@ -54,6 +60,32 @@ fn both_directions_carry_records_under_every_suite() {
             assert_eq!(open(&mut s_rx, &mut seal(&mut c_tx, &ping)), ping);
             assert_eq!(open(&mut c_rx, &mut seal(&mut s_tx, &pong)), pong);
         }
+    }
+}
+
+/// Suites as processors with and without AES order them; client, server, what they agree on.
+#[test]
+fn the_side_that_lacks_aes_has_its_way() {
+    use Suite::{Aes128Gcm, Aes256Gcm, ChaCha20Poly1305};
+    let with = [Aes128Gcm, Aes256Gcm, ChaCha20Poly1305];
+    let without = [ChaCha20Poly1305, Aes128Gcm, Aes256Gcm];
+    let ca = ca(CLUSTER);
+    let make = |name: &str, suites: [Suite; 3]| {
+        let setup = Setup {
+            suites: suites.to_vec(),
+            ..Setup::default()
+        };
+        let own = certificate(&ca, node_id(name), Alg::P256, NOW);
+        Node::with(&ca, name, own, setup)
+    };
+    for (client, server, agreed) in [
+        (with, with, "TLS_AES_128_GCM_SHA256"),
+        (with, without, "TLS_CHACHA20_POLY1305_SHA256"),
+        (without, with, "TLS_CHACHA20_POLY1305_SHA256"),
+        (without, without, "TLS_CHACHA20_POLY1305_SHA256"),
+    ] {
+        let (link, _) = link(&make(A, client), &make(B, server));
+        assert_eq!(link.info().suite, agreed);
     }
 }
 

@@ -13,7 +13,7 @@ mod common;
 use common::rogue::{control, own, read_control, Rogue};
 use common::*;
 use merlon_pki::{Alg, Issued};
-use merlon_record::{Rx, Tx, HEADER, TAG};
+use merlon_record::{Buffer, Rx, Tx, HEADER, TAG};
 use merlon_secret::{KeyId, Role};
 use merlon_tls::{Error, Failure};
 use merlon_wire::preamble::{ClientProof, Hello, ServerProof};
@@ -337,9 +337,11 @@ fn a_peer_that_only_renews_keys_is_cut_off() {
     let (ca, _, b) = nodes();
     let mut server = End::Going(b.accept());
     let mut thief = Thief::client(&ca, A, &mut server);
+    let mut updates = Buffer::new();
     for _ in 0..100 {
-        thief.tx.key_update(true, &mut thief.to_node).unwrap();
+        thief.tx.key_update(true, &mut updates).unwrap();
     }
+    thief.to_node.extend_from_slice(&updates);
     server.advance(&mut thief.to_node, &mut thief.to_thief);
     assert_eq!(server.down().error.code(), "too_many_idle_records");
     assert!(thief.to_thief.len() < 4096, "and gets few answers");

@@ -9,7 +9,7 @@ use merlon_pki::{
     issue, new_ca, Alg, Anchors, BindRules, Claimed as ClaimedName, Crls, Identity, Issued,
     NodeName, Request, Verifier,
 };
-use merlon_record::{Content, ContentType, Limits, Rx, Suite, Tx};
+use merlon_record::{Buffer, Content, ContentType, Limits, Rx, Suite, Tx};
 use merlon_secret::{KeyId, PairKey, Root};
 use merlon_tls::{
     suites_by_cpu, Claimed, Established, Failure, Handshake, Local, LocalConfig, Progress,
@@ -271,10 +271,10 @@ pub fn link(a: &Node, b: &Node) -> (Established, Established) {
 }
 
 pub fn seal(tx: &mut Tx, message: &[u8]) -> Vec<u8> {
-    let mut out = vec![];
+    let mut out = Buffer::new();
     tx.seal(ContentType::ApplicationData, message, &mut out)
         .expect("sealed");
-    out
+    out.into()
 }
 
 pub fn open(rx: &mut Rx, wire: &mut Vec<u8>) -> Vec<u8> {

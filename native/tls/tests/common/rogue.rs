@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use merlon_pki::Issued;
-use merlon_record::{Content, ContentType, Limits, Rx, RxLimits, Suite, Tx};
+use merlon_record::{Buffer, Content, ContentType, Limits, Rx, RxLimits, Suite, Tx};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring::default_provider;
@@ -150,10 +150,10 @@ impl Rogue {
 }
 
 pub fn control(tx: &mut Tx, message: &[u8]) -> Vec<u8> {
-    let mut out = vec![];
+    let mut out = Buffer::new();
     tx.seal(ContentType::Control, message, &mut out)
         .expect("sealed");
-    out
+    out.into()
 }
 
 pub fn read_control(rx: &mut Rx, wire: &mut Vec<u8>) -> Vec<u8> {

@@ -18,10 +18,11 @@ pub const TARGET: Target = Target {
 };
 
 fn corpus() -> Vec<Vec<u8>> {
-    let every: [&[u8]; 9] = [
+    let every: [&[u8]; 10] = [
         b"data\x17",
         b"\x17\0\0\0",
         b"control\xf0",
+        b"lane\xe7",
         b"\x04\0\0\x06ticket\x04\0\0\x03\x16",
         b"two\x16",
         b"\x18\0\0\x01\x00\x16",
@@ -60,7 +61,8 @@ fn run(input: &[u8]) -> u64 {
         return 0;
     };
     let suite = suite_of(*suite);
-    let (mut forge, mut rx) = (Forge::new(suite, &secret(suite)), receiver(suite));
+    let mut forge = Forge::new(suite, &secret(suite));
+    let [mut rx, mut apart] = [receiver(suite), receiver(suite)];
     let (mut model, mut trace) = (Model::default(), vec![]);
     while let Some((len, rest)) = script.split_first_chunk::<2>() {
         let len = usize::from(u16::from_be_bytes(*len));
@@ -68,9 +70,11 @@ fn run(input: &[u8]) -> u64 {
         script = later;
         let expected = model.read(inner);
         let mut record = forge.inner(inner);
-        let found = rx
-            .open(&mut record)
-            .map(|opened| event(&opened.expect("a whole record").content));
+        let mut place = vec![0; apart.peek(&record).unwrap_or_default()];
+        let elsewhere = apart.open_to(&mut record.clone(), &mut place);
+        let found = rx.open(&mut record);
+        assert_eq!(elsewhere, found, "the place makes a difference");
+        let found = found.map(|opened| event(&opened.expect("a whole record").content));
         let found = found.map_err(|error| error.code());
         assert_eq!(found, expected);
         trace.push(found.map_or_else(outcome, |event| outcome(std::mem::discriminant(&event))));
@@ -115,6 +119,7 @@ impl Model {
             (22, []) => return Err("broken_handshake"),
             (22, _) => self.read_handshake(&content)?,
             (23, _) => Event::Data(content),
+            (lane @ 0xE0..=0xE7, _) => Event::Lane(lane - 0xE0, content),
             (0xF0, _) => Event::Control(content),
             _ => return Err("unexpected_type"),
         };

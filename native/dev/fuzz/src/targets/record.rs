@@ -2,7 +2,7 @@
 //! difference. Input: suite, piece size (2 bytes), then the stream.
 
 use merlon_record::{
-    Content, ContentType, Limits, Rx, RxLimits, Suite, Tx, HEADER, MAX_CIPHERTEXT,
+    Buffer, Content, ContentType, Limits, Rx, RxLimits, Suite, Tx, HEADER, MAX_CIPHERTEXT,
 };
 
 use super::{outcome, Target};
@@ -29,7 +29,7 @@ fn corpus() -> Vec<Vec<u8>> {
 
 /// A whole stream: data and control, two key updates, close.
 fn wire(suite: Suite) -> Vec<u8> {
-    let mut out = vec![];
+    let mut out = Buffer::new();
     let mut tx = Tx::new(
         suite,
         &secret(suite),
@@ -41,12 +41,12 @@ fn wire(suite: Suite) -> Vec<u8> {
     for data in DATA {
         tx.seal(ContentType::Control, data, &mut out)
             .expect("sealed");
-        let mut packer = tx.packer(&mut out);
+        let mut packer = tx.packer(ContentType::ApplicationData, &mut out);
         packer.push(data).expect("sealed");
         packer.finish().expect("sealed");
     }
     tx.close_notify(&mut out).expect("sealed");
-    out
+    out.into()
 }
 
 pub fn suite_of(number: u8) -> Suite {
@@ -78,6 +78,7 @@ fn run(input: &[u8]) -> u64 {
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     Data(Vec<u8>),
+    Lane(u8, Vec<u8>),
     Control(Vec<u8>),
     KeyUpdate(bool),
     Close,
@@ -87,6 +88,7 @@ pub enum Event {
 pub fn event(content: &Content<'_>) -> Event {
     match content {
         Content::Data(bytes) => Event::Data(bytes.to_vec()),
+        Content::Lane(lane, bytes) => Event::Lane(lane.number(), bytes.to_vec()),
         Content::Control(bytes) => Event::Control(bytes.to_vec()),
         Content::KeyUpdate { requested } => Event::KeyUpdate(*requested),
         Content::Ticket => Event::Ticket,
