@@ -16,9 +16,9 @@ test: build
 demo: setup build
 	@test/demo/run.sh merlon_demo
 
-# Plain TCP, inet_tls and merlon in turn.
+# Plain TCP, inet_tls and merlon in turn. Knobs, `make bench QUICK=1` for one: bench/run.sh --help
 bench: build
-	@test/demo/run.sh merlon_throughput
+	@bench/run.sh
 
 lint:
 	@test/support/lint.sh

@@ -51,7 +51,7 @@ run(Tmp, Root) ->
     merlon_peers:wait(fun() -> length(nodes_of(PeerA)) =:= 2 end),
     [merlon_peers:stop(Peer) || Peer <- Peers],
     title("Throughput, 64 KiB messages, one way, both nodes on this machine"),
-    merlon_throughput:report(Tmp, Dir, [65536]).
+    merlon_throughput:report(Tmp, 65536).
 
 %% A node that is stopped at the end, whatever happens. Its log is shown where it matters only.
 -spec start(string(), [string()]) -> pid().

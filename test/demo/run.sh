@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# `make demo` and `make bench`, after the build: compiles the demo's modules into a temporary folder
+# `make demo`, after the build: compiles its modules and those of the benchmark into a temporary folder
 # and runs one of them. All that it makes lies in that folder and goes with it.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -13,7 +13,7 @@ epmd=
 trap '[ -z "$epmd" ] || kill "$epmd"; rm -rf "$tmp"' EXIT
 trap 'kill "$pid" 2>/dev/null; exit 130' INT TERM
 mkdir "$tmp/ebin"
-erlc -W -o "$tmp/ebin" "$root"/test/demo/*.erl "$root/test/erlang/merlon_peers.erl" \
+erlc -W -o "$tmp/ebin" "$root"/test/demo/*.erl "$root"/bench/*.erl "$root/test/erlang/merlon_peers.erl" \
     "$root/test/erlang/merlon_log_sink.erl"
 
 # The demo's own epmd ends with it: nobody else's is used or touched.

@@ -12,14 +12,23 @@ needs="erl:erlang-nox erlc:erlang-dev escript:erlang-nox dialyzer:erlang-dialyze
 files="/usr/include/stdio.h:libc6-dev /usr/lib/erlang/lib/ssl-*/src/inet_tls_dist.erl:erlang-src
        /usr/lib/erlang/usr/include/erl_nif.h:erlang-dev /usr/lib/erlang/lib/eunit-*/ebin:erlang-eunit
        /usr/lib/erlang/lib/common_test-*/ebin:erlang-common-test /usr/lib/erlang/lib/proper-*/ebin:erlang-proper"
+# Nice to have, nothing fails without: plots of the benchmark.
+extras="gnuplot:gnuplot-nox"
 
 PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
 
-missing() {
+# absent COMMAND:PACKAGE...
+absent() {
     local entry
-    for entry in $needs; do
+    for entry; do
         command -v "${entry%%:*}" >/dev/null || echo "${entry#*:}"
     done
+}
+
+missing() {
+    local entry
+    # shellcheck disable=SC2086
+    absent $needs
     # Erlang from elsewhere than Debian brings these itself, in its own place.
     [ "$(command -v erl)" = /usr/bin/erl ] || [ -z "$(command -v erl)" ] || return 0
     for entry in $files; do
@@ -39,6 +48,11 @@ if [ -n "$packages" ]; then
     $sudo apt-get update -qq
     # shellcheck disable=SC2086
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >/dev/null
+    # shellcheck disable=SC2086
+    wished=$(absent $extras)
+    # shellcheck disable=SC2086
+    [ -z "$wished" ] ||
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $wished >/dev/null || true
     packages=$(missing | sort -u | tr '\n' ' ')
     [ -z "$packages" ] || { echo "still missing: $packages" >&2; exit 1; }
 fi

@@ -1,0 +1,67 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% The knobs, which are environment variables (bench/run.sh --help).
+-module(merlon_bench_options).
+
+-export([read/0, default/1]).
+
+-export_type([options/0]).
+
+%% ms: how long a stream lasts; samples: of a round trip; setups, links: how often; peers: of the hub;
+%% progress: whether it is told on stderr.
+-type options() :: #{quick := boolean(), rounds := pos_integer(), ms := pos_integer(),
+                     samples := pos_integer(), setups := pos_integer(), links := pos_integer(),
+                     peers := pos_integer(), sizes := default | [pos_integer()],
+                     only := all | [atom()], carriers := [atom()], networks := [atom()],
+                     progress := boolean()}.
+
+-spec read() -> options().
+read() ->
+    Default = default(os:getenv("QUICK", "") =/= ""),
+    #{rounds := Rounds, carriers := Carriers, networks := Networks} = Default,
+    Default#{rounds := hd(numbers("ROUNDS", [Rounds])),
+             sizes := numbers("SIZES", default),
+             only := atoms("ONLY", all, measures()),
+             carriers := atoms("CARRIERS", Carriers, Carriers),
+             networks := atoms("NETWORKS", Networks, networks(false))}.
+
+-spec default(Quick :: boolean()) -> options().
+default(Quick) ->
+    Base = case Quick of
+               false -> #{rounds => 3, ms => 700, samples => 5000, setups => 30, links => 5, peers => 50};
+               true -> #{rounds => 2, ms => 300, samples => 2000, setups => 10, links => 3, peers => 20}
+           end,
+    Base#{quick => Quick, progress => true, sizes => default, only => all,
+          carriers => merlon_bench_carriers:all(), networks => networks(Quick)}.
+
+measures() -> [throughput, mixed, roundtrip, erpc, setup, fairness, nodedown, memory, links].
+
+networks(true) -> [loopback];
+networks(false) -> [loopback | merlon_bench_net:all()].
+
+numbers(Name, Default) ->
+    case words(Name) of
+        [] -> Default;
+        Words -> [number(Name, Word) || Word <- Words]
+    end.
+
+number(Name, Word) ->
+    case string:to_integer(Word) of
+        {N, ""} when N > 0 -> N;
+        _ -> wrong(Name, Word, ["a positive number"])
+    end.
+
+%% In the order of Allowed, whatever the order was.
+atoms(Name, Default, Allowed) ->
+    case words(Name) of
+        [] -> Default;
+        Words ->
+            Known = [atom_to_list(A) || A <- Allowed],
+            _ = [wrong(Name, Word, Known) || Word <- Words, not lists:member(Word, Known)],
+            [A || A <- Allowed, lists:member(atom_to_list(A), Words)]
+    end.
+
+words(Name) -> string:lexemes(os:getenv(Name, ""), ", ").
+
+wrong(Name, Word, Known) ->
+    io:format(standard_error, "bench: ~s: ~s is not one of: ~s~n", [Name, Word, lists:join(", ", Known)]),
+    halt(2).
