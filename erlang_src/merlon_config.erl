@@ -38,7 +38,7 @@ keys() ->
       "incoming handshakes at a time"},
      {key_update_after, {default, 1 bsl 23}, {integer, 1, 1 bsl 24},
       "TLS records sent under one key"},
-     {max_frame, {default, 1 bsl 28}, {integer, 1 bsl 16, (1 bsl 31) - 1},
+     {max_frame, {default, 1 bsl 31}, {integer, 1 bsl 16, 1 bsl 40},
       "bytes of the largest distribution message accepted"},
      {require_carrier, {default, false}, boolean,
       "whether the application refuses to start on a node without the carrier"}].

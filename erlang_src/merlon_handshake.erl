@@ -138,9 +138,9 @@ evicted() ->
 
 %% ---- dist_util's packets ----
 
--spec send(merlon_nif:conn(), iodata(), deadline()) -> ok | {error, term()}.
-send(Conn, Data, Deadline) ->
-    flushed(Conn, merlon_nif:send(Conn, [Data]), Deadline).
+-spec send(merlon_nif:conn(), binary(), deadline()) -> ok | {error, term()}.
+send(Conn, Packet, Deadline) ->
+    flushed(Conn, merlon_nif:send(Conn, [{byte_size(Packet), [Packet]}]), Deadline).
 
 flushed(_Conn, ok, _Deadline) -> ok;
 flushed(Conn, blocked, Deadline) ->

@@ -1,17 +1,17 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% The dist controller of one link: takes what the VM has to send and hands it, many frames at a
-%% time, to the NIF. While the socket is full it asks the VM for nothing more, so that the VM's own
-%% busy limit (+zdbbl) suspends the senders.
+%% time, to the NIF. While the socket is full it asks the VM for hardly more (merlon_lanes_core), so
+%% that the VM's own busy limit (+zdbbl) suspends the senders.
 -module(merlon_link_out).
 
 -export([start/3, complete/3]).
 -export([init/3]).
 
-%% Bytes taken from the VM before they are sealed and written.
--define(BATCH, 262144).
-
 -record(state, {conn :: merlon_nif:conn(),
                 handle :: erlang:dist_handle(),
+                lanes = merlon_lanes_core:new() :: merlon_lanes_core:lanes(),
+                %% The VM has more, has nothing, or will say dist_data.
+                vm = armed :: more | none | armed,
                 blocked = false :: boolean()}).
 
 %% Started in the process that runs dist_util's handshake, to which it stays linked.
@@ -59,47 +59,85 @@ peer(Conn) ->
 
 loop(#state{conn = Conn, blocked = Blocked} = State) ->
     receive
-        dist_data when not Blocked -> drain(State);
-        tick when not Blocked -> sent(merlon_nif:send(Conn, [<<>>]), more, State);
+        dist_data -> cycle(State#state{vm = more});
         %% Bytes that wait for the peer to read them are as good as a tick.
-        tick -> loop(State);
+        tick when Blocked -> loop(State);
+        tick -> sent(merlon_nif:send(Conn, [{0, []}]), State);
         {select, _, _, ready_output} when Blocked ->
-            sent(merlon_nif:flush(Conn), more, State#state{blocked = false});
+            sent(merlon_nif:flush(Conn), State#state{blocked = false});
         {select, _, _, _} -> loop(State);
         {'DOWN', _, process, _, Reason} -> exit(Reason);
-        Other when Other =/= dist_data -> unexpected(Other, State)
+        Other -> unexpected(Other, State)
     end.
 
-drain(#state{conn = Conn, handle = DHandle} = State) ->
-    {Frames, More} = take(DHandle, 0, []),
-    sent(merlon_nif:send(Conn, Frames), More, State).
-
-take(_DHandle, Bytes, Frames) when Bytes >= ?BATCH ->
-    {lists:reverse(Frames), more};
-take(DHandle, Bytes, Frames) ->
-    case erlang:dist_ctrl_get_data(DHandle) of
-        {Size, Frame} -> take(DHandle, Bytes + Size, [Frame | Frames]);
-        none -> {lists:reverse(Frames), none}
+%% Takes what the VM has and sends, until there is nothing or the socket is full.
+cycle(#state{blocked = true, lanes = Lanes} = State) ->
+    %% What is taken now may overtake big frames.
+    case merlon_lanes_core:is_busy(Lanes) of
+        true -> loop(arm(take(State)));
+        false -> loop(arm(State))
+    end;
+cycle(State0) ->
+    #state{lanes = Lanes0} = State = take(State0),
+    {Small, Piece, Lanes} = merlon_lanes_core:next(Lanes0),
+    case send(Small, Piece, State#state{lanes = Lanes}) of
+        nothing -> loop(arm(State));
+        Sent -> sent(Sent, State#state{lanes = Lanes})
     end.
 
-sent(ok, more, State) -> drain(State);
-sent(ok, none, #state{handle = DHandle} = State) ->
+take(#state{vm = armed} = State) ->
+    receive
+        dist_data -> take(State#state{vm = more})
+    after 0 -> State
+    end;
+take(#state{handle = DHandle, lanes = Lanes} = State) ->
+    case merlon_lanes_core:wants(Lanes) of
+        true ->
+            case erlang:dist_ctrl_get_data(DHandle) of
+                {_, _} = Frame -> take(State#state{lanes = merlon_lanes_core:add(Frame, Lanes)});
+                none -> State#state{vm = none}
+            end;
+        false -> State#state{vm = more}
+    end.
+
+arm(#state{vm = none, handle = DHandle} = State) ->
     erlang:dist_ctrl_get_data_notification(DHandle),
-    loop(State);
-sent(blocked, _, State) -> loop(State#state{blocked = true});
-sent({error, Reason}, _, _State) ->
+    State#state{vm = armed};
+arm(State) ->
+    State.
+
+send([], none, _State) -> nothing;
+send([], {Lane, Piece}, State) -> send_lane(Lane, Piece, State);
+send(Small, Piece, #state{conn = Conn} = State) ->
+    case {merlon_nif:send(Conn, Small), Piece} of
+        {ok, {Lane, Rest}} -> send_lane(Lane, Rest, State);
+        {Sent, _} -> Sent
+    end.
+
+send_lane(Lane, Piece, #state{conn = Conn}) ->
+    case merlon_nif:send_lane(Conn, Lane, Piece) of
+        {error, _} = Error -> Error;
+        {Sent, Rest} -> {Sent, Lane, Rest}
+    end.
+
+sent({error, Reason}, _State) ->
     %% The reader sees the same end and knows more about it: give it the first word.
     receive
         {'DOWN', _, process, _, Down} -> exit(Down)
     after 100 ->
             merlon_event:link_failed(self(), Reason),
             exit(connection_closed)
-    end.
+    end;
+sent({Sent, Lane, Rest}, #state{lanes = Lanes} = State) ->
+    sent(Sent, State#state{lanes = merlon_lanes_core:sent(Lane, Rest, Lanes)});
+sent(Sent, State) ->
+    cycle(State#state{blocked = Sent =:= blocked}).
 
 -ifdef(MERLON_RAW_INJECTION).
 %% For OTP's own suites: a malformed distribution frame, as tls_sender and gen_tcp_dist allow.
 unexpected({send, From, Ref, Data}, #state{conn = Conn} = State) ->
-    _ = merlon_nif:send(Conn, [Data]),
+    Packet = iolist_to_binary(Data),
+    _ = merlon_nif:send(Conn, [{byte_size(Packet), [Packet]}]),
     From ! {Ref, ok},
     loop(State);
 unexpected(_, State) ->

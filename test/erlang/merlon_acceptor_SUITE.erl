@@ -105,6 +105,7 @@ kill_kernel(Pid) ->
 refused(Port) ->
     case gen_tcp:connect({127, 0, 0, 1}, Port, []) of
         {error, econnrefused} -> true;
+        {error, econnreset} -> false; % was in the backlog when the listener closed
         {ok, Socket} -> gen_tcp:close(Socket), false
     end.
 

@@ -200,12 +200,14 @@ until(Step) ->
 %% Sends one frame.
 -spec frame(merlon_nif:conn(), iodata()) -> ok.
 frame(Conn, Bytes) ->
-    ok = merlon_nif:send(Conn, [iolist_to_binary(Bytes)]).
+    ok = merlon_nif:send(Conn, [sized(iolist_to_binary(Bytes))]).
 
 %% Sends frames whose bytes may be more than the socket takes; the peer may end it at any time.
 -spec frames(merlon_nif:conn(), pos_integer(), binary()) -> ok | {error, term()}.
 frames(Conn, Count, Bytes) ->
-    written(Conn, merlon_nif:send(Conn, lists:duplicate(Count, Bytes))).
+    written(Conn, merlon_nif:send(Conn, lists:duplicate(Count, sized(Bytes)))).
+
+sized(Bytes) -> {byte_size(Bytes), [Bytes]}.
 
 written(Conn, blocked) ->
     receive {select, _, _, ready_output} -> written(Conn, merlon_nif:flush(Conn))

@@ -15,7 +15,7 @@ load(Text) ->
 
 defaults_are_complete_test() ->
     ?assertMatch({ok, #{cluster := <<"shop">>, handshake_timeout := 7000, max_handshakes := 64,
-                        key_update_after := 8388608, max_frame := 268435456,
+                        key_update_after := 8388608, max_frame := 2147483648,
                         require_carrier := false, cli_names := default,
                         derived_names := [<<"{name}_prelaunch_*">>]}},
                  load("{cluster, \"shop\"}.")).
@@ -47,8 +47,8 @@ problems_stop_the_node_with_file_and_line_test_() ->
          {"{cluster, \"a\n\"}.", 1, {bad_value, cluster, cluster}, "cluster must be"},
          {"{cluster, a}.", 1, {bad_value, cluster, cluster}, "double quotes"},
          {"{cluster, \"a\"}.\n{cluster, \"b\"}.", 2, {twice, cluster}, "cluster is set twice"},
-         {"{cluster, \"a\"}.\n{max_frame, 10}.", 2, {bad_value, max_frame, {integer, 65536, 2147483647}},
-          "from 65536 to 2147483647"},
+         {"{cluster, \"a\"}.\n{max_frame, 10}.", 2, {bad_value, max_frame, {integer, 65536, 1099511627776}},
+          "from 65536 to 1099511627776"},
          {"{cluster, \"a\"}.\n{handshake_timeout, infinity}.", 2,
           {bad_value, handshake_timeout, {integer, 100, 600000}}, "a whole number"},
          {"{cluster, \"a\"}.\n{require_carrier, yes}.", 2, {bad_value, require_carrier, boolean},

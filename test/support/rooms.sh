@@ -45,14 +45,14 @@ grep -nE '!|\bspawn|\bets:|erlang:(send|system_time|monotonic_time|now|time)|os:
     erlang_src/*_core.erl 2>/dev/null | grep -v '^[^:]*:[0-9]*: *%' | rule '*_core.erl never sends, spawns, reads a clock or a table'
 # What runs while the node boots: no file server, no io, no application started.
 grep -nE '\b(file:(read|write|open|list|make|del|rename|consult|get_cwd)|filelib:|io:(format|put|get|fwrite)|application:(ensure|start))' \
-    erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,registry,event,config,identity,dir,text,pki_text}.erl \
+    erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,lanes_core,frame_core,registry,event,config,identity,dir,text,pki_text}.erl \
     erlang_src/merlon6_dist.erl 2>/dev/null | grep -v '^[^:]*:[0-9]*:\( *%\|-spec\|-type\)' |
     rule 'nothing reachable from listen/2 uses the file server, io, or starts an application'
 
 # sizes LIMIT FILE...
 sizes() { wc -l "${@:2}" 2>/dev/null | awk -v max="$1" '$2 != "total" && $1 > max { print $2 ": " $1 " lines, more than " max }'; }
 sizes 500 $(find $rust -name '*.rs') | rule 'Rust files are short'
-sizes 400 erlang_src/*.erl test/erlang/*.erl | rule 'Erlang files are short'
+sizes 400 erlang_src/*.erl test/erlang/*.erl bench/*.erl | rule 'Erlang files are short'
 sizes 300 $(find elixir_lib test/elixir -name '*.ex' -o -name '*.exs') | rule 'Elixir files are short'
 
 [ -s "$breaches" ] && exit 1

@@ -2,13 +2,14 @@
 //! receiving half, so that the two directions never wait for each other.
 
 use crate::select::{Handle, Ready};
-use crate::{link, term::Fault};
+use crate::{link, recv, term::Fault};
 use merlon_pki::Peer;
-use merlon_record::{Rx, Tx};
+use merlon_record::{Buffer, Rx, Tx};
 use merlon_secret::{Root, Secret};
 use merlon_sock::Sock;
 use merlon_tls::{Claimed, Handshake, Info};
 use merlon_wire::frame::Reader;
+use merlon_wire::lane::Lanes;
 use rustler::{Env, LocalPid, Monitor, OwnedBinary, Resource, ResourceArc};
 use std::collections::VecDeque;
 use std::io;
@@ -18,6 +19,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 
 /// Largest packet of the dist handshake, in bytes: a name is at most 1020.
 pub const MAX_HANDSHAKE_FRAME: usize = 65_536;
+
+const LANES: usize = merlon_record::LANES as usize;
 
 /// A connection of the carrier.
 pub struct Conn {
@@ -72,20 +75,35 @@ pub enum Stage {
 pub struct TxSide {
     pub half: Option<Tx>,
     /// Sealed bytes that the socket has not taken, from `sent` on.
-    pub pending: Vec<u8>,
+    pub pending: Buffer,
     pub sent: usize,
 }
 
 /// The receiving half; `None` before the handshake is done.
 pub struct RxSide {
     pub half: Option<Rx>,
-    pub reader: Reader<OwnedBinary>,
+    pub frames: Incoming,
     /// The beginning of a record whose end has not arrived.
     pub rest: Vec<u8>,
+    /// Bytes that the last call has read.
+    pub read: usize,
     /// Whole frames that arrived behind the one that was asked for.
     pub queue: VecDeque<OwnedBinary>,
     /// The end of the stream, seen behind frames that were to be taken first.
     pub end: Option<Fault>,
+}
+
+/// Frames on their way in.
+pub struct Incoming {
+    pub reader: Reader<OwnedBinary>,
+    pub lanes: Lanes<OwnedBinary, LANES>,
+}
+
+impl Incoming {
+    /// True when no frame has begun that has not ended.
+    pub fn is_between(&self) -> bool {
+        self.reader.is_between_frames() && self.lanes.is_idle()
+    }
 }
 
 /// Frames and bytes of frames, both ways.
@@ -114,8 +132,12 @@ impl Conn {
             tx: Mutex::default(),
             rx: Mutex::new(RxSide {
                 half: None,
-                reader: Reader::new(MAX_HANDSHAKE_FRAME, link::BIG_FRAME),
+                frames: Incoming {
+                    reader: Reader::new(MAX_HANDSHAKE_FRAME, recv::BIG_FRAME),
+                    lanes: Lanes::new(MAX_HANDSHAKE_FRAME),
+                },
                 rest: Vec::new(),
+                read: 0,
                 queue: VecDeque::new(),
                 end: None,
             }),

@@ -117,7 +117,8 @@ impl Sink for Frames<'_> {
         big.as_mut_slice()
     }
 
-    fn big_done(&mut self, big: OwnedBinary) {
+    fn big_done(&mut self, mut big: OwnedBinary, len: usize) {
+        big.realloc_or_copy(len);
         self.owned(big);
     }
 
@@ -163,7 +164,8 @@ impl Sink for Queue {
         big.as_mut_slice()
     }
 
-    fn big_done(&mut self, big: OwnedBinary) {
+    fn big_done(&mut self, mut big: OwnedBinary, len: usize) {
+        big.realloc_or_copy(len);
         self.0.push_back(big);
     }
 

@@ -20,6 +20,18 @@ pub enum Error {
         /// Bytes asked for.
         len: usize,
     },
+    /// Peer (or misuse): a lane that does not exist.
+    NoLane(usize),
+    /// Peer: a lane's frame begins without its length, or with the length 0.
+    LaneHead {
+        /// The lane.
+        lane: usize,
+    },
+    /// Peer: a record holds more than its lane's frame.
+    LaneOverrun {
+        /// The lane.
+        lane: usize,
+    },
     /// Peer: a preamble of a version that is not spoken here.
     BadVersion(u8),
     /// Peer: another message of the preamble than the one expected, or none at all.
@@ -52,6 +64,9 @@ impl Error {
             Error::FrameTooLong { .. } => "frame_too_long",
             Error::NoMemory { .. } => "no_memory",
             Error::ShortBuffer { .. } => "short_buffer",
+            Error::NoLane(_) => "no_such_lane",
+            Error::LaneHead { .. } => "bad_lane_head",
+            Error::LaneOverrun { .. } => "lane_overrun",
             Error::BadVersion(_) => "bad_preamble_version",
             Error::BadKind(_) => "bad_preamble_message",
             Error::Cut => "preamble_cut",
@@ -75,6 +90,16 @@ impl fmt::Display for Error {
             Error::NoMemory { len } => write!(f, "no memory for a frame of {len} bytes"),
             Error::ShortBuffer { len } => {
                 write!(f, "a buffer is shorter than the {len} bytes asked for")
+            }
+            Error::NoLane(lane) => write!(f, "there is no lane {lane}"),
+            Error::LaneHead { lane } => {
+                write!(
+                    f,
+                    "the peer began a frame without its length on lane {lane}"
+                )
+            }
+            Error::LaneOverrun { lane } => {
+                write!(f, "the peer sent more than the frame on lane {lane}")
             }
             Error::BadVersion(v) => write!(f, "the peer speaks version {v} of the preamble"),
             Error::BadKind(k) => {

@@ -43,8 +43,8 @@ pub trait Sink {
     /// All the bytes of `big`: as many as were last asked for.
     fn bytes<'a>(&'a mut self, big: &'a mut Self::Big) -> &'a mut [u8];
 
-    /// A big frame is complete: `big` is as long as the frame.
-    fn big_done(&mut self, big: Self::Big);
+    /// A big frame is complete: the first `len` bytes of `big`, which is hardly longer.
+    fn big_done(&mut self, big: Self::Big, len: usize);
 
     /// A small frame, whole.
     fn small(&mut self, frame: &[u8]);
@@ -55,8 +55,8 @@ pub trait Sink {
 
 /// Cuts a stream of bytes into frames, with one copy at most.
 ///
-/// Frames of `big_from` bytes and more go straight into a buffer of their own. It is at first no longer than
-/// [`FIRST_STEP`], and later no longer than twice what has arrived of the frame. Smaller frames are lent out of the
+/// Frames of `big_from` bytes and more go straight into a buffer of their own. It is no longer than [`FIRST_STEP`]
+/// before so much of the frame has arrived. Smaller frames are lent out of the
 /// pushed bytes, or, when they arrive in parts, put together in a buffer that is never longer than `big_from`.
 pub struct Reader<B> {
     max_frame: usize,
@@ -76,7 +76,8 @@ enum State<B> {
     Big(Filling<B>),
 }
 
-struct Filling<B> {
+/// A big frame on its way into its buffer.
+pub(crate) struct Filling<B> {
     big: B,
     /// Bytes of the whole frame.
     len: usize,
@@ -84,6 +85,8 @@ struct Filling<B> {
     room: usize,
     /// Bytes of the frame that are here.
     filled: usize,
+    /// Bytes that the buffer gets beyond the frame.
+    spare: usize,
 }
 
 impl<B> State<B> {
@@ -96,29 +99,84 @@ impl<B> State<B> {
 }
 
 impl<B> Filling<B> {
-    /// Grows a buffer that is too short: never beyond the frame, nor beyond twice what has arrived of it.
-    fn make_room<S: Sink<Big = B>>(&mut self, arrived: usize, sink: &mut S) -> Result<(), Error> {
-        let needed = self.filled + arrived.min(self.len - self.filled);
-        if needed <= self.room {
-            return Ok(());
-        }
-        self.room = self.len.min(2 * needed);
-        sink.grow(&mut self.big, self.room)
+    /// A buffer for a frame of `len` bytes: all of it when that is no more than `at_once`, else [`FIRST_STEP`]
+    /// before more has arrived.
+    pub(crate) fn begin<S: Sink<Big = B>>(
+        len: usize,
+        spare: usize,
+        at_once: usize,
+        sink: &mut S,
+    ) -> Result<Filling<B>, Error> {
+        let room = match len.saturating_add(spare) {
+            whole if len <= at_once => whole,
+            whole => whole.min(FIRST_STEP),
+        };
+        Ok(Filling {
+            big: sink.big(room)?,
+            len,
+            room,
+            filled: 0,
+            spare,
+        })
     }
 
-    fn fill<'a, S: Sink<Big = B>>(
+    /// Bytes of the frame that are still to come.
+    pub(crate) fn missing(&self) -> usize {
+        self.len - self.filled
+    }
+
+    /// Gives the whole frame room when its beginning has arrived and there is not enough for `arrived` more bytes. In one
+    /// step: the system gives memory to what is written only, and growing often would move a big frame as often.
+    fn make_room<S: Sink<Big = B>>(&mut self, arrived: usize, sink: &mut S) -> Result<(), Error> {
+        let whole = self.len.saturating_add(self.spare);
+        if self.filled + arrived.min(whole - self.filled) <= self.room {
+            return Ok(());
+        }
+        sink.grow(&mut self.big, whole)?;
+        self.room = whole;
+        Ok(())
+    }
+
+    /// Where the frame's next `len` bytes belong, when it and its spare bytes have so much room.
+    pub(crate) fn place<'a, S: Sink<Big = B>>(
+        &'a mut self,
+        len: usize,
+        sink: &'a mut S,
+    ) -> Result<Option<&'a mut [u8]>, Error> {
+        if len > self.missing() + self.spare {
+            return Ok(None);
+        }
+        self.make_room(len, sink)?;
+        let (from, to) = (self.filled, self.filled + len);
+        Ok(sink.bytes(&mut self.big).get_mut(from..to))
+    }
+
+    /// That many bytes have been written to [`place`](Filling::place).
+    pub(crate) fn advance(&mut self, len: usize) {
+        self.filled = self.len.min(self.filled + len);
+    }
+
+    pub(crate) fn fill<'a, S: Sink<Big = B>>(
         &mut self,
         bytes: &'a [u8],
         sink: &mut S,
     ) -> Result<&'a [u8], Error> {
-        let (now, rest) = bytes.split_at(bytes.len().min(self.room - self.filled));
-        let end = self.filled + now.len();
-        let target = sink.bytes(&mut self.big).get_mut(self.filled..end);
-        target
-            .ok_or(Error::ShortBuffer { len: self.room })?
+        let (now, rest) = bytes.split_at(bytes.len().min(self.missing()));
+        let place = self.place(now.len(), sink)?;
+        place
+            .ok_or(Error::ShortBuffer { len: now.len() })?
             .copy_from_slice(now);
-        self.filled = end;
+        self.advance(now.len());
         Ok(rest)
+    }
+
+    /// Hands the buffer on when the frame is whole, or gives it back.
+    pub(crate) fn settle<S: Sink<Big = B>>(self, sink: &mut S) -> Option<Filling<B>> {
+        if self.filled < self.len {
+            return Some(self);
+        }
+        sink.big_done(self.big, self.len);
+        None
     }
 }
 
@@ -220,13 +278,7 @@ impl<B> Reader<B> {
         if len == 0 {
             sink.tick();
         } else if len >= self.big_from {
-            let room = len.min(FIRST_STEP);
-            self.state = State::Big(Filling {
-                big: sink.big(room)?,
-                len,
-                room,
-                filled: 0,
-            });
+            self.state = State::Big(Filling::begin(len, 0, FIRST_STEP, sink)?);
         } else if let Some((frame, rest)) = bytes.split_at_checked(len) {
             sink.small(frame);
             return Ok(rest);
@@ -260,11 +312,8 @@ impl<B> Reader<B> {
         bytes: &'a [u8],
         sink: &mut S,
     ) -> Result<&'a [u8], Error> {
-        filling.make_room(bytes.len(), sink)?;
         let rest = filling.fill(bytes, sink)?;
-        if filling.filled == filling.len {
-            sink.big_done(filling.big);
-        } else {
+        if let Some(filling) = filling.settle(sink) {
             self.state = State::Big(filling);
         }
         Ok(rest)

@@ -1,5 +1,6 @@
-//! What travels inside the TLS channel: distribution frames ([`frame`]) and the messages with which two
-//! carriers introduce themselves ([`preamble`]).
+//! What travels inside the TLS channel: distribution frames, small ones in a stream
+//! ([`frame`]) and big ones beside it ([`lane`]), and the messages with which two carriers introduce themselves
+//! ([`preamble`]).
 //!
 //! Where this differs from a plain reading of the project's contract: `encode` gives a `Result`, as a name or a
 //! list that a peer would refuse is better refused here.
@@ -8,6 +9,7 @@
 
 mod error;
 pub mod frame;
+pub mod lane;
 pub mod preamble;
 
 pub use error::Error;

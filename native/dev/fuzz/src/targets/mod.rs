@@ -3,6 +3,7 @@
 mod certificate;
 mod content;
 mod frame;
+mod lane;
 mod preamble;
 mod record;
 mod tls;
@@ -23,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     record::TARGET,
     content::TARGET,
     frame::TARGET,
+    lane::TARGET,
     preamble::TARGET,
     certificate::TARGET,
     tls::TARGET,

@@ -1,0 +1,279 @@
+//! The receiving half of the data path: from the socket to opened records to frames.
+
+use crate::conn::{lock, Conn, Counters, Incoming, RxSide};
+use crate::frames::{Frames, Queue};
+use crate::link::{last_word, REKEY_BOTH, REKEY_OURS};
+use crate::select::Ready;
+use crate::send::spent;
+use crate::term::{atoms, fault, ok, Fault};
+use merlon_record::{Content, Opened, Rx};
+use merlon_wire::frame::Sink;
+use merlon_wire::lane;
+use rustler::{Binary, Encoder, Env, OwnedBinary, ResourceArc, Term};
+use std::cell::RefCell;
+use std::io::ErrorKind;
+use std::sync::atomic::Ordering;
+
+/// Frames from this many bytes on get a binary of their own.
+pub const BIG_FRAME: usize = 4096;
+/// Bytes read from the socket at once.
+const READ: usize = 256 * 1024;
+/// Room for the beginning of a record that was left from the last read.
+const REST: usize = merlon_record::HEADER + merlon_record::MAX_CIPHERTEXT;
+/// What the dist handshake reads at once: what arrives behind it is kept, so not much.
+const READ_HANDSHAKE: usize = 16 * 1024;
+
+thread_local! {
+    /// Work space of this scheduler: hot in its cache, and no idle link owns any.
+    static READING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+#[rustler::nif]
+fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
+    let mut frames = Frames::new(env);
+    let result = lock(&conn.rx).and_then(|mut rx| {
+        for frame in rx.queue.drain(..) {
+            frames.owned(frame);
+        }
+        let records = rx.half.as_ref().map_or(0, Rx::records);
+        let result = read_records(&conn, &mut rx, READ, &mut frames, |_| true);
+        // A big frame may be longer under way than net_ticktime: its bytes say that the peer lives.
+        if frames.count().0 == 0 && rx.half.as_ref().map_or(0, Rx::records) > records {
+            frames.tick();
+        }
+        let result = rx_end(&conn, &mut rx, result, frames.count().0 > 0);
+        spent(env, rx.read);
+        result
+    });
+    let (count, bytes) = frames.count();
+    Counters::add(&conn.counters.frames_in, count);
+    Counters::add(&conn.counters.bytes_in, bytes);
+    let armed = result.and_then(|empty| match empty {
+        true => conn.await_ready(env, Ready::Input).map(|()| atoms::wait()),
+        false => Ok(atoms::more()),
+    });
+    match armed {
+        Ok(next) => (frames.into_list(), next).encode(env),
+        Err(error) => fault(env, &error),
+    }
+}
+
+#[rustler::nif]
+fn recv_one<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
+    match lock(&conn.rx).and_then(|mut rx| next_queued(&conn, &mut rx)) {
+        Ok(Some(frame)) => {
+            Counters::add(&conn.counters.frames_in, 1);
+            Counters::add(&conn.counters.bytes_in, frame.len());
+            ok(env, Binary::from_owned(frame, env))
+        }
+        Ok(None) => match conn.await_ready(env, Ready::Input) {
+            Ok(()) => atoms::wait().encode(env),
+            Err(error) => fault(env, &error),
+        },
+        Err(error) => fault(env, &error),
+    }
+}
+
+/// What was sent before the end counts: an end that comes behind whole frames is told at the next
+/// call, when those are taken.
+fn rx_end(
+    conn: &Conn,
+    rx: &mut RxSide,
+    result: Result<bool, Fault>,
+    frames: bool,
+) -> Result<bool, Fault> {
+    match result {
+        Err(error) => {
+            complain(conn, &error);
+            if !frames {
+                return Err(error);
+            }
+            rx.end = Some(error);
+            Ok(false)
+        }
+        more => more,
+    }
+}
+
+fn next_queued(conn: &Conn, rx: &mut RxSide) -> Result<Option<OwnedBinary>, Fault> {
+    loop {
+        if let Some(frame) = rx.queue.pop_front() {
+            return Ok(Some(frame));
+        }
+        let mut queue = Queue(std::mem::take(&mut rx.queue));
+        let result = read_records(conn, rx, READ_HANDSHAKE, &mut queue, |queue| {
+            queue.0.is_empty() // what follows may be subject to other limits
+        });
+        rx.queue = queue.0;
+        let queued = !rx.queue.is_empty();
+        if rx_end(conn, rx, result, queued)? && !queued {
+            return Ok(None);
+        }
+    }
+}
+
+/// Opens what was left, reads once, opens that, as long as the sink takes `more`. True: the socket has nothing for now.
+fn read_records<S: Sink<Big = OwnedBinary>>(
+    conn: &Conn,
+    rx: &mut RxSide,
+    most: usize,
+    sink: &mut S,
+    more: impl Fn(&S) -> bool,
+) -> Result<bool, Fault> {
+    if let Some(end) = rx.end.take() {
+        return Err(end);
+    }
+    READING.with_borrow_mut(|buffer| {
+        buffer.resize(READ + REST, 0);
+        let have = rx.rest.len();
+        let (rest, room) = buffer.split_at_mut_checked(have).ok_or(Fault::Misuse)?;
+        rest.copy_from_slice(&rx.rest);
+        let asked = most.min(room.len());
+        let room = room.get_mut(..asked).ok_or(Fault::Misuse)?;
+        // An end of the stream counts after what is left of the handshake's last read.
+        let (read, empty, end) = match conn.handle.with(|sock| sock.read(room)) {
+            Ok(n) => (n, n < asked, n == 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => (0, true, false),
+            Err(error) => return Err(error.into()),
+        };
+        rx.read = read;
+        let bytes = buffer.get_mut(..have + read).ok_or(Fault::Misuse)?;
+        let opened = open_records(conn, rx, bytes, sink, &more)?;
+        rx.rest.clear();
+        rx.rest
+            .extend_from_slice(bytes.get(opened..).unwrap_or_default());
+        rx.rest.shrink_to(REST);
+        if end && more(sink) {
+            return Err(ended(rx));
+        }
+        Ok(empty)
+    })
+}
+
+/// Opens the whole records of `bytes` while the sink takes more; gives how many bytes they took.
+fn open_records<S: Sink<Big = OwnedBinary>>(
+    conn: &Conn,
+    rx: &mut RxSide,
+    bytes: &mut [u8],
+    sink: &mut S,
+    more: impl Fn(&S) -> bool,
+) -> Result<usize, Fault> {
+    let mut opened = 0;
+    while let Some(next) = bytes.get_mut(opened..).filter(|_| more(sink)) {
+        match open_record(conn, rx, next, sink)? {
+            Some(consumed) => opened += consumed,
+            None => break,
+        }
+    }
+    let half = rx.half.as_mut().ok_or(Fault::Misuse)?;
+    if half.wants_key_update() {
+        conn.rekey.store(REKEY_BOTH, Ordering::Release);
+    }
+    Ok(opened)
+}
+
+/// Opens the first record of `bytes`, right where it belongs if it goes on a big frame, which a full one that follows
+/// another of that frame most likely does; gives how many bytes it took.
+fn open_record<S: Sink<Big = OwnedBinary>>(
+    conn: &Conn,
+    rx: &mut RxSide,
+    bytes: &mut [u8],
+    sink: &mut S,
+) -> Result<Option<usize>, Fault> {
+    let half = rx.half.as_mut().ok_or(Fault::Misuse)?;
+    let full = half.peek(bytes).filter(|len| *len == lane::STEP + 1);
+    let Some((likely, place)) = full.and_then(|len| rx.frames.lanes.place(len, sink)) else {
+        let Some(Opened { consumed, content }) = half.open(bytes)? else {
+            return Ok(None);
+        };
+        take(conn, &mut rx.frames, content, sink)?;
+        return Ok(Some(consumed));
+    };
+    let Some(Opened { consumed, content }) = half.open_to(bytes, place)? else {
+        return Ok(None);
+    };
+    match content {
+        Content::Lane(lane, data) if usize::from(lane.number()) == likely => {
+            let len = data.len();
+            rx.frames.lanes.placed(len, sink)?;
+        }
+        // Seldom: something else came between. The place is written again by what belongs there.
+        content => {
+            let mut copy = Vec::new();
+            let content = aside(content, &mut copy);
+            take(conn, &mut rx.frames, content, sink)?;
+        }
+    }
+    Ok(Some(consumed))
+}
+
+/// The same content with its bytes in `copy`.
+fn aside<'a>(content: Content<'_>, copy: &'a mut Vec<u8>) -> Content<'a> {
+    match content {
+        Content::Data(data) => {
+            copy.extend_from_slice(data);
+            Content::Data(copy)
+        }
+        Content::Lane(lane, data) => {
+            copy.extend_from_slice(data);
+            Content::Lane(lane, copy)
+        }
+        Content::Control(data) => {
+            copy.extend_from_slice(data);
+            Content::Control(copy)
+        }
+        Content::KeyUpdate { requested } => Content::KeyUpdate { requested },
+        Content::Ticket => Content::Ticket,
+        Content::CloseNotify => Content::CloseNotify,
+    }
+}
+
+fn take<S: Sink<Big = OwnedBinary>>(
+    conn: &Conn,
+    frames: &mut Incoming,
+    content: Content<'_>,
+    sink: &mut S,
+) -> Result<(), Fault> {
+    match content {
+        Content::Data(data) => frames.reader.push(data, sink)?,
+        Content::Lane(lane, data) => frames.lanes.push(lane.number().into(), data, sink)?,
+        Content::KeyUpdate { requested: true } => conn.rekey.store(REKEY_OURS, Ordering::Release),
+        Content::KeyUpdate { requested: false } | Content::Ticket => {}
+        Content::CloseNotify if frames.is_between() => return Err(Fault::Closed),
+        Content::CloseNotify => return Err(truncated(0)),
+        // No control message exists after the preamble yet.
+        Content::Control(_) => return Err(merlon_record::Error::UnexpectedType(0).into()),
+    }
+    Ok(())
+}
+
+fn ended(rx: &RxSide) -> Fault {
+    let end = rx
+        .half
+        .as_ref()
+        .map(|half| half.end_of_stream(rx.rest.len()));
+    match end {
+        Some(Err(error)) => error.into(),
+        _ => Fault::Closed,
+    }
+}
+
+fn truncated(leftover: usize) -> Fault {
+    merlon_record::Error::Truncated { leftover }.into()
+}
+
+/// Tells the peer what it did wrong.
+fn complain(conn: &Conn, error: &Fault) {
+    match error {
+        Fault::Record(error) => {
+            if let Some(alert) = error.alert() {
+                last_word(conn, alert);
+            }
+        }
+        Fault::Frame(_) => last_word(conn, DECODE_ERROR),
+        _ => {}
+    }
+}
+
+/// RFC 8446 6.2
+const DECODE_ERROR: u8 = 50;

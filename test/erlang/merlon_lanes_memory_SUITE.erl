@@ -1,0 +1,117 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% What big messages cost beside their own size: of the giant itself, of a peer that does not read, of a process
+%% that does not receive.
+-module(merlon_lanes_memory_SUITE).
+
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
+-export([a_gigabyte_costs_its_size_on_each_side/1, a_stopped_peer_costs_a_megabyte_for_small_messages/1,
+         a_stopped_peer_costs_no_more_than_its_giants/1, a_growing_mailbox_leaves_the_carrier_empty/1]).
+
+-define(MB, (1024 * 1024)).
+-define(GB, (1024 * ?MB)).
+%% What the carrier may hold beyond what the runtime itself does, up to its busy limit and somewhat more.
+-define(BEYOND, ?MB).
+
+suite() -> [{timetrap, {seconds, 150}}].
+
+all() ->
+    [a_gigabyte_costs_its_size_on_each_side, a_stopped_peer_costs_a_megabyte_for_small_messages,
+     a_stopped_peer_costs_no_more_than_its_giants, a_growing_mailbox_leaves_the_carrier_empty].
+
+init_per_suite(Config) -> merlon_ct:open(Config).
+
+end_per_suite(Config) -> merlon_ct:close(Config).
+
+end_per_testcase(_Case, Config) -> merlon_ct:cleanup(Config).
+
+pair(Config, Args) ->
+    [A, B] = merlon_ct:start_all(Config, ["a", "b"], Args),
+    ok = merlon_ct:connect(A, B),
+    {A, B}.
+
+work({Peer, _, _}, F, Args) -> merlon_peers:call(Peer, merlon_lanes_work, F, Args, 120000).
+
+%% ---- a giant ----
+
+a_gigabyte_costs_its_size_on_each_side(Config) ->
+    case available() of
+        Bytes when Bytes < 6 * ?GB ->
+            {skip, io_lib:format("~b MB of memory free, 6144 needed", [Bytes div ?MB])};
+        _ -> a_gigabyte(pair(Config, []))
+    end.
+
+a_gigabyte({A, {_, NodeB, _} = B}) ->
+    ok = work(A, one_big, [NodeB, 16 * ?MB]),
+    Before = [peak(Vm) || Vm <- [A, B]],
+    Start = erlang:monotonic_time(millisecond),
+    ok = work(A, one_big, [NodeB, ?GB]),
+    Time = erlang:monotonic_time(millisecond) - Start,
+    Grown = [peak(Vm) - Was || {Vm, Was} <- lists:zip([A, B], Before)],
+    ct:pal("1 GB in ~b ms with its sums; peak grown by ~w MB", [Time, [Bytes div ?MB || Bytes <- Grown]]),
+    [true = Bytes < ?GB + 64 * ?MB || Bytes <- Grown],
+    {comment, io_lib:format("peak grown by ~w MB", [[Bytes div ?MB || Bytes <- Grown]])}.
+
+available() -> kilobytes("/proc/meminfo", "MemAvailable").
+
+peak(Vm) -> kilobytes("/proc/" ++ merlon_ct:os_pid(Vm) ++ "/status", "VmHWM").
+
+kilobytes(File, Key) ->
+    {ok, Text} = file:read_file(File),
+    {match, [Kb]} = re:run(Text, Key ++ ":\\s+(\\d+)", [{capture, all_but_first, list}]),
+    list_to_integer(Kb) * 1024.
+
+%% ---- a peer that does not read ----
+
+a_stopped_peer_costs_a_megabyte_for_small_messages(Config) ->
+    [stopped(Config, 1024, 40, Size, 20000000 div Size) || Size <- [5000, 60000]],
+    ok.
+
+%% Each lane may hold the giant that it is at, and one more may be taken before the limit is seen.
+a_stopped_peer_costs_no_more_than_its_giants(Config) ->
+    stopped(Config, 1024, 20, 2000000, 10).
+
+%% Zdbbl in kB; Count messages of Size bytes by each of so many senders.
+stopped(Config, Zdbbl, Senders, Size, Count) ->
+    {A, {_, NodeB, _} = B} = pair(Config, ["+zdbbl", integer_to_list(Zdbbl), "-kernel", "net_ticktime", "120"]),
+    ok = merlon_ct:call(A, merlon_work, echo, [NodeB, warm]),
+    {Receiver, Pids} = work(A, senders, [NodeB, count, Senders, Size, Count]),
+    Before = work(A, held, [NodeB]),
+    ok = merlon_ct:signal(B, "STOP"),
+    ok = work(A, go, [Pids]),
+    merlon_peers:wait(fun() -> merlon_ct:call(A, merlon_work, unsuspended, [Pids]) =:= [] end),
+    timer:sleep(500), % that nothing goes on growing is only seen by waiting
+    [] = merlon_ct:call(A, merlon_work, unsuspended, [Pids]),
+    Held = maps:map(fun(Key, Bytes) -> Bytes - maps:get(Key, Before) end, work(A, held, [NodeB])),
+    ok = merlon_ct:signal(B, "CONT"),
+    merlon_peers:wait(fun() -> work(B, counted, [Receiver]) =:= Senders * Count end, 60000),
+    ok = merlon_ct:call(A, merlon_work, echo, [NodeB, still_up]),
+    Carrier = lists:sum([maps:get(Key, Held) || Key <- [carrier, unsent, links]]),
+    ct:pal("~b senders of ~b bytes, busy limit ~b kB: ~p, ~b kB by the carrier",
+           [Senders, Size, Zdbbl, Held, Carrier div 1024]),
+    true = Carrier < ?BEYOND + giants(Size),
+    merlon_ct:cleanup(Config).
+
+giants(Size) when Size =< 65536 -> 0;
+giants(Size) -> 9 * Size.
+
+%% ---- a process that does not receive ----
+
+a_growing_mailbox_leaves_the_carrier_empty(Config) ->
+    {{_, NodeA, _} = A, {_, NodeB, _} = B} = pair(Config, []),
+    [begin
+         {Receiver, Pids} = work(A, senders, [NodeB, keep, 4, Size, 20000000 div Size]),
+         Before = [work(Vm, held, [Node]) || {Vm, Node} <- [{A, NodeB}, {B, NodeA}]],
+         ok = work(A, go, [Pids]),
+         merlon_peers:wait(fun() -> length_of(B, Receiver) =:= 4 * (20000000 div Size) end, 60000),
+         Grown = [maps:map(fun(Key, Bytes) -> Bytes - maps:get(Key, Was) end, work(Vm, held, [Node]))
+                  || {Vm, Node, Was} <- lists:zip3([A, B], [NodeB, NodeA], Before)],
+         ct:pal("80 MB in a mailbox, of ~b bytes each: ~p", [Size, Grown]),
+         [true = Links < ?MB andalso Unsent < 65536 || #{links := Links, unsent := Unsent} <- Grown],
+         #{binary := Sender} = hd(Grown),
+         true = Sender < ?MB
+     end || Size <- [5000, 500000]],
+    ok.
+
+length_of(Vm, Pid) ->
+    {message_queue_len, Length} = merlon_ct:call(Vm, erlang, process_info, [Pid, message_queue_len]),
+    Length.
