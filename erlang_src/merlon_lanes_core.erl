@@ -108,7 +108,17 @@ sent(Lane, Rest, #lanes{turns = [Lane | Turns], work = Work, held = Held} = Lane
             done(Lane, Queue, forget(Sender, Lanes#lanes{turns = Turns, held = Held - Left}))
     end.
 
-done(Lane, Queue, #lanes{free = Free, turns = Turns, work = Work} = Lanes) ->
+%% Small frames that have come behind a big one go on in the stream: its last record is sent. Else a sender that always
+%% has more would stay on its lane for ever.
+done(Lane, Queue, #lanes{held = Held} = Lanes) ->
+    case queue:peek(Queue) of
+        {value, {Sender, {Size, Size, 0, Iovec}}} when Size =< ?BIG ->
+            done(Lane, queue:drop(Queue), forget(Sender, small({Size, Iovec}, Lanes#lanes{held = Held - Size})));
+        _ ->
+            turn_over(Lane, Queue, Lanes)
+    end.
+
+turn_over(Lane, Queue, #lanes{free = Free, turns = Turns, work = Work} = Lanes) ->
     case queue:is_empty(Queue) of
         true -> settle(Lanes#lanes{free = [Lane | Free], work = maps:remove(Lane, Work)});
         false -> Lanes#lanes{turns = Turns ++ [Lane], work = Work#{Lane => Queue}}

@@ -203,9 +203,18 @@ small_frames_do_not_wait_for_big_ones_of_others_test() ->
 %% Nor for several.
 small_frames_do_not_wait_for_several_giants_test() ->
     _ = rand:seed(exsss, 5),
-    Giants = lists:foldl(fun(Sender, Sim) -> turn(add(Sender, 300000000, Sim)) end, #sim{}, lists:seq(1, 4)),
+    Giants = lists:foldl(fun(Sender, Sim) -> turn(add(Sender, 300000000, Sim)) end, #sim{}, lists:seq(1, 8)),
     ?assert(merlon_lanes_core:wants(Giants#sim.lanes)),
-    ?assertEqual([5], (turn(add(99, 100, Giants)))#sim.done).
+    ?assertEqual([9], (turn(add(99, 100, Giants)))#sim.done).
+
+%% A sender that always has more is back in the stream once its big frame is out.
+a_sender_does_not_stay_on_its_lane_test() ->
+    _ = rand:seed(exsss, 6),
+    #sim{lanes = Lanes0} = add(1, 100, add(1, 100, add(1, ?BIG + 1, #sim{}))),
+    {[], {Lane, _}, Lanes1} = merlon_lanes_core:next(Lanes0),
+    Lanes = merlon_lanes_core:sent(Lane, done, Lanes1),
+    ?assertNot(merlon_lanes_core:is_busy(Lanes)),
+    ?assertMatch({[{100, _}, {100, _}], none, _}, merlon_lanes_core:next(Lanes)).
 
 %% No more is taken while a barrier waits, whatever its size.
 nothing_is_taken_behind_a_barrier_test() ->

@@ -98,11 +98,20 @@ impl<'a> Frames<'a> {
     }
 }
 
+/// A binary of `len` bytes. `OwnedBinary::new` would end the VM where the system refuses memory.
+fn room(len: usize) -> Result<OwnedBinary, Error> {
+    let mut binary = OwnedBinary::new(0);
+    match binary.realloc(len) {
+        true => Ok(binary),
+        false => Err(Error::NoMemory { len }),
+    }
+}
+
 impl Sink for Frames<'_> {
     type Big = OwnedBinary;
 
     fn big(&mut self, len: usize) -> Result<OwnedBinary, Error> {
-        Ok(OwnedBinary::new(len))
+        room(len)
     }
 
     fn grow(&mut self, big: &mut OwnedBinary, len: usize) -> Result<(), Error> {
@@ -149,7 +158,7 @@ impl Sink for Queue {
     type Big = OwnedBinary;
 
     fn big(&mut self, len: usize) -> Result<OwnedBinary, Error> {
-        Ok(OwnedBinary::new(len))
+        room(len)
     }
 
     fn grow(&mut self, big: &mut OwnedBinary, len: usize) -> Result<(), Error> {
