@@ -126,9 +126,12 @@ impl Sink for Frames<'_> {
         big.as_mut_slice()
     }
 
-    fn big_done(&mut self, mut big: OwnedBinary, len: usize) {
-        big.realloc_or_copy(len);
-        self.owned(big);
+    fn big_done(&mut self, big: OwnedBinary, len: usize) {
+        // Not shortened: the allocator may move it for that, and it may be huge.
+        let whole = Binary::from_owned(big, self.env);
+        let frame = whole.make_subbinary(0, len).unwrap_or(whole);
+        self.bytes += len;
+        self.done.push(Slot::Term(frame.to_term(self.env)));
     }
 
     fn small(&mut self, frame: &[u8]) {
