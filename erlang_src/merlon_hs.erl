@@ -132,7 +132,8 @@ hs_data(Conn, Direction, #{name := Name} = Peer, Deadline) ->
            end,
     #hs_data{socket = Link,
              this_flags = 0,
-             reject_flags = ?DFLAG_FRAGMENTS, % merlon_lanes_core does better
+             %% Without an atom cache a message is whole by itself: native/wire/src/fragment.rs.
+             reject_flags = ?DFLAG_DIST_HDR_ATOM_CACHE,
              f_send = fun send/2,
              f_recv = fun recv/3,
              f_setopts_pre_nodeup = fun pre_nodeup/1,

@@ -1,18 +1,23 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% The dist controller of one link: takes what the VM has to send and hands it, many frames at a
-%% time, to the NIF. While the socket is full it asks the VM for hardly more (merlon_lanes_core), so
-%% that the VM's own busy limit (+zdbbl) suspends the senders.
+%% time, to the NIF. While the socket is full it asks the VM for no more, so that the VM's own busy
+%% limit (+zdbbl) suspends the senders.
 -module(merlon_link_out).
 
 -export([start/3, complete/3]).
 -export([init/3]).
 
+%% Bytes that are taken from the VM at once.
+-define(BATCH, 524288).
+%% So many at once are somebody's big messages.
+-define(BULK, 65536).
+
 -record(state, {conn :: merlon_nif:conn(),
                 handle :: erlang:dist_handle(),
-                lanes = merlon_lanes_core:new() :: merlon_lanes_core:lanes(),
                 %% The VM has more, has nothing, or will say dist_data.
                 vm = armed :: more | none | armed,
-                blocked = false :: boolean()}).
+                blocked = false :: boolean(),
+                bulk = false :: boolean()}).
 
 %% Started in the process that runs dist_util's handshake, to which it stays linked.
 -spec start(merlon_nif:conn(), dial | accept, merlon_handshake:claim()) -> pid().
@@ -57,68 +62,51 @@ peer(Conn) ->
         {error, _} -> unknown
     end.
 
-loop(#state{conn = Conn, blocked = Blocked} = State) ->
+%% Who sends big messages fills the VM's queue whenever he is let run. Only if it is emptied before others have their
+%% turn do they find room in it. So this process then wakes up before them, and works beside them. While it waits it
+%% keeps no big message alive.
+loop(#state{bulk = true} = State) ->
+    process_flag(priority, high),
+    erlang:garbage_collect(),
+    wait(State);
+loop(State) ->
+    wait(State).
+
+wait(#state{conn = Conn, blocked = Blocked} = State) ->
     receive
         dist_data -> cycle(State#state{vm = more});
         %% Bytes that wait for the peer to read them are as good as a tick.
-        tick when Blocked -> loop(State);
+        tick when Blocked -> wait(State);
         tick -> sent(merlon_nif:send(Conn, [{0, []}]), State);
         {select, _, _, ready_output} when Blocked ->
             sent(merlon_nif:flush(Conn), State#state{blocked = false});
-        {select, _, _, _} -> loop(State);
+        {select, _, _, _} -> wait(State);
         {'DOWN', _, process, _, Reason} -> exit(Reason);
         Other -> unexpected(Other, State)
     end.
 
 %% Takes what the VM has and sends, until there is nothing or the socket is full.
-cycle(#state{blocked = true, lanes = Lanes} = State) ->
-    %% What is taken now may overtake big frames.
-    case merlon_lanes_core:is_busy(Lanes) of
-        true -> loop(arm(take(State)));
-        false -> loop(arm(State))
+cycle(#state{blocked = false, vm = more, conn = Conn, handle = DHandle} = State) ->
+    case take(DHandle, 0, []) of
+        {0, _, none} -> loop(arm(State));
+        {Bytes, Frames, Vm} ->
+            _ = [process_flag(priority, normal) || State#state.bulk],
+            sent(merlon_nif:send(Conn, Frames), State#state{vm = Vm, bulk = Bytes >= ?BULK})
     end;
-cycle(State0) ->
-    #state{lanes = Lanes0} = State = take(State0),
-    {Small, Piece, Lanes} = merlon_lanes_core:next(Lanes0),
-    case send(Small, Piece, State#state{lanes = Lanes}) of
-        nothing -> loop(arm(State));
-        Sent -> sent(Sent, State#state{lanes = Lanes})
-    end.
+cycle(#state{vm = none} = State) -> loop(arm(State));
+cycle(State) -> loop(State).
 
-take(#state{vm = armed} = State) ->
-    receive
-        dist_data -> take(State#state{vm = more})
-    after 0 -> State
+take(DHandle, Bytes, Frames) when Bytes < ?BATCH ->
+    case erlang:dist_ctrl_get_data(DHandle) of
+        {Size, _} = Frame -> take(DHandle, Bytes + Size, [Frame | Frames]);
+        none -> {Bytes, lists:reverse(Frames), none}
     end;
-take(#state{handle = DHandle, lanes = Lanes} = State) ->
-    case merlon_lanes_core:wants(Lanes) of
-        true ->
-            case erlang:dist_ctrl_get_data(DHandle) of
-                {_, _} = Frame -> take(State#state{lanes = merlon_lanes_core:add(Frame, Lanes)});
-                none -> State#state{vm = none}
-            end;
-        false -> State#state{vm = more}
-    end.
+take(_DHandle, Bytes, Frames) ->
+    {Bytes, lists:reverse(Frames), more}.
 
-arm(#state{vm = none, handle = DHandle} = State) ->
+arm(#state{handle = DHandle} = State) ->
     erlang:dist_ctrl_get_data_notification(DHandle),
-    State#state{vm = armed};
-arm(State) ->
-    State.
-
-send([], none, _State) -> nothing;
-send([], {Lane, Piece}, State) -> send_lane(Lane, Piece, State);
-send(Small, Piece, #state{conn = Conn} = State) ->
-    case {merlon_nif:send(Conn, Small), Piece} of
-        {ok, {Lane, Rest}} -> send_lane(Lane, Rest, State);
-        {Sent, _} -> Sent
-    end.
-
-send_lane(Lane, Piece, #state{conn = Conn}) ->
-    case merlon_nif:send_lane(Conn, Lane, Piece) of
-        {error, _} = Error -> Error;
-        {Sent, Rest} -> {Sent, Lane, Rest}
-    end.
+    State#state{vm = armed}.
 
 sent({error, Reason}, _State) ->
     %% The reader sees the same end and knows more about it: give it the first word.
@@ -128,8 +116,6 @@ sent({error, Reason}, _State) ->
             merlon_event:link_failed(self(), Reason),
             exit(connection_closed)
     end;
-sent({Sent, Lane, Rest}, #state{lanes = Lanes} = State) ->
-    sent(Sent, State#state{lanes = merlon_lanes_core:sent(Lane, Rest, Lanes)});
 sent(Sent, State) ->
     cycle(State#state{blocked = Sent =:= blocked}).
 

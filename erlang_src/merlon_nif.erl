@@ -8,14 +8,14 @@
 -export([identity_new/1, identity_info/1, binds/4]).
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
--export([send/2, send_lane/3, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
+-export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 -export_type([listener/0, conn/0, identity/0, ip/0, pki_reason/0, failure/0, secret/0]).
 
 -nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, identity_new/1, identity_info/1, binds/4,
        listen/4, accept/1, connect/4, connected/1,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
-       send/2, send_lane/3, flush/1, recv/1, recv_one/1, limits/2, stats/1,
+       send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
        set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 
 -opaque listener() :: reference().
@@ -140,13 +140,8 @@ pair_cookie(_Conn) -> not_loaded().
 
 %% Frames out, each with its 4-byte length (an empty one is a tick). `blocked`: all is taken,
 %% but not all is written; call flush/1 at {select, _, _, ready_output}, send nothing before.
--spec send(conn(), [merlon_lanes_core:frame()]) -> ok | blocked | {error, posix()}.
+-spec send(conn(), [{Bytes :: non_neg_integer(), [binary()]}]) -> ok | blocked | {error, posix()}.
 send(_Conn, _Frames) -> not_loaded().
-
-%% Sends some of a big frame on a lane, and gives what is left of it. `blocked` as for send/2.
--spec send_lane(conn(), merlon_lanes_core:lane(), Piece) -> {ok | blocked, done | Piece} | {error, posix()}
-              when Piece :: merlon_lanes_core:piece().
-send_lane(_Conn, _Lane, _Piece) -> not_loaded().
 
 -spec flush(conn()) -> ok | blocked | {error, posix()}.
 flush(_Conn) -> not_loaded().

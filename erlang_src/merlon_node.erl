@@ -26,7 +26,6 @@ start(Name, Host) ->
 load_modules() ->
     lists:foreach(fun code:ensure_loaded/1,
                   [merlon, merlon_acceptor, merlon_event, merlon_handshake, merlon_hs,
-                   merlon_frame_core, merlon_lanes_core,
                    merlon_link_in, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text]).
 
 load(Name, Host) ->

@@ -4,7 +4,7 @@
 -module(merlon_lanes_work).
 
 -export([in_order/4, ordered/3, with_bulk/2, with_bulk/4, overtaking/2, sink/0]).
--export([scenario/3, collector/2, one_big/2, one_sum/1, atoms/3, signals/2, mailbox/0]).
+-export([scenario/3, collector/2, one_big/2, one_sum/1, atoms/3, atoms_beside/2, killed_within/3]).
 -export([senders/5, go/1, count/1, keep/1, counted/1, held/1]).
 
 %% ---- order ----
@@ -96,6 +96,38 @@ trips(Node, Receiver, Trips) ->
         {Receiver, _} = Events -> self() ! Events, [Trip | Trips]
     after 0 -> trips(Node, Receiver, [Trip | Trips])
     end.
+
+%% The same for round trips that each bring a new atom.
+-spec atoms_beside(node(), pos_integer()) -> {pos_integer(), [pos_integer(), ...]}.
+atoms_beside(Node, Bytes) ->
+    Data = binary:copy(<<7>>, Bytes),
+    Receiver = spawn_link(Node, ?MODULE, collector, [self(), 1]),
+    Start = erlang:monotonic_time(microsecond),
+    _ = spawn_link(fun() -> Receiver ! {big, Data} end),
+    timer:sleep(20),
+    Trips = new_atom_trips(Node, Receiver),
+    receive {Receiver, [{big, Bytes}]} -> {erlang:monotonic_time(microsecond) - Start, Trips} end.
+
+new_atom_trips(Node, Receiver) ->
+    New = list_to_atom(lists:concat(["new_", erlang:unique_integer([positive])])),
+    {Time, ok} = timer:tc(merlon_work, echo, [Node, New]),
+    receive
+        {Receiver, _} = Events -> self() ! Events, [Time]
+    after 0 -> [Time | new_atom_trips(Node, Receiver)]
+    end.
+
+%% A process that is killed Ms after it began to send a message of Bytes. All of it arrives or nothing; what another
+%% sends arrives.
+-spec killed_within(node(), pos_integer(), non_neg_integer()) -> ok.
+killed_within(Node, Bytes, Ms) ->
+    Receiver = spawn_link(Node, ?MODULE, sink, []),
+    Data = binary:copy(<<7>>, Bytes),
+    {Sender, Ref} = spawn_monitor(fun() -> Receiver ! {self(), Data}, receive never -> ok end end),
+    timer:sleep(Ms),
+    exit(Sender, kill),
+    receive {'DOWN', Ref, process, Sender, killed} -> ok end,
+    Receiver ! {self(), still_there},
+    receive {Receiver, got} -> ok after 20000 -> error(no_answer) end.
 
 %% ---- signals ----
 
@@ -207,64 +239,6 @@ echo_atoms(Node, Atoms, Size, Sender) ->
     ok = merlon_work:echo(Node, {Now, Sender}),
     ok = merlon_work:echo(Node, {Now, rand:bytes(Size * (length(Later) rem 3))}),
     echo_atoms(Node, Later, Size, Sender).
-
-%% ---- frames as the VM makes them ----
-
-%% The operation of each frame that goes to Node while a process here makes signals of every kind to one over there,
-%% whose it is, and that process.
--spec signals(node(), pid()) -> {pid(), [{byte(), {ok, binary()} | unknown}]}.
-signals(Node, Peer) ->
-    Peer ! {alias, none, self()},
-    receive {its, _} -> ok end, % from now on it takes no exit
-    _ = make_signals(Node, Peer), % now all atoms are in the cache
-    [Out] = [Pid || {Pid, _, #{node := To}} <- merlon_registry:links(), To =:= Node],
-    Tracer = spawn_link(fun Loop() -> receive {stop, From} -> From ! {self(), frames()}; never -> Loop() end end),
-    1 = erlang:trace_pattern({merlon_lanes_core, add, 2}, true, [global]),
-    1 = erlang:trace(Out, true, [call, {tracer, Tracer}]),
-    Sender = make_signals(Node, Peer),
-    timer:sleep(500),
-    1 = erlang:trace(Out, false, [call]),
-    Tracer ! {stop, self()},
-    receive {Tracer, Frames} -> {Sender, Frames} end.
-
-frames() ->
-    receive
-        {trace, _, call, {merlon_lanes_core, add, [{_, [_, <<104, _, 97, Op, _/binary>> | _] = Iovec}, _]}} ->
-            [{Op, merlon_frame_core:sender(Iovec)} | frames()]
-    after 0 -> []
-    end.
-
-make_signals(Node, Peer) ->
-    {Sender, Ref} = spawn_monitor(fun() -> every_signal(Node, Peer) end),
-    receive
-        {'DOWN', Ref, process, Sender, Reason} -> {big, _} = Reason, Sender
-    after 10000 -> error({stuck, process_info(Sender, [status, current_stacktrace, messages])})
-    end.
-
-every_signal(Node, Peer) ->
-    Peer ! hello,
-    {merlon_work, Node} ! reset,
-    true = link(Peer),
-    true = unlink(Peer),
-    Ref = monitor(process, Peer),
-    true = demonitor(Ref),
-    _ = monitor(process, {merlon_work, Node}),
-    true = exit(Peer, big()),
-    {Child, _} = spawn_monitor(Node, merlon_lanes_work, mailbox, []),
-    true = link(Child),
-    Peer ! {alias, alias(), self()},
-    receive {its, Alias} -> Alias ! hello end,
-    group_leader(group_leader(), Child),
-    exit(big()).
-
-big() -> {big, lists:seq(1, 200)}.
-
-%% A process whose mailbox only grows; it answers who asks for an alias, and takes no exit.
--spec mailbox() -> no_return().
-mailbox() ->
-    process_flag(trap_exit, true),
-    receive {alias, _, From} -> From ! {its, alias()} end,
-    mailbox().
 
 %% ---- memory ----
 

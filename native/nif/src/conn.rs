@@ -8,6 +8,7 @@ use merlon_record::{Buffer, Rx, Tx};
 use merlon_secret::{Root, Secret};
 use merlon_sock::Sock;
 use merlon_tls::{Claimed, Handshake, Info};
+use merlon_wire::fragment::Router;
 use merlon_wire::frame::Reader;
 use merlon_wire::lane::Lanes;
 use rustler::{Env, LocalPid, Monitor, OwnedBinary, Resource, ResourceArc};
@@ -20,7 +21,8 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 /// Largest packet of the dist handshake, in bytes: a name is at most 1020.
 pub const MAX_HANDSHAKE_FRAME: usize = 65_536;
 
-const LANES: usize = merlon_record::LANES as usize;
+/// Lanes of a link, each way.
+pub const LANES: usize = merlon_record::LANES as usize;
 
 /// A connection of the carrier.
 pub struct Conn {
@@ -74,6 +76,8 @@ pub enum Stage {
 #[derive(Default)]
 pub struct TxSide {
     pub half: Option<Tx>,
+    /// Long messages on their way out.
+    pub router: Router<LANES>,
     /// Sealed bytes that the socket has not taken, from `sent` on.
     pub pending: Buffer,
     pub sent: usize,

@@ -9,6 +9,10 @@ use std::collections::VecDeque;
 /// Size of a shared binary: what a small frame that is kept for long can pin.
 const SHARED: usize = 32 * 1024;
 
+/// Buffers up to this many bytes are shortened when more than [`MAX_WASTE`] of them are not used.
+const SHORTEN: usize = 512 * 1024;
+const MAX_WASTE: usize = 4096;
+
 /// Frames on their way to the VM, in order.
 pub struct Frames<'a> {
     env: Env<'a>,
@@ -126,8 +130,11 @@ impl Sink for Frames<'_> {
         big.as_mut_slice()
     }
 
-    fn big_done(&mut self, big: OwnedBinary, len: usize) {
-        // Not shortened: the allocator may move it for that, and it may be huge.
+    fn big_done(&mut self, mut big: OwnedBinary, len: usize) {
+        // A huge one is not shortened: the allocator may move it for that.
+        if (len..=SHORTEN).contains(&big.len()) && big.len() - len > MAX_WASTE {
+            big.realloc_or_copy(len);
+        }
         let whole = Binary::from_owned(big, self.env);
         let frame = whole.make_subbinary(0, len).unwrap_or(whole);
         self.bytes += len;

@@ -8,7 +8,7 @@ use crate::send::spent;
 use crate::term::{atoms, fault, ok, Fault};
 use merlon_record::{Content, Opened, Rx};
 use merlon_wire::frame::Sink;
-use merlon_wire::lane;
+use merlon_wire::lane::{self, Part};
 use rustler::{Binary, Encoder, Env, OwnedBinary, ResourceArc, Term};
 use std::cell::RefCell;
 use std::io::ErrorKind;
@@ -195,7 +195,11 @@ fn open_record<S: Sink<Big = OwnedBinary>>(
     match content {
         Content::Lane(lane, data) if usize::from(lane.number()) == likely => {
             let len = data.len();
-            rx.frames.lanes.placed(len, sink)?;
+            rx.frames.lanes.placed(len, Part::Some, sink)?;
+        }
+        Content::LastOnLane(lane, data) if usize::from(lane.number()) == likely => {
+            let len = data.len();
+            rx.frames.lanes.placed(len, Part::Last, sink)?;
         }
         // Seldom: something else came between. The place is written again by what belongs there.
         content => {
@@ -218,6 +222,10 @@ fn aside<'a>(content: Content<'_>, copy: &'a mut Vec<u8>) -> Content<'a> {
             copy.extend_from_slice(data);
             Content::Lane(lane, copy)
         }
+        Content::LastOnLane(lane, data) => {
+            copy.extend_from_slice(data);
+            Content::LastOnLane(lane, copy)
+        }
         Content::Control(data) => {
             copy.extend_from_slice(data);
             Content::Control(copy)
@@ -236,7 +244,14 @@ fn take<S: Sink<Big = OwnedBinary>>(
 ) -> Result<(), Fault> {
     match content {
         Content::Data(data) => frames.reader.push(data, sink)?,
-        Content::Lane(lane, data) => frames.lanes.push(lane.number().into(), data, sink)?,
+        Content::Lane(lane, data) => {
+            let lane = lane.number().into();
+            frames.lanes.push(lane, Part::Some, data, sink)?;
+        }
+        Content::LastOnLane(lane, data) => {
+            let lane = lane.number().into();
+            frames.lanes.push(lane, Part::Last, data, sink)?;
+        }
         Content::KeyUpdate { requested: true } => conn.rekey.store(REKEY_OURS, Ordering::Release),
         Content::KeyUpdate { requested: false } | Content::Ticket => {}
         Content::CloseNotify if frames.is_between() => return Err(Fault::Closed),

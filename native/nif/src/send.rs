@@ -1,21 +1,21 @@
 //! The sending half of the data path: frames to sealed records to the socket.
 
-use crate::conn::{lock, Conn, Counters, TxSide};
+use crate::conn::{lock, Conn, Counters, TxSide, LANES};
 use crate::link::{half, write_all, REKEY_BOTH, REKEY_NONE};
 use crate::select::Ready;
 use crate::term::{atoms, fault, Fault};
 use merlon_record::{Buffer, ContentType, Lane};
+use merlon_wire::fragment::{self, Route, Router};
 use merlon_wire::{frame, lane};
 use rustler::schedule::consume_timeslice;
 use rustler::{Binary, Encoder, Env, ListIterator, ResourceArc, Term};
 use std::cell::RefCell;
+use std::iter::Peekable;
 use std::sync::atomic::Ordering;
 
 /// Plaintext that is sealed before it is written. The kernel takes few large writes for much less than
 /// many small ones; beyond this the ciphertext is no longer in the second-level cache.
 const CHUNK: usize = 256 * 1024;
-/// Bytes of a lane's frame that one call sends: then others have their turn.
-const TURN: usize = 2 * CHUNK;
 /// Work space that a scheduler keeps.
 const KEEP: usize = 1024 * 1024;
 
@@ -24,42 +24,15 @@ thread_local! {
     static WRITING: RefCell<Buffer> = const { RefCell::new(Buffer::new()) };
 }
 
-/// Seals `frames`, `[{Size, [binary()]}]`, into one stream of records and writes as much as the socket takes.
+/// Seals `frames`, `[{Size, [binary()]}]`, and writes as much as the socket takes. Fragments of long messages go on lanes
+/// (`merlon_wire::fragment`), the others in one stream.
 #[rustler::nif]
 fn send<'a>(env: Env<'a>, conn: ResourceArc<Conn>, frames: ListIterator<'a>) -> Term<'a> {
     let mut sent = Sent::default();
-    let result = sending(&conn, |out| stream(out, frames, &mut sent));
+    let result = sending(&conn, |out| self::frames(out, frames, &mut sent));
     account(env, &conn, &sent);
     match result.and_then(|all| armed(env, &conn, all)) {
         Ok(state) => state.encode(env),
-        Err(error) => fault(env, &error),
-    }
-}
-
-/// Sends a part of a big frame on a lane. `Piece` is `{Total, Left, Skip, [binary()]}`: bytes of the frame, those
-/// still to be sent, and where in the first binary they begin. The answer has what is left of it, or `done`.
-#[rustler::nif]
-fn send_lane<'a>(
-    env: Env<'a>,
-    conn: ResourceArc<Conn>,
-    lane: u8,
-    piece: (usize, usize, usize, Term<'a>),
-) -> Term<'a> {
-    let (total, left, skip, list) = piece;
-    let mut piece = Piece {
-        total,
-        left,
-        parts: Parts { list, skip },
-    };
-    let mut sent = Sent::default();
-    let result = Lane::new(lane).ok_or(Fault::Misuse).and_then(|lane| {
-        sending(&conn, |out| {
-            piece.send(ContentType::Lane(lane), out, &mut sent)
-        })
-    });
-    account(env, &conn, &sent);
-    match result.and_then(|all| armed(env, &conn, all)) {
-        Ok(state) => (state, piece.rest(env)).encode(env),
         Err(error) => fault(env, &error),
     }
 }
@@ -89,6 +62,13 @@ struct Sent {
     bytes: usize,
 }
 
+impl Sent {
+    fn count(&mut self, frame: &Frame) {
+        self.frames += 1;
+        self.bytes += frame.size;
+    }
+}
+
 fn account(env: Env, conn: &Conn, sent: &Sent) {
     Counters::add(&conn.counters.frames_out, sent.frames);
     Counters::add(&conn.counters.bytes_out, sent.bytes);
@@ -103,47 +83,94 @@ pub fn spent(env: Env, bytes: usize) {
 
 // ---- what is sent ----
 
-fn stream(out: &mut Out, frames: ListIterator, sent: &mut Sent) -> Result<(), Fault> {
-    let mut frames = frames.peekable();
-    while frames.peek().is_some() {
-        let from = sent.bytes;
-        let mut packer = half(out.tx)?.packer(ContentType::ApplicationData, &mut out.buffer);
-        while let Some(frame) = frames.next_if(|_| sent.bytes - from < CHUNK) {
-            let (size, list) = frame.decode().map_err(|_| Fault::Misuse)?;
-            packer.push(&frame::head(size)?)?;
-            let mut parts = Parts { list, skip: 0 };
-            parts.take(size, |part| Ok(packer.push(part)?))?;
-            sent.frames += 1;
-            sent.bytes += size;
+fn frames(out: &mut Out, list: ListIterator, sent: &mut Sent) -> Result<(), Fault> {
+    let mut list = list.peekable();
+    while list.peek().is_some() {
+        if let Some((frame, route)) = stream(out, &mut list, sent)? {
+            frame.on_lane(route, out)?;
+            sent.count(&frame);
         }
-        packer.finish()?;
-        out.write()?;
+        if out.waiting() >= CHUNK {
+            out.write()?;
+        }
     }
     Ok(())
 }
 
-/// What is to be sent of a big frame.
-struct Piece<'a> {
-    total: usize,
-    left: usize,
+/// Seals frames into one stream of records until one has to go on a lane, which is given back, or it is time to write.
+fn stream<'a>(
+    out: &mut Out,
+    list: &mut Peekable<ListIterator<'a>>,
+    sent: &mut Sent,
+) -> Result<Option<(Frame<'a>, Route)>, Fault> {
+    let from = sent.bytes;
+    let TxSide { half, router, .. } = &mut *out.tx;
+    let half = half.as_mut().ok_or(Fault::Misuse)?;
+    let mut packer = half.packer(ContentType::ApplicationData, &mut out.buffer);
+    let mut other = None;
+    while let Some(term) = list.next_if(|_| other.is_none() && sent.bytes - from < CHUNK) {
+        let mut frame = Frame::new(term)?;
+        match frame.route(router)? {
+            Route::Stream => {
+                packer.push(&frame::head(frame.size)?)?;
+                frame.take(frame.size, |part| Ok(packer.push(part)?))?;
+                sent.count(&frame);
+            }
+            route => other = Some((frame, route)),
+        }
+    }
+    packer.finish()?;
+    Ok(other)
+}
+
+/// A frame as the VM gives it: bytes, and a list of binaries read from some byte on.
+#[derive(Clone, Copy)]
+struct Frame<'a> {
+    size: usize,
     parts: Parts<'a>,
 }
 
-impl<'a> Piece<'a> {
-    fn send(&mut self, kind: ContentType, out: &mut Out, sent: &mut Sent) -> Result<(), Fault> {
-        if out.full || self.left == 0 {
-            return Ok(());
+impl<'a> Frame<'a> {
+    fn new(term: Term<'a>) -> Result<Frame<'a>, Fault> {
+        let (size, list) = term.decode().map_err(|_| Fault::Misuse)?;
+        let parts = Parts { list, skip: 0 };
+        Ok(Frame { size, parts })
+    }
+
+    fn route(&self, router: &mut Router<LANES>) -> Result<Route, Fault> {
+        let mut start = [0; fragment::TELLING];
+        let mut have = 0;
+        let most = self.size.min(fragment::TELLING);
+        let mut parts = self.parts;
+        parts.take(most, |part| {
+            let to = start.get_mut(have..have + part.len());
+            to.ok_or(Fault::Misuse)?.copy_from_slice(part);
+            have += part.len();
+            Ok(())
+        })?;
+        Ok(router.route(start.get(..have).unwrap_or_default(), self.size))
+    }
+
+    fn on_lane(mut self, route: Route, out: &mut Out) -> Result<(), Fault> {
+        self.take(fragment::HEAD, |_| Ok(()))?;
+        let rest = self.size - fragment::HEAD;
+        match route {
+            Route::Stream => Err(Fault::Misuse),
+            Route::Begin { lane, room } => {
+                let odd = fragment::odd(rest);
+                let head = [&lane::head(room)[..], &fragment::UNCUT].concat();
+                let kind = ContentType::Lane(number(lane)?);
+                self.pack(kind, &head, odd, out)?;
+                self.pack(kind, &[], rest - odd, out)
+            }
+            Route::Middle { lane } => self.pack(ContentType::Lane(number(lane)?), &[], rest, out),
+            Route::End { lane } => {
+                let last = rest - lane::before_last(rest);
+                let lane = number(lane)?;
+                self.pack(ContentType::Lane(lane), &[], rest - last, out)?;
+                self.seal(ContentType::LastOnLane(lane), last, out)
+            }
         }
-        if self.left == self.total {
-            let first = lane::first(self.total, lane::STEP - lane::HEAD);
-            self.pack(kind, &lane::head(self.total), first, out, sent)?;
-        }
-        while self.left > 0 && !out.full && sent.bytes < TURN {
-            self.pack(kind, &[], self.left.min(CHUNK), out, sent)?;
-            out.write()?;
-        }
-        sent.frames += usize::from(self.left == 0);
-        Ok(())
     }
 
     fn pack(
@@ -152,26 +179,37 @@ impl<'a> Piece<'a> {
         head: &[u8],
         len: usize,
         out: &mut Out,
-        sent: &mut Sent,
     ) -> Result<(), Fault> {
         let mut packer = half(out.tx)?.packer(kind, &mut out.buffer);
         packer.push(head)?;
-        self.parts.take(len, |part| Ok(packer.push(part)?))?;
-        packer.finish()?;
-        self.left = self.left.checked_sub(len).ok_or(Fault::Misuse)?;
-        sent.bytes += len;
-        Ok(())
+        self.take(len, |part| Ok(packer.push(part)?))?;
+        Ok(packer.finish()?)
     }
 
-    fn rest(&self, env: Env<'a>) -> Term<'a> {
-        match self.left {
-            0 => atoms::done().encode(env),
-            left => (self.total, left, self.parts.skip, self.parts.list).encode(env),
+    /// One record, also of nothing.
+    fn seal(&mut self, kind: ContentType, len: usize, out: &mut Out) -> Result<(), Fault> {
+        match len {
+            0 => Ok(half(out.tx)?.seal(kind, &[], &mut out.buffer)?),
+            len => self.pack(kind, &[], len, out),
         }
+    }
+
+    fn take(
+        &mut self,
+        len: usize,
+        each: impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.parts.take(len, each)
     }
 }
 
+fn number(lane: usize) -> Result<Lane, Fault> {
+    let lane = u8::try_from(lane).ok().and_then(Lane::new);
+    lane.ok_or(Fault::Misuse)
+}
+
 /// A list of binaries, read from some byte on.
+#[derive(Clone, Copy)]
 struct Parts<'a> {
     list: Term<'a>,
     skip: usize,
@@ -214,6 +252,11 @@ struct Out<'a> {
 }
 
 impl Out<'_> {
+    /// Sealed bytes that the socket has not got.
+    fn waiting(&self) -> usize {
+        self.buffer.len() - self.written
+    }
+
     fn write(&mut self) -> Result<(), Fault> {
         let left = self.buffer.get(self.written..).unwrap_or_default();
         if self.full || left.is_empty() {

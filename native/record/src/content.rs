@@ -2,6 +2,7 @@
 pub const LANES: u8 = 8;
 
 const FIRST_LANE: u8 = 0xE0;
+const FIRST_LAST: u8 = FIRST_LANE + LANES;
 
 /// The inner content types that Merlon sends and takes (RFC 8446 5.1, plus some of our own).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub enum ContentType {
     ApplicationData,
     /// Bytes of a stream beside it. Only ever inside ALPN `merlon/1`.
     Lane(Lane),
+    /// The same, and the message on that lane ends with this record.
+    LastOnLane(Lane),
     /// A message of one carrier to the other, outside all streams. Only ever inside ALPN `merlon/1`.
     Control,
 }
@@ -26,6 +29,7 @@ impl ContentType {
             ContentType::Handshake => 22,
             ContentType::ApplicationData => 23,
             ContentType::Lane(Lane(number)) => FIRST_LANE + number,
+            ContentType::LastOnLane(Lane(number)) => FIRST_LAST + number,
             ContentType::Control => 0xF0,
         }
     }
@@ -36,7 +40,9 @@ impl ContentType {
             22 => Some(ContentType::Handshake),
             23 => Some(ContentType::ApplicationData),
             0xF0 => Some(ContentType::Control),
-            other => Lane::new(other.checked_sub(FIRST_LANE)?).map(ContentType::Lane),
+            FIRST_LAST.. => Lane::new(code - FIRST_LAST).map(ContentType::LastOnLane),
+            FIRST_LANE.. => Lane::new(code - FIRST_LANE).map(ContentType::Lane),
+            _ => None,
         }
     }
 }
@@ -70,7 +76,7 @@ mod tests {
         let known: Vec<u8> = (0..=255)
             .filter(|code| ContentType::of_code(*code).is_some())
             .collect();
-        let lanes: Vec<u8> = (0xE0..0xE8).collect();
+        let lanes: Vec<u8> = (0xE0..0xF0).collect();
         assert_eq!(known, [&[21, 22, 23], &lanes[..], &[0xF0]].concat());
         for code in known {
             assert_eq!(

@@ -42,6 +42,8 @@ pub enum Content<'a> {
     Data(&'a [u8]),
     /// Bytes of a stream beside it; may be empty.
     Lane(Lane, &'a [u8]),
+    /// The same, and the message on that lane ends with them.
+    LastOnLane(Lane, &'a [u8]),
     /// A message of the other carrier.
     Control(&'a [u8]),
     /// The peer changed its key, and so did this half. When `requested`, answer with `Tx::key_update(false)`.
@@ -196,6 +198,7 @@ impl Rx {
             ContentType::Handshake => self.handshake(fragment)?,
             ContentType::ApplicationData => Content::Data(fragment),
             ContentType::Lane(lane) => Content::Lane(lane, fragment),
+            ContentType::LastOnLane(lane) => Content::LastOnLane(lane, fragment),
             ContentType::Control => Content::Control(fragment),
         };
         self.spend(&content)?;
@@ -227,7 +230,10 @@ impl Rx {
 
     fn spend(&mut self, content: &Content<'_>) -> Result<(), Error> {
         self.idle = match content {
-            Content::Data(bytes) | Content::Lane(_, bytes) | Content::Control(bytes)
+            Content::Data(bytes)
+            | Content::Lane(_, bytes)
+            | Content::LastOnLane(_, bytes)
+            | Content::Control(bytes)
                 if !bytes.is_empty() =>
             {
                 0

@@ -86,7 +86,9 @@ impl Channel {
                     None
                 }
                 Content::Ticket => None,
-                Content::Data(_) | Content::Lane(..) => return Err(Error::EarlyData),
+                Content::Data(_) | Content::Lane(..) | Content::LastOnLane(..) => {
+                    return Err(Error::EarlyData)
+                }
                 Content::CloseNotify => return Err(Error::PeerAlert(alert::CLOSE_NOTIFY)),
             };
             input.consume(consumed);

@@ -22,7 +22,7 @@ pub enum Error {
     },
     /// Peer (or misuse): a lane that does not exist.
     NoLane(usize),
-    /// Peer: a lane's frame begins without its length, or with the length 0.
+    /// Peer: a lane's frame begins without its length, or has none.
     LaneHead {
         /// The lane.
         lane: usize,

@@ -43,7 +43,7 @@ pub trait Sink {
     /// All the bytes of `big`: as many as were last asked for.
     fn bytes<'a>(&'a mut self, big: &'a mut Self::Big) -> &'a mut [u8];
 
-    /// A big frame is complete: the first `len` bytes of `big`, which is hardly longer.
+    /// A big frame is complete: the first `len` bytes of `big`.
     fn big_done(&mut self, big: Self::Big, len: usize);
 
     /// A small frame, whole.
@@ -79,7 +79,7 @@ enum State<B> {
 /// A big frame on its way into its buffer.
 pub(crate) struct Filling<B> {
     big: B,
-    /// Bytes of the whole frame.
+    /// Bytes of the whole frame, or at most so many.
     len: usize,
     /// Bytes of `big`.
     room: usize,
@@ -170,12 +170,22 @@ impl<B> Filling<B> {
         Ok(rest)
     }
 
+    /// Bytes of the frame that are here.
+    pub(crate) fn filled(&self) -> usize {
+        self.filled
+    }
+
+    /// Hands the buffer on: the frame is as long as what is here.
+    pub(crate) fn finish<S: Sink<Big = B>>(self, sink: &mut S) {
+        sink.big_done(self.big, self.filled);
+    }
+
     /// Hands the buffer on when the frame is whole, or gives it back.
     pub(crate) fn settle<S: Sink<Big = B>>(self, sink: &mut S) -> Option<Filling<B>> {
         if self.filled < self.len {
             return Some(self);
         }
-        sink.big_done(self.big, self.len);
+        self.finish(sink);
         None
     }
 }

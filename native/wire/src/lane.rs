@@ -1,8 +1,8 @@
 //! Lanes: big frames beside the stream of small ones, each cut into records that others may come between.
 //!
-//! A lane carries one frame after the other. A frame begins with a record that holds its length, 8 bytes
-//! big-endian, and its first `length mod STEP` bytes; records of [`STEP`] bytes follow, and the last one ends with the
-//! frame. So a record's bytes belong together, and can be opened right where the frame is put together.
+//! A lane carries one frame after the other. A frame begins with a record that holds how long it is at most, 8 bytes
+//! big-endian, and its first bytes; its last record says that it is the last. Records of [`STEP`] bytes can be opened
+//! right where the frame is put together.
 
 use crate::frame::{Filling, Sink};
 use crate::Error;
@@ -10,7 +10,7 @@ use crate::Error;
 /// Bytes of a frame's head on a lane.
 pub const HEAD: usize = 8;
 
-/// Bytes of every record of a frame but the first: the most that a TLS record holds (RFC 8446 5.1).
+/// Bytes of a full record: the most that a TLS record holds (RFC 8446 5.1).
 pub const STEP: usize = 16_384;
 
 /// Frames up to this many bytes get their buffer at once, by their mere claim: once on each lane, and not touched
@@ -20,7 +20,10 @@ pub const AT_ONCE: usize = 1 << 25;
 /// Bytes behind a frame where the last record's content type may land.
 const SPARE: usize = 1;
 
-/// The head of a frame of `len` bytes.
+/// Bytes by which a frame may be shorter than its head says: one fragment of OTP's.
+const SLACK: usize = 1 << 16;
+
+/// The head of a frame of at most `len` bytes.
 pub fn head(len: usize) -> [u8; HEAD] {
     (len as u64).to_be_bytes()
 }
@@ -31,6 +34,20 @@ pub fn first(len: usize, most: usize) -> usize {
         odd if odd <= most => odd,
         _ => 0,
     }
+}
+
+/// Bytes of the last `len` of a frame that go in full records before its last one, which then holds some, if there are any.
+pub fn before_last(len: usize) -> usize {
+    len.saturating_sub(1) / STEP * STEP
+}
+
+/// What a record holds of its lane's frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Bytes behind which more will come.
+    Some,
+    /// The last bytes.
+    Last,
 }
 
 /// Puts the frames of `N` lanes together.
@@ -78,8 +95,14 @@ impl<B, const N: usize> Lanes<B, N> {
     /// The next record was of the lane that [`place`](Lanes::place) told, and its content of `len` bytes is there.
     ///
     /// # Errors
-    /// [`Error::LaneOverrun`] when that is more than the frame has left. Final, as every error of a lane.
-    pub fn placed<S: Sink<Big = B>>(&mut self, len: usize, sink: &mut S) -> Result<(), Error> {
+    /// [`Error::LaneOverrun`] when that is more than the frame has left, [`Error::FrameTooLong`]. Final, as every
+    /// error of a lane.
+    pub fn placed<S: Sink<Big = B>>(
+        &mut self,
+        len: usize,
+        part: Part,
+        sink: &mut S,
+    ) -> Result<(), Error> {
         let lane = self.last;
         self.guarded(|lanes| {
             let mut filling = lanes.take(lane)?.ok_or(Error::NoLane(lane))?;
@@ -87,31 +110,33 @@ impl<B, const N: usize> Lanes<B, N> {
                 return Err(Error::LaneOverrun { lane });
             }
             filling.advance(len);
-            lanes.settle(lane, filling, sink);
-            Ok(())
+            lanes.settle(lane, part, filling, sink)
         })
     }
 
     /// Takes the content of a record on `lane`.
     ///
     /// # Errors
-    /// [`Error::NoLane`], [`Error::LaneHead`] when a frame begins without its whole head, [`Error::FrameTooLong`],
-    /// [`Error::LaneOverrun`] when the record holds more than the frame, or what the sink says. Final.
+    /// [`Error::NoLane`], [`Error::LaneHead`] when a frame begins without its whole head or ends with nothing in it,
+    /// [`Error::FrameTooLong`], [`Error::LaneOverrun`] when the record holds more than the frame, or what the sink
+    /// says. Final.
     pub fn push<S: Sink<Big = B>>(
         &mut self,
         lane: usize,
+        part: Part,
         bytes: &[u8],
         sink: &mut S,
     ) -> Result<(), Error> {
-        if bytes.is_empty() {
+        if bytes.is_empty() && part == Part::Some {
             return self.failed.map_or(Ok(()), Err);
         }
-        self.guarded(|lanes| lanes.take_record(lane, bytes, sink))
+        self.guarded(|lanes| lanes.take_record(lane, part, bytes, sink))
     }
 
     fn take_record<S: Sink<Big = B>>(
         &mut self,
         lane: usize,
+        part: Part,
         bytes: &[u8],
         sink: &mut S,
     ) -> Result<(), Error> {
@@ -122,8 +147,7 @@ impl<B, const N: usize> Lanes<B, N> {
         if !filling.fill(bytes, sink)?.is_empty() {
             return Err(Error::LaneOverrun { lane });
         }
-        self.settle(lane, filling, sink);
-        Ok(())
+        self.settle(lane, part, filling, sink)
     }
 
     fn begin<'a, S: Sink<Big = B>>(
@@ -138,7 +162,7 @@ impl<B, const N: usize> Lanes<B, N> {
         let len = usize::try_from(u64::from_be_bytes(*head)).unwrap_or(usize::MAX);
         match len {
             0 => Err(Error::LaneHead { lane }), // a tick has no business here
-            len if len > self.max_frame => Err(Error::FrameTooLong {
+            len if len > self.max_frame.saturating_add(SLACK) => Err(Error::FrameTooLong {
                 len,
                 max: self.max_frame,
             }),
@@ -152,10 +176,24 @@ impl<B, const N: usize> Lanes<B, N> {
         Ok(slot.take())
     }
 
-    fn settle<S: Sink<Big = B>>(&mut self, lane: usize, filling: Filling<B>, sink: &mut S) {
-        if let Some(slot) = self.lanes.get_mut(lane) {
-            *slot = filling.settle(sink);
+    fn settle<S: Sink<Big = B>>(
+        &mut self,
+        lane: usize,
+        part: Part,
+        filling: Filling<B>,
+        sink: &mut S,
+    ) -> Result<(), Error> {
+        let slot = self.lanes.get_mut(lane).ok_or(Error::NoLane(lane))?;
+        match (part, filling.filled()) {
+            (Part::Some, _) => *slot = Some(filling),
+            (Part::Last, 0) => return Err(Error::LaneHead { lane }),
+            (Part::Last, len) if len > self.max_frame => {
+                let max = self.max_frame;
+                return Err(Error::FrameTooLong { len, max });
+            }
+            (Part::Last, _) => filling.finish(sink),
         }
+        Ok(())
     }
 
     fn guarded(&mut self, step: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod fragment;
 pub mod frame;
 pub mod lane;
 pub mod preamble;

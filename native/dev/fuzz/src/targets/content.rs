@@ -119,7 +119,7 @@ impl Model {
             (22, []) => return Err("broken_handshake"),
             (22, _) => self.read_handshake(&content)?,
             (23, _) => Event::Data(content),
-            (lane @ 0xE0..=0xE7, _) => Event::Lane(lane - 0xE0, content),
+            (lane @ 0xE0..=0xEF, _) => Event::Lane(lane - 0xE0, content),
             (0xF0, _) => Event::Control(content),
             _ => return Err("unexpected_type"),
         };

@@ -5,7 +5,7 @@
 //! left takes the rest, repeated up to that length.
 
 use merlon_wire::frame::{Sink, FIRST_STEP};
-use merlon_wire::lane::{first, head, Lanes, AT_ONCE, HEAD, STEP};
+use merlon_wire::lane::{first, head, Lanes, Part, AT_ONCE, HEAD, STEP};
 use merlon_wire::Error;
 
 use super::{outcome, Target};
@@ -21,6 +21,10 @@ const LANES: usize = 4;
 const IN_PLACE: u8 = 0x80;
 /// Bit of the first byte: it is a full record, repeated to that size.
 const FULL: u8 = 0x40;
+/// Bit of the first byte: the frame ends with it.
+const LAST: u8 = 0x20;
+/// What a frame may be shorter than its head says.
+const SLACK: usize = 1 << 16;
 
 fn corpus() -> Vec<Vec<u8>> {
     let limits: [u32; 3] = [40_000, 1 << 24, u32::MAX];
@@ -42,7 +46,8 @@ fn records(lens: &[usize]) -> Vec<u8> {
         for (lane, queue) in queues.iter_mut().enumerate().filter(|(_, q)| !q.is_empty()) {
             let content = queue.remove(0);
             let full = content.len() == STEP;
-            stream.push(lane as u8 | IN_PLACE | if full { FULL } else { 0 });
+            let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+            stream.push(lane as u8 | IN_PLACE | bit(full, FULL) | bit(queue.is_empty(), LAST));
             let shown = if full { 1 } else { content.len() };
             stream.extend_from_slice(&(shown as u16).to_be_bytes());
             stream.extend_from_slice(&content[..shown]);
@@ -58,15 +63,20 @@ fn contents(len: usize) -> Vec<Vec<u8>> {
     contents
 }
 
-/// The next record: lane, whether in place, content.
-fn next(stream: &mut &[u8]) -> Option<(usize, bool, Vec<u8>)> {
+/// The next record: lane, whether in place, which part, content.
+fn next(stream: &mut &[u8]) -> Option<(usize, bool, Part, Vec<u8>)> {
     let (&[how, high, low], rest) = stream.split_first_chunk::<3>()?;
     let len = usize::from(u16::from_be_bytes([high, low])).min(STEP);
     let (content, rest) = rest.split_at(len.min(rest.len()));
     *stream = rest;
     let whole = if how & FULL > 0 { STEP } else { content.len() };
     let content = content.iter().copied().cycle().take(whole).collect();
-    Some((usize::from(how & 0x07), how & IN_PLACE > 0, content))
+    let part = if how & LAST > 0 {
+        Part::Last
+    } else {
+        Part::Some
+    };
+    Some((usize::from(how & 0x07), how & IN_PLACE > 0, part, content))
 }
 
 #[derive(Default)]
@@ -103,7 +113,7 @@ impl Sink for Kept {
     }
 
     fn big_done(&mut self, mut big: Vec<u8>, len: usize) {
-        assert!(len <= big.len() && big.len() <= len + 1);
+        assert!(len <= big.len());
         big.truncate(len);
         self.got.push(big);
     }
@@ -125,10 +135,10 @@ fn run(input: &[u8]) -> u64 {
     let (mut lanes, mut kept) = (Lanes::<Vec<u8>, LANES>::new(max), Kept::default());
     let mut simple = Simple::new(max);
     let mut ended = None;
-    while let Some((lane, in_place, content)) = next(&mut stream) {
+    while let Some((lane, in_place, part, content)) = next(&mut stream) {
         kept.arrived += content.len();
-        let expected = simple.push(lane, &content);
-        let result = take(&mut lanes, lane, in_place, &content, &mut kept);
+        let expected = simple.push(lane, part, &content);
+        let result = take(&mut lanes, lane, (in_place, part), &content, &mut kept);
         if let Err(Error::NoMemory { .. }) = result {
             return 1; // where the sink gives up, which is not the lanes' doing
         }
@@ -141,7 +151,7 @@ fn run(input: &[u8]) -> u64 {
     assert!(kept.got == simple.done, "other frames");
     match ended {
         Some(error) => assert_eq!(
-            lanes.push(0, &head(1), &mut kept),
+            lanes.push(0, Part::Some, &head(1), &mut kept),
             Err(error),
             "an error is final"
         ),
@@ -159,7 +169,7 @@ fn run(input: &[u8]) -> u64 {
 fn take(
     lanes: &mut Lanes<Vec<u8>, LANES>,
     lane: usize,
-    in_place: bool,
+    (in_place, part): (bool, Part),
     content: &[u8],
     kept: &mut Kept,
 ) -> Result<(), Error> {
@@ -170,12 +180,12 @@ fn take(
             place[content.len()] = 0xE0;
             if likely == lane && !content.is_empty() {
                 kept.placed += 1;
-                return lanes.placed(content.len(), kept);
+                return lanes.placed(content.len(), part, kept);
             }
             place.fill(0xFF);
         }
     }
-    lanes.push(lane, content, kept)
+    lanes.push(lane, part, content, kept)
 }
 
 /// Collects what each lane brings, and cuts when it is enough.
@@ -199,8 +209,8 @@ impl Simple {
     }
 
     /// False: that was against the rules.
-    fn push(&mut self, lane: usize, content: &[u8]) -> bool {
-        if content.is_empty() {
+    fn push(&mut self, lane: usize, part: Part, content: &[u8]) -> bool {
+        if content.is_empty() && part == Part::Some {
             return true;
         }
         let Some(have) = self.lanes.get_mut(lane) else {
@@ -212,10 +222,13 @@ impl Simple {
         have.extend_from_slice(content);
         let (head, frame) = have.split_at(HEAD);
         let len = head.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
-        if len == 0 || len > self.max as u64 || frame.len() as u64 > len {
+        if len == 0 || len > (self.max + SLACK) as u64 || frame.len() as u64 > len {
             return false;
         }
-        if frame.len() as u64 == len {
+        if part == Part::Last {
+            if frame.is_empty() || frame.len() > self.max {
+                return false;
+            }
             self.done.push(frame.to_vec());
             have.clear();
         }

@@ -89,6 +89,7 @@ pub fn event(content: &Content<'_>) -> Event {
     match content {
         Content::Data(bytes) => Event::Data(bytes.to_vec()),
         Content::Lane(lane, bytes) => Event::Lane(lane.number(), bytes.to_vec()),
+        Content::LastOnLane(lane, bytes) => Event::Lane(8 + lane.number(), bytes.to_vec()),
         Content::Control(bytes) => Event::Control(bytes.to_vec()),
         Content::KeyUpdate { requested } => Event::KeyUpdate(*requested),
         Content::Ticket => Event::Ticket,
