@@ -73,6 +73,7 @@ identity(Dir, Whose, TrustDir) ->
                   #{cert => Read(filename:join(folder(Dir, Whose), "cert.pem")),
                     key => Read(filename:join(folder(Dir, Whose), "key.pem")),
                     trust => [Read(filename:join([TrustDir, "trust", "ca.pem"]))], crls => [],
+                    stale_crl => refuse,
                     cluster => <<"attacked">>, cli_names => default, derived_names => [],
                     key_update_after => 1 bsl 23, now => erlang:system_time(second)}),
     Ref.
