@@ -3,7 +3,7 @@
 -module(merlon_cli_cert).
 -behaviour(merlon_cli).
 
--export([spec/0, run/1, dir/1]).
+-export([spec/0, run/1, dir/1, ca/1]).
 
 -define(DAYS, 90).
 
@@ -103,6 +103,8 @@ issue(Dir, Work, Folder, {Kind, Name, Host} = Subject, Ips, Options) ->
         {error, _} = Error -> Error
     end.
 
+%% Certificate and key of the CA in Dir.
+-spec ca(string()) -> {ok, #{ca_cert | ca_key := binary()}} | {error, term()}.
 ca(Dir) ->
     Key = merlon_dir:path([Dir, "ca", "ca.key"]),
     case {merlon_dir:read(merlon_dir:path([Dir, "ca", "ca.pem"])), merlon_dir:read_secret(Key)} of

@@ -3,7 +3,7 @@
 %% while the node boots, before there is a file server, and by every poll after that.
 -module(merlon_identity_files).
 
--export([read/2, trust/1, cert/1, key/1, is_pem/1, digest/2, stamp/2, settled/2]).
+-export([read/2, trust/1, crls/1, cert/1, key/1, is_pem/1, digest/2, stamp/2, settled/2]).
 -export_type([files/0, stamp/0]).
 
 -include_lib("kernel/include/file.hrl").
@@ -23,7 +23,7 @@ read({Kind, Folder}, #{dir := Dir}) ->
     collect([{cert, fun() -> pem(cert(Folder), certificate) end},
              {key, fun() -> pem(key(Folder), key) end},
              {trust, fun() -> trust(Dir) end},
-             {crls, fun() -> read_all(lists(Dir), crl) end}], #{kind => Kind, folder => Folder}).
+             {crls, fun() -> crls(Dir) end}], #{kind => Kind, folder => Folder}).
 
 collect([], Files) -> {ok, Files};
 collect([{Key, Read} | More], Files) ->
@@ -48,7 +48,10 @@ trust(Dir) ->
 
 anchors(Dir) -> below(Dir, "trust", [<<".pem">>]).
 
-%% DIR/crl.pem, and any number of lists in DIR/crl.
+%% The revocation lists: DIR/crl.pem, and any number in DIR/crl. PEM or DER.
+-spec crls(string()) -> {ok, texts()} | {error, merlon_identity:problem()}.
+crls(Dir) -> read_all(lists(Dir), crl).
+
 lists(Dir) ->
     File = merlon_dir:path([Dir, "crl.pem"]),
     [File || merlon_dir:exists(File)] ++ below(Dir, "crl", [<<".pem">>, <<".crl">>]).
