@@ -30,6 +30,9 @@ peer_chain       merlon_pki     chains        refuses_expired_certificate
 peer_chain       merlon_pki     chains        refuses_certificate_not_yet_valid
 peer_chain       merlon_tls     certificates  a_certificate_of_another_ca_is_refused
 peer_chain       merlon_tls     certificates  an_expired_certificate_is_refused
+live_links       merlon_pki     again         refuses_a_live_peer_whose_certificate_has_run_out
+live_links       merlon_pki     again         refuses_a_live_peer_that_was_revoked_even_by_a_stale_list
+live_links       merlon_pki     again         refuses_a_live_peer_whose_anchor_is_gone
 node_name        merlon_pki     names         refuses_another_nodes_name
 node_name        merlon_pki     names         tools_never_take_ordinary_names
 node_name        merlon_tls     certificates  a_client_that_claims_the_name_of_another_node_is_refused
