@@ -16,8 +16,8 @@ spec() ->
                   {reason, {one_of, reasons()}, "why; default unspecified"},
                   {days, days, "until when the list counts; default, and at most, the CA's life"},
                   {renew, flag, "write the list anew although it has nothing new"}],
-      details => "NODE is NAME@HOST, for the certificate in nodes/NAME@HOST (or cli/USER@HOST); older ones\n"
-                 "and those of other machines are revoked by SERIAL, as `merlon inspect` and logs have it.\n"
+      details => "NODE is NAME@HOST (USER@HOST for tools): all certificates that `merlon cert` has issued to\n"
+                 "it here. Others are revoked by SERIAL, as `merlon inspect` says it.\n"
                  "The list is DIR/crl.pem. A node takes it within 5 seconds, refuses those on it and closes\n"
                  "their links; copy it to the merlon dir of every node. What is revoked stays revoked."}.
 
@@ -114,25 +114,22 @@ read_out(File, Text) ->
 serials(none, _Dir, _CaName) -> {ok, []};
 serials({serial, Serial}, _Dir, _CaName) -> {ok, [Serial]};
 serials({name, Name}, Dir, CaName) ->
-    case [File || Kind <- ["nodes", "cli"], File <- [merlon_dir:path([Dir, Kind, Name, "cert.pem"])],
-                  merlon_dir:exists(File)] of
-        [File] -> serial_in(File, CaName);
-        [] -> {error, {refused, ["there is no certificate of ", Name, " in ", Dir,
-                                 ": give its serial number (`merlon inspect FILE` says it)"]}};
-        [_, _] -> {error, {refused, [Name, " is a node and a tool in ", Dir, ": give a serial number"]}}
+    case merlon_issued:known(Dir, Name) of
+        {ok, Entries} -> serials_of(Entries, Name, Dir, CaName);
+        {error, _} = Error -> Error
     end.
 
 %% A list revokes nothing of another CA's.
-serial_in(File, CaName) ->
-    case merlon_dir:read(File) of
-        {ok, Text} ->
-            case merlon_identity:inspect(Text) of
-                {ok, [#{issuer := CaName, serial := Serial} | _]} -> {ok, [Serial]};
-                {ok, _} -> {error, {refused, [File, " was not issued by this dir's CA: revoke it where its "
-                                              "CA is"]}};
-                {error, _} = Error -> Error
-            end;
-        {error, _} = Error -> Error
+serials_of([], Name, Dir, _CaName) ->
+    {error, {refused, ["there is no certificate of ", Name, " in ", Dir,
+                       ": give its serial number (`merlon inspect FILE` says it)"]}};
+serials_of(Entries, Name, Dir, CaName) ->
+    Ours = [Entry || #{issuer := Issuer} = Entry <- Entries, Issuer =:= CaName],
+    case lists:usort([Kind || #{kind := Kind} <- Ours]) of
+        [] -> {error, {refused, ["no certificate of ", Name, " was issued by the CA in ", Dir,
+                                 ": revoke it where its CA is"]}};
+        [_] -> {ok, lists:usort([Serial || #{serial := Serial} <- Ours])};
+        [_, _] -> {error, {refused, [Name, " is a node and a tool in ", Dir, ": give a serial number"]}}
     end.
 
 is_listed(Serial, Entries) ->

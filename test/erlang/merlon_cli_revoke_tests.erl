@@ -66,6 +66,36 @@ numbers_rise_and_what_is_revoked_stays_test() ->
                      [Serial || #{serial := Serial} <- Entries])
     end).
 
+%% The one that was replaced may be the one that was stolen.
+a_node_is_revoked_with_all_its_certificates_test() ->
+    in_dir(fun(Dir) ->
+        Serials = [begin
+                       cert(Dir, "app@here", ["--force"]),
+                       serial(Dir, "nodes/app@here")
+                   end || _ <- "123"],
+        cert(Dir, "other@here"),
+        ok = file:del_dir_r(filename:join(Dir, "nodes")), % it was moved to its machine
+        {0, _, <<>>} = run("revoke", Dir, ["app@here"]),
+        #{revoked := Entries} = list(Dir),
+        ?assertEqual(4, length(Entries)),
+        ?assertEqual([], Serials -- [Serial || #{serial := Serial} <- Entries]),
+        ?assertEqual(8#600, merlon_test_dir:mode(filename:join(Dir, "ca/issued")))
+    end).
+
+%% Nobody else's, and not the expired ones that nobody accepts anyway.
+what_has_run_out_is_not_kept_test() ->
+    in_dir(fun(Dir) ->
+        {ok, Cert} = file:read_file(filename:join(Dir, "nodes/app@here/cert.pem")),
+        Path = merlon_dir:path([Dir]),
+        Record = fun(Now) ->
+                     ok = merlon_dir_write:locked(Path, fun(Work) -> merlon_issued:record(Path, Work, Cert, Now) end),
+                     {ok, Text} = file:read_file(filename:join(Dir, "ca/issued")),
+                     length(binary:split(Text, <<"\n">>, [global, trim]))
+                 end,
+        Now = erlang:system_time(second),
+        ?assertEqual([2, 3, 1], [Record(Now), Record(Now), Record(Now + 91 * 86400)])
+    end).
+
 revoked_lists_what_is_revoked_and_whose_it_was_test() ->
     in_dir(fun(Dir) ->
         {0, None, <<>>} = run("revoked", Dir, []),
@@ -91,7 +121,7 @@ what_can_not_be_revoked_is_refused_test_() ->
      end) end}
      || {Args, Code, Change, Words} <-
         [{"nobody@here", 1, fun nothing/1, "no certificate of nobody@here .*serial number"},
-         {"app@here", 1, fun another_ca/1, "was not issued by this dir's CA"},
+         {"app@here", 1, fun another_ca/1, "no certificate of app@here was issued by the CA in .*where its CA is"},
          {"app@here", 1, fun(Dir) -> cert(Dir, "here", ["--cli", "app"]) end, "a node and a tool"},
          {"app@here", 1, fun(Dir) -> put_file(filename:join(Dir, "crl.pem"), "x") end, "crl.pem: not a "},
          {"app@here", 1, fun(Dir) -> ok = file:delete(filename:join(Dir, "ca/ca.key")) end, "holds no CA"},

@@ -236,7 +236,7 @@ fn entry(revoked: &Revoked) -> Result<RevokedCertParams, Error> {
 /// Hex digits, at most 20 octets, without the zeros that DER puts before a high bit.
 fn serial_bytes(text: &str) -> Result<Vec<u8>, Error> {
     let wrong = Error::Malformed(Part::Crl);
-    let even = if text.len() % 2 == 0 {
+    let even = if text.len().is_multiple_of(2) {
         text.to_owned()
     } else {
         format!("0{text}")
