@@ -128,7 +128,7 @@ own_expired(End) ->
 -spec crl_stale(refuse | warn, integer()) -> ok.
 crl_stale(Rule, Due) ->
     {Level, Effect} = case Rule of
-                          refuse -> {error, "new links are refused"};
+                          refuse -> {error, "nobody whom it is about gets a new link"};
                           warn -> {warning, "it counts on ({stale_crl, warn})"}
                       end,
     log(Level, #{event => crl_stale, next_update => Due,

@@ -127,5 +127,8 @@ look(File) ->
 %% A file that changed in the second in which it was looked at may change again and look the same.
 -spec settled(stamp(), Now :: integer()) -> boolean().
 settled(Stamp, Now) ->
-    lists:all(fun({_, Look}) -> is_atom(Look) orelse element(2, Look) < Now - ?GRAIN
-                                    orelse element(2, Look) > Now + ?GRAIN end, Stamp).
+    lists:all(fun({_, Look}) -> is_atom(Look) orelse
+                                    (away(element(2, Look), Now) andalso away(element(3, Look), Now))
+              end, Stamp).
+
+away(Time, Now) -> abs(Time - Now) > ?GRAIN.

@@ -4,12 +4,7 @@
 
 -import(merlon_test_dir, [cert/2, cert/3, put_file/2]).
 
-in_dir(Test) ->
-    merlon_test_dir:with(fun(Dir) ->
-        merlon_test_dir:init(Dir),
-        cert(Dir, "app@here"),
-        Test(Dir)
-    end).
+in_dir(Test) -> merlon_test_dir:with_node(Test).
 
 run(Command, Dir, Args) -> merlon_cli:run([Command | Args] ++ ["--dir", Dir]).
 

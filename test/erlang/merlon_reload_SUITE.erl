@@ -14,6 +14,7 @@
          settings_change_while_the_node_runs_or_say_that_they_do_not/1,
          a_root_is_rotated_without_a_lost_link/1,
          a_crash_of_the_follower_costs_no_link/1,
+         the_follower_comes_and_goes_with_the_distribution/1,
          ten_thousand_reloads_grow_nothing/1]).
 -export([alternate/3]).
 
@@ -28,6 +29,7 @@ all() ->
      a_secret_mount_that_swaps_its_links_is_followed,
      settings_change_while_the_node_runs_or_say_that_they_do_not,
      a_root_is_rotated_without_a_lost_link, a_crash_of_the_follower_costs_no_link,
+     the_follower_comes_and_goes_with_the_distribution,
      ten_thousand_reloads_grow_nothing].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
@@ -226,6 +228,22 @@ a_crash_of_the_follower_costs_no_link(Config) ->
     %% It knows the links that were there before it.
     ok = merlon_live_ct:revoke(Dir, [NodeB]),
     merlon_peers:wait(fun() -> merlon_ct:link_of(A, NodeB) =:= none end).
+
+the_follower_comes_and_goes_with_the_distribution(Config) ->
+    Dir = dir(Config),
+    Node = merlon_peers:node(merlon_peers:name("late")),
+    ok = merlon_peers:add_node(Dir, Node),
+    Vm = merlon_ct:run(Config, merlon_peers:args(Dir), #{}),
+    {error, not_distributed} = reload(Vm),
+    [begin
+         {ok, _} = merlon_ct:call(Vm, net_kernel, start, [[Node, longnames]]),
+         {ok, unchanged} = reload(Vm),
+         _ = renew(Dir, {none, Node, none}),
+         {ok, reloaded} = reload(Vm),
+         ok = merlon_ct:call(Vm, net_kernel, stop, []),
+         {error, not_distributed} = reload(Vm)
+     end || _ <- "123"],
+    ok.
 
 %% ---- growth ----
 

@@ -12,14 +12,11 @@ use x509_cert::{
         pem::{encode_string, LineEnding},
         Decode,
     },
-    ext::{
-        pkix::{AuthorityKeyIdentifier, CrlNumber, CrlReason, SubjectKeyIdentifier},
-        Extension,
-    },
+    ext::pkix::{AuthorityKeyIdentifier, CrlNumber, CrlReason, SubjectKeyIdentifier},
 };
 
 use crate::{
-    crl::{ders_in, name_der},
+    crl::{ders_in, extension, name_der},
     issue::Key,
     x509::{certs_in, hex, Cert},
     Error, Part, UnixTime,
@@ -304,17 +301,6 @@ fn revoked(entry: &RevokedCert) -> Result<Revoked, Error> {
             .find(|(_, _, known)| Some(*known) == code)
             .map_or(Reason::Unspecified, |(reason, ..)| *reason),
     })
-}
-
-fn extension<T>(extensions: &[Extension]) -> Result<Option<T>, Error>
-where
-    T: x509_cert::der::oid::AssociatedOid + for<'a> Decode<'a>,
-{
-    let found = extensions.iter().find(|each| each.extn_id == T::OID);
-    found
-        .map(|each| T::from_der(each.extn_value.as_bytes()))
-        .transpose()
-        .map_err(|_| Error::Malformed(Part::Crl))
 }
 
 fn small(bytes: &[u8]) -> Option<u64> {
