@@ -4,7 +4,7 @@
 %% the node boots, before there is a file server.
 -module(merlon_identity).
 
--export([load/1, load/2, load_folder/2, use/2, folder/2, inspect/1, format_error/1]).
+-export([load/1, load/2, load_folder/2, use/3, folder/2, inspect/1, format_error/1]).
 -export_type([loaded/0, folder/0, problem/0, reason/0]).
 
 -type name() :: {Name :: string() | binary(), Host :: string() | binary()}.
@@ -41,7 +41,7 @@ load(Node, Config) ->
 -spec load_folder(folder(), merlon_config:config()) -> {ok, loaded()} | {error, problem()}.
 load_folder(Folder, Config) ->
     steps([fun(_) -> merlon_identity_files:read(Folder, Config) end,
-           fun(Files) -> use(Files, Config) end], start).
+           fun(Files) -> use(Files, Config, erlang:system_time(second)) end], start).
 
 steps([], Value) -> {ok, Value};
 steps([Step | Steps], Value) ->
@@ -133,14 +133,15 @@ entries(Dir, Kind) ->
 
 %% ---- what is in it ----
 
-%% A checked identity from files that were read.
--spec use(merlon_identity_files:files(), merlon_config:config()) -> {ok, loaded()} | {error, problem()}.
-use(#{folder := Folder, trust := Trust, crls := Crls} = Files, Config) ->
+%% A checked identity from files that were read, as they are good at the time Now.
+-spec use(merlon_identity_files:files(), merlon_config:config(), Now :: integer()) ->
+          {ok, loaded()} | {error, problem()}.
+use(#{folder := Folder, trust := Trust, crls := Crls} = Files, Config, Now) ->
     Args = maps:merge(maps:with([cert, key], Files),
                       maps:with([cluster, cli_names, derived_names, key_update_after, stale_crl],
                                 Config)),
     try merlon_nif:identity_new(Args#{trust => texts(Trust), crls => texts(Crls),
-                                      now => erlang:system_time(second)}) of
+                                      now => Now}) of
         {ok, Ref} ->
             in_its_place(Files, #{ref => Ref, dir => Folder, config => Config,
                                   digest => merlon_identity_files:digest(Files, Config)});

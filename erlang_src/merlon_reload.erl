@@ -116,14 +116,22 @@ load(#{config := #{dir := Dir} = Config} = Node) ->
         {error, _} = Error -> Error
     end.
 
-load(#{dir := Folder, identity := Identity, digest := Digest}, Config, Later) ->
+load(#{dir := Folder, identity := Identity, digest := Digest} = Node, Config, Later) ->
     case merlon_identity_files:read({element(1, Identity), Folder}, Config) of
         {ok, Files} ->
             case merlon_identity_files:digest(Files, Config) of
                 Digest -> {ok, Later, same};
-                _ -> with(Later, merlon_identity:use(Files, Config))
+                _ -> with(Later, merlon_identity:use(Files, Config, at(Node, Files)))
             end;
         {error, _} = Error -> Error
+    end.
+
+%% That the certificate in use has run out must not keep new trust and lists away from live links: it
+%% is judged as of its last second. A new one has to be good now.
+at(#{sha256 := InUse, not_after := End}, #{cert := Cert}) ->
+    case merlon_identity:inspect(Cert) of
+        {ok, [#{sha256 := InUse} | _]} -> min(now_s(), End);
+        _ -> now_s()
     end.
 
 with(Later, {ok, Loaded}) -> {ok, Later, Loaded};

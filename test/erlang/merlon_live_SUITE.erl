@@ -9,13 +9,14 @@
          the_link_of_a_peer_whose_certificate_runs_out_is_closed/1,
          the_link_of_a_peer_whose_ca_is_no_longer_trusted_is_closed/1,
          a_link_outlives_its_peers_certificate_by_the_grace_and_a_revocation_not/1,
+         a_node_whose_own_certificate_has_run_out_obeys_new_lists/1,
          a_revoked_peer_loses_its_link_while_it_is_flooded/1,
          a_handshake_begun_before_the_revocation_gives_no_link/1,
          a_certificate_replaced_in_the_middle_of_a_handshake_changes_nothing_of_it/1,
          a_stale_list_refuses_new_links_and_leaves_live_ones/1,
          a_stale_list_warns_where_that_is_wanted/1]).
 
--import(merlon_live_ct, [dir/1, node_in/2, node_in/3, reload/1, events/2, downs/1, watch/1, config/2,
+-import(merlon_live_ct, [dir/1, node_in/2, node_in/3, reload/1, taken/1, events/2, downs/1, watch/1, config/2,
                          revoke/2, revoke/3, down_reason/2]).
 
 suite() -> [{timetrap, {seconds, 60}}].
@@ -25,6 +26,7 @@ all() ->
      the_link_of_a_peer_whose_certificate_runs_out_is_closed,
      the_link_of_a_peer_whose_ca_is_no_longer_trusted_is_closed,
      a_link_outlives_its_peers_certificate_by_the_grace_and_a_revocation_not,
+     a_node_whose_own_certificate_has_run_out_obeys_new_lists,
      a_revoked_peer_loses_its_link_while_it_is_flooded,
      a_handshake_begun_before_the_revocation_gives_no_link,
      a_certificate_replaced_in_the_middle_of_a_handshake_changes_nothing_of_it,
@@ -89,7 +91,7 @@ a_list_among_others_in_the_folder_counts(Config) ->
     ok = filelib:ensure_dir(filename:join(Folder, "x")),
     {ok, Foreign} = file:read_file(filename:join(Other, "crl.pem")),
     ok = file:write_file(filename:join(Folder, "other.pem"), Foreign),
-    {ok, reloaded} = reload(A),
+    ok = taken(A),
     [] = downs(A),
     [{'CertificateList', Der, not_encrypted}] = public_key:pem_decode(Aside),
     ok = file:write_file(filename:join(Folder, "tmp"), Der),
@@ -144,13 +146,27 @@ a_link_outlives_its_peers_certificate_by_the_grace_and_a_revocation_not(Config) 
     [] = downs(A),
     false = lists:member(name(B), [Node || #{node := Node} <- events(A, link_closed)]),
     ok = config(Dir, ""), % without grace
-    {ok, reloaded} = reload(A),
+    ok = taken(A),
     only_lost(A, B, C, expired),
     ok = config(Dir, "{grace, 600}.\n"),
-    {ok, reloaded} = reload(A),
+    ok = taken(A),
     ok = revoke(Dir, [name(C)]),
-    {ok, reloaded} = reload(A),
+    ok = taken(A),
     {peer_certificate, revoked} = down_reason(A, name(C)).
+
+%% Its peers have patience with it; it must have none with a revoked one.
+a_node_whose_own_certificate_has_run_out_obeys_new_lists(Config) ->
+    Dir = dir(Config),
+    ok = config(Dir, "{grace, 600}.\n"),
+    [B, C] = [node_in(Config, Dir) || _ <- "bc"],
+    A = node_in(Config, Dir, #{life => 4}),
+    linked(A, B, C),
+    merlon_peers:wait(fun() -> events(A, own_expired) =/= [] end, 15000),
+    ok = revoke(Dir, [name(B)]),
+    only_lost(A, B, C, revoked),
+    %% Another that is no good is refused as ever.
+    ok = merlon_peers:add_node(Dir, name(A), #{days => 1, now => erlang:system_time(second) - 86500}),
+    {error, {identity, {unusable, _, {expired, _}}}} = reload(A).
 
 %% Its dist controller has something to do all the time and reads no message.
 a_revoked_peer_loses_its_link_while_it_is_flooded(Config) ->
@@ -174,7 +190,7 @@ a_handshake_begun_before_the_revocation_gives_no_link(Config) ->
     ok = merlon_peers:add_node(Dir, Mallory),
     Conn = proven(Dir, A, Mallory),
     ok = revoke(Dir, [Mallory]),
-    {ok, reloaded} = reload(A),
+    ok = taken(A),
     {ok, Cookie} = merlon_nif:pair_cookie(Conn),
     {ok, _} = merlon_attacker:shake(Conn, atom_to_binary(Mallory), Cookie),
     _ = merlon_attacker:gone(Conn),
@@ -197,7 +213,7 @@ a_certificate_replaced_in_the_middle_of_a_handshake_changes_nothing_of_it(Config
     Served = connected(A),
     timer:sleep(500), % A's hello is there, and a process of its own waits for ours
     ok = merlon_peers:add_node(Dir, name(A)),
-    {ok, reloaded} = reload(A),
+    ok = taken(A),
     New = current(A),
     true = New =/= Old,
     Old = claimed(Dialled, Dir, Two),
@@ -268,7 +284,7 @@ a_stale_list_refuses_new_links_and_leaves_live_ones(Config) ->
     Gone = merlon_peers:node(merlon_peers:name("gone")),
     ok = merlon_peers:add_node(Dir, Gone),
     ok = stale(Dir, Gone),
-    {ok, reloaded} = reload(A),
+    ok = taken(A),
     merlon_peers:wait(fun() -> events(A, crl_stale) =/= [] end, 15000),
     [#{level := error}] = events(A, crl_stale),
     ignored = no(merlon_ct:call(A, net_kernel, connect_node, [name(C)])),
