@@ -38,6 +38,18 @@ defmodule Merlon do
     Enum.map(:merlon.connections(), &connection/1)
   end
 
+  @doc """
+  Looks at the files of the merlon dir at once; the node does it by itself every 2 seconds.
+
+  Certificate and key, trust, revocation lists and `merlon.config` are taken together or not at all:
+  with an error all stays as it was. `{:ok, :unchanged}` says that there was nothing new. When this
+  returns, links whose peer would not be accepted any more have been told to close.
+  """
+  @spec reload() :: {:ok, :reloaded | :unchanged} | {:error, Merlon.Error.t()}
+  def reload do
+    with {:error, reason} <- :merlon.reload(), do: {:error, %Merlon.Error{reason: reason}}
+  end
+
   defp connection(%{peer: peer, not_after: not_after, since: since} = link) do
     %{
       link

@@ -2,7 +2,7 @@
 %% The public API.
 -module(merlon).
 
--export([connections/0, format_error/1]).
+-export([connections/0, reload/0, format_error/1]).
 -export_type([connection/0]).
 
 -type connection() ::
@@ -33,6 +33,12 @@ connection(Conn, Info) ->
     Known = maps:with([node, direction, since], Info),
     maps:merge(maps:merge(merlon_nif:link_info(Conn), merlon_nif:stats(Conn)),
                Known#{peer => Peer}).
+
+%% Looks at the files of the merlon dir at once; the node does it by itself every 2 seconds. Certificate
+%% and key, trust, revocation lists and merlon.config are taken together or not at all: with an error
+%% all stays as it was. Links whose peer would not be accepted any more have been told to close.
+-spec reload() -> {ok, reloaded | unchanged} | {error, term()}.
+reload() -> merlon_reload:reload().
 
 %% One sentence about an error of any of merlon's functions, with the fix.
 -spec format_error(term()) -> iodata().

@@ -8,11 +8,11 @@
 
 -spec childspecs() -> {ok, [supervisor:child_spec()]}.
 childspecs() ->
-    %% Beside merlon_dist (`-proto_dist merlon merlon6`) its child serves both.
+    %% Beside merlon_dist (`-proto_dist merlon merlon6`) its children serve both.
+    {ok, Specs} = merlon_dist:childspecs(),
     case init:get_argument(proto_dist) of
-        {ok, [Protos | _]} ->
-            {ok, [merlon_registry:child_spec() || not lists:member("merlon", Protos)]};
-        _ -> {ok, [merlon_registry:child_spec()]}
+        {ok, [Protos | _]} -> {ok, [Spec || not lists:member("merlon", Protos), Spec <- Specs]};
+        _ -> {ok, Specs}
     end.
 
 -spec listen(atom()) -> merlon_acceptor:listen_result().

@@ -16,7 +16,6 @@
 -record(state, {kernel :: pid(),
                 family :: inet | inet6,
                 listener :: merlon_nif:listener(),
-                max :: pos_integer(),
                 pending = [] :: [pending()],   % newest first
                 %% Evicted, and now saying so in the log: newest first.
                 leaving = [] :: [{reference(), pid()}]}).
@@ -96,8 +95,7 @@ start(Family, Listener) ->
 
 -spec init(pid(), inet | inet6, merlon_nif:listener()) -> no_return().
 init(Kernel, Family, Listener) ->
-    #{max_handshakes := Max} = merlon_node:config(),
-    loop(#state{kernel = Kernel, family = Family, listener = Listener, max = Max}).
+    loop(#state{kernel = Kernel, family = Family, listener = Listener}).
 
 loop(#state{listener = Listener} = State) ->
     case merlon_nif:accept(Listener) of
@@ -149,8 +147,14 @@ told({proven, Pid}, #state{pending = Pending} = State) ->
     end.
 
 %% The acceptor waits for no process that gives way: it closes the connection itself.
-make_room(Source, #state{pending = Pending, leaving = Leaving, max = Max} = State)
-  when length(Pending) >= Max ->
+make_room(Source, #state{pending = Pending} = State) ->
+    #{max_handshakes := Max} = merlon_node:config(),
+    case length(Pending) >= Max of
+        true -> evict(Source, State);
+        false -> State
+    end.
+
+evict(Source, #state{pending = Pending, leaving = Leaving} = State) ->
     case gives_way(Source, Pending) of
         {Ref, Pid, _, Conn} = Evicted ->
             Pid ! {self(), evicted},
@@ -162,9 +166,7 @@ make_room(Source, #state{pending = Pending, leaving = Leaving, max = Max} = Stat
             receive
                 {'DOWN', _, process, _, _} = Down -> make_room(Source, told(Down, State))
             end
-    end;
-make_room(_Source, State) ->
-    State.
+    end.
 
 %% A log that is slower than a flood loses lines; it does not make processes pile up.
 hurry(#state{leaving = Leaving} = State) when length(Leaving) > ?LEAVING ->

@@ -3,7 +3,7 @@
 -module(merlon_cli_cert).
 -behaviour(merlon_cli).
 
--export([spec/0, run/1, dir/1]).
+-export([spec/0, run/1, dir/1, ca/1]).
 
 -define(DAYS, 90).
 
@@ -99,10 +99,12 @@ issue(Dir, Work, Folder, {Kind, Name, Host} = Subject, Ips, Options) ->
             Args = #{identity => {Kind, bytes(Name), bytes(Host)},
                      ips => Ips, alg => maps:get(alg, Options, p256),
                      days => maps:get(days, Options, ?DAYS), now => Now},
-            write(merlon_nif:pki_issue(maps:merge(Ca, Args)), Dir, Work, Folder, Subject);
+            write(merlon_nif:pki_issue(maps:merge(Ca, Args)), Dir, Work, Folder, Subject, Now);
         {error, _} = Error -> Error
     end.
 
+%% Certificate and key of the CA in Dir.
+-spec ca(string()) -> {ok, #{ca_cert | ca_key := binary()}} | {error, term()}.
 ca(Dir) ->
     Key = merlon_dir:path([Dir, "ca", "ca.key"]),
     case {merlon_dir:read(merlon_dir:path([Dir, "ca", "ca.pem"])), merlon_dir:read_secret(Key)} of
@@ -119,14 +121,17 @@ no_ca(Dir) ->
                        "`merlon init` was run, or make one with `merlon init --cluster NAME --dir ",
                        Path, "`"]}}.
 
-write({error, {pki, Reason}}, Dir, _Work, _Folder, _Subject) ->
+write({error, {pki, Reason}}, Dir, _Work, _Folder, _Subject, _Now) ->
     {error, {refused, [merlon_dir:path([Dir, "ca"]), ": ", merlon_pki_text:words(Reason)]}};
-write({ok, #{cert := Cert, key := Key}}, Dir, Work, Folder, Subject) ->
+write({ok, #{cert := Cert, key := Key}}, Dir, Work, Folder, Subject, Now) ->
     Files = [{"key.pem", Key, 8#600}, {"cert.pem", Cert, 8#644}],
-    case merlon_dir_write:put_folder(Folder, Work, Files) of
+    case written(merlon_issued:record(merlon_dir:path([Dir]), Work, Cert, Now), Folder, Work, Files) of
         ok -> {ok, report(Cert, Dir, Folder, Subject)};
         {error, _} = Error -> Error
     end.
+
+written(ok, Folder, Work, Files) -> merlon_dir_write:put_folder(Folder, Work, Files);
+written({error, _} = Error, _Folder, _Work, _Files) -> Error.
 
 report(Cert, Dir, Folder, {_, Name, Host} = Subject) ->
     {ok, [#{not_after := End} | _]} = merlon_nif:pki_inspect(Cert),

@@ -149,7 +149,7 @@ config(#{dir := Dir, cluster := Cluster}) ->
     {[merlon_config:file(Dir)], [["cluster    ", Cluster]], []}.
 
 trust(Dir) ->
-    case merlon_identity:trust(Dir) of
+    case merlon_identity_files:trust(Dir) of
         {ok, Texts} -> [certificates(Path, Text) || {Path, Text} <- Texts];
         {error, Problem} ->
             [{merlon_dir:path([Dir, "trust"]), [], [merlon_identity:format_error(Problem)]}]

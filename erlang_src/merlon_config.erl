@@ -4,7 +4,7 @@
 %% before there is a file server.
 -module(merlon_config).
 
--export([dir/0, load/1, file/1, keys/0, format_error/1]).
+-export([dir/0, load/1, file/1, keys/0, at_start/0, format_error/1]).
 -export_type([config/0, reason/0]).
 
 -type config() ::
@@ -12,10 +12,14 @@
           cli_names := default | [binary()], derived_names := [binary()],
           handshake_timeout := pos_integer(), max_handshakes := pos_integer(),
           key_update_after := pos_integer(), max_frame := pos_integer(),
-          require_carrier := boolean()}.
+          stale_crl := refuse | warn, grace := non_neg_integer(),
+          revoked_grace := non_neg_integer(), require_carrier := boolean()}.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
--type kind() :: cluster | patterns | boolean | {integer, pos_integer(), pos_integer()}.
+-type kind() :: cluster | patterns | boolean | {integer, non_neg_integer(), pos_integer()} |
+                {one_of, [atom()]}.
+
+-define(MONTH, 2592000).
 
 %% Where the merlon dir is; see the README for the places looked at.
 -spec dir() -> {ok, string()} | {error, {no_dir, [string()]}}.
@@ -40,8 +44,18 @@ keys() ->
       "TLS records sent under one key"},
      {max_frame, {default, 1 bsl 31}, {integer, 1 bsl 16, 1 bsl 40},
       "bytes of the largest distribution message accepted"},
+     {stale_crl, {default, refuse}, {one_of, [refuse, warn]},
+      "what a revocation list past its next update does to new links"},
+     {grace, {default, 0}, {integer, 0, ?MONTH},
+      "seconds that a link outlives its peer's certificate or CA"},
+     {revoked_grace, {default, 0}, {integer, 0, ?MONTH},
+      "seconds that a link outlives the revocation of its peer's certificate"},
      {require_carrier, {default, false}, boolean,
       "whether the application refuses to start on a node without the carrier"}].
+
+%% The settings that are taken when the node starts and not while it runs.
+-spec at_start() -> [atom()].
+at_start() -> [cluster, require_carrier].
 
 -spec load(Dir :: string()) -> {ok, config()} | {error, {config, reason()}}.
 load(Dir) ->
@@ -119,6 +133,11 @@ value(patterns, Values) when is_list(Values) ->
 value(boolean, Value) when is_boolean(Value) -> {ok, Value};
 value({integer, Low, High}, Value) when is_integer(Value), Value >= Low, Value =< High ->
     {ok, Value};
+value({one_of, Words}, Value) ->
+    case lists:member(Value, Words) of
+        true -> {ok, Value};
+        false -> error
+    end;
 value(_, _) -> error.
 
 %% The trust domain of a SPIFFE URI.
@@ -193,6 +212,7 @@ known(Key) ->
 kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
 kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
 kind(boolean) -> "true or false";
+kind({one_of, Words}) -> lists:join(" or ", [atom_to_list(Word) || Word <- Words]);
 kind({integer, Low, High}) -> io_lib:format("a whole number from ~b to ~b", [Low, High]).
 
 bytes(Text) -> unicode:characters_to_binary(Text).

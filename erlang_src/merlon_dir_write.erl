@@ -3,7 +3,7 @@
 %% ends them. Reading is merlon_dir's.
 -module(merlon_dir_write).
 
--export([make/2, locked/2, put_ca/3, put_folder/3]).
+-export([make/2, locked/2, put_ca/3, put_file/4, put_folder/3]).
 
 -import(merlon_dir, [path/1, exists/1, is_dir/1, read/1]).
 
@@ -285,6 +285,16 @@ delete_if({ok, Content}, Path) ->
     end;
 delete_if({error, _}, _Path) ->
     ok.
+
+%% ---- one file ----
+
+%% Puts one file in place, or in the place of the one that is there.
+-spec put_file(merlon_dir:path(), Work :: merlon_dir:path(), iodata(), Mode :: non_neg_integer()) ->
+          ok | {error, {file, merlon_dir:reason()}}.
+put_file(Path, Work, Content, Mode) ->
+    New = path([Work, filename:basename(Path)]),
+    each([fun() -> create(New, Content, Mode) end,
+          fun() -> move(New, Path) end]).
 
 %% ---- a key and its certificate ----
 

@@ -7,7 +7,7 @@
 -export([select/1, address/0, address/1, setopts/2, getopts/2, is_node_name/1]).
 
 -spec childspecs() -> {ok, [supervisor:child_spec()]}.
-childspecs() -> {ok, [merlon_registry:child_spec()]}.
+childspecs() -> {ok, [merlon_registry:child_spec(), merlon_reload_sup:child_spec()]}.
 
 -spec listen(atom()) -> merlon_acceptor:listen_result().
 listen(Name) -> merlon_acceptor:listen(inet, Name).

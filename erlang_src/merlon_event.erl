@@ -4,7 +4,8 @@
 -module(merlon_event).
 
 -export([listening/1, not_started/1, accept_failed/1, refused/3, unresolved/3]).
--export([link_up/1, link_failed/2, link_down/2, not_the_carrier/1]).
+-export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
+-export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
 -export([format/1]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
@@ -75,6 +76,15 @@ failure_level(Reason, _) ->
         false -> error
     end.
 
+%% This node closes a link, because its peer would not be accepted any more.
+-spec link_closed(map(), merlon_nif:pki_reason()) -> ok.
+link_closed(Info, Reason) ->
+    log(error, (whose(Info))#{event => link_closed, phase => link, reason => code(Reason),
+                              text => iolist_to_binary(merlon_pki_text:words(Reason))}).
+
+code({Code, _}) -> Code;
+code(Code) -> Code.
+
 %% A link is gone. The reason is the one that nodedown carries.
 -spec link_down(map(), term()) -> ok.
 link_down(Info, Reason) ->
@@ -84,6 +94,47 @@ link_down(Info, Reason) ->
 -spec not_the_carrier(iodata()) -> ok.
 not_the_carrier(Text) ->
     log(error, #{event => not_the_carrier, text => iolist_to_binary(Text)}).
+
+%% New files are in use.
+-spec reloaded(#{identity := tuple(), sha256 := binary(), not_after := integer(), _ => _}) -> ok.
+reloaded(#{identity := Identity, sha256 := Sha256, not_after := End}) ->
+    log(info, #{event => reloaded, identity => Identity, fingerprint => Sha256, not_after => End,
+                text => iolist_to_binary(["new links use what is on disk now; the certificate is valid "
+                                          "until ", merlon_text:date(End)])}).
+
+%% Files have changed to something that can't be used: all stays as it was.
+-spec reload_refused(iodata()) -> ok.
+reload_refused(Text) ->
+    log(error, #{event => reload_refused,
+                 text => iolist_to_binary(["the files have changed and can't be used, so what was read "
+                                           "before stays in use: ", Text])}).
+
+%% Settings have changed that are only taken when the node starts.
+-spec at_next_start([atom()]) -> ok.
+at_next_start(Keys) ->
+    Names = lists:join(", ", [atom_to_binary(Key) || Key <- Keys]),
+    log(warning, #{event => at_next_start, keys => Keys,
+                   text => iolist_to_binary([Names, " in merlon.config: counts from this node's next "
+                                             "start on"])}).
+
+%% The node's own certificate has run out: peers close its links and refuse new ones.
+-spec own_expired(integer()) -> ok.
+own_expired(End) ->
+    log(error, #{event => own_expired, not_after => End,
+                 text => iolist_to_binary(["this node's certificate expired on ", merlon_text:date(End),
+                                           ": peers refuse it; issue another with `merlon cert`"])}).
+
+%% A revocation list is past its next update.
+-spec crl_stale(refuse | warn, integer()) -> ok.
+crl_stale(Rule, Due) ->
+    {Level, Effect} = case Rule of
+                          refuse -> {error, "nobody whom it is about gets a new link"};
+                          warn -> {warning, "it counts on ({stale_crl, warn})"}
+                      end,
+    log(Level, #{event => crl_stale, next_update => Due,
+                 text => iolist_to_binary(["a revocation list was to be renewed by ",
+                                           merlon_text:date(Due), ": ", Effect, "; put a current one "
+                                           "into the merlon dir"])}).
 
 %% Some tools log to their standard output (those of an Elixir release do): what went as it should
 %% would stand in their answers.

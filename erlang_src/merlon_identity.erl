@@ -4,14 +4,15 @@
 %% the node boots, before there is a file server.
 -module(merlon_identity).
 
--export([load/1, load/2, load_folder/2, folder/2, trust/1, inspect/1, format_error/1]).
--export_type([loaded/0, problem/0, reason/0]).
+-export([load/1, load/2, load_folder/2, use/3, folder/2, inspect/1, format_error/1]).
+-export_type([loaded/0, folder/0, problem/0, reason/0]).
 
 -type name() :: {Name :: string() | binary(), Host :: string() | binary()}.
 -type folder() :: {node | cli, merlon_dir:path()}.
 -type loaded() :: #{ref := merlon_nif:identity(), identity := tuple(), dir := merlon_dir:path(),
                     config := merlon_config:config(), not_before := integer(),
-                    not_after := integer(), sha256 := binary()}.
+                    not_after := integer(), sha256 := binary(), crl_due := integer() | none,
+                    digest := binary()}.
 -type reason() :: {bad_name, binary()} |
                   {no_identity, Name :: binary(), Dir :: string()} |
                   {no_trust, merlon_dir:path()} |
@@ -39,8 +40,8 @@ load(Node, Config) ->
 %% The same when the folder is known.
 -spec load_folder(folder(), merlon_config:config()) -> {ok, loaded()} | {error, problem()}.
 load_folder(Folder, Config) ->
-    steps([fun(_) -> files(Folder, Config) end,
-           fun(Files) -> identity(Files, Config) end], start).
+    steps([fun(_) -> merlon_identity_files:read(Folder, Config) end,
+           fun(Files) -> use(Files, Config, erlang:system_time(second)) end], start).
 
 steps([], Value) -> {ok, Value};
 steps([Step | Steps], Value) ->
@@ -116,7 +117,7 @@ preferred(Host, Entries) ->
 %% If none can be read, the error about the best one is told.
 readable(Entries) ->
     Readable = [Entry || {_, Folder} = Entry <- Entries,
-                         {ok, _} <- [merlon_dir:read_secret(key_file(Folder))]],
+                         {ok, _} <- [merlon_dir:read_secret(merlon_identity_files:key(Folder))]],
     one(cli, Readable ++ Entries).
 
 one(_Kind, []) -> none;
@@ -132,90 +133,33 @@ entries(Dir, Kind) ->
 
 %% ---- what is in it ----
 
-files({Kind, Folder}, #{dir := Dir}) ->
-    steps([fun(Files) -> add(cert, pem(cert_file(Folder), certificate), Files) end,
-           fun(Files) -> add(key, pem(key_file(Folder), key), Files) end,
-           fun(Files) -> add(trust, trust(Dir), Files) end,
-           fun(Files) -> add(crls, crls(Dir), Files) end], #{kind => Kind, folder => Folder}).
-
-add(Key, {ok, Value}, Files) -> {ok, Files#{Key => Value}};
-add(_Key, {error, _} = Error, _Files) -> Error.
-
-cert_file(Folder) -> merlon_dir:path([Folder, "cert.pem"]).
-key_file(Folder) -> merlon_dir:path([Folder, "key.pem"]).
-
-%% The PEM text of a file that holds at least one of what it should.
-pem(File, Kind) ->
-    Read = case Kind of
-               key -> merlon_dir:read_secret(File);
-               _ -> merlon_dir:read(File)
-           end,
-    case Read of
-        {ok, Text} ->
-            case holds(Kind, Text) of
-                true -> {ok, Text};
-                false -> {error, {identity, {not_pem, File, label(Kind)}}}
-            end;
-        {error, _} = Error -> Error
-    end.
-
-holds(Kind, Text) ->
-    is_pem(Text) andalso binary:match(Text, <<(label(Kind))/binary, "-----">>) =/= nomatch
-        andalso (Kind =/= certificate orelse element(1, inspect(Text)) =:= ok).
-
-is_pem(Text) ->
-    is_binary(unicode:characters_to_binary(Text))
-        andalso binary:match(Text, <<"-----BEGIN ">>) =/= nomatch.
-
-label(certificate) -> <<"CERTIFICATE">>;
-label(key) -> <<"PRIVATE KEY">>;
-label(crl) -> <<"X509 CRL">>.
-
-%% The files of DIR/trust and their PEM texts.
--spec trust(string()) -> {ok, [{merlon_dir:path(), binary()}, ...]} | {error, problem()}.
-trust(Dir) ->
-    Folder = merlon_dir:path([Dir, "trust"]),
-    case merlon_dir:list(Folder) of
-        {ok, Names} -> anchors([merlon_dir:path([Folder, Name])
-                                || Name <- Names, filename:extension(Name) =:= <<".pem">>], Folder);
-        {error, _} -> {error, {identity, {no_trust, Folder}}}
-    end.
-
-anchors([], Folder) -> {error, {identity, {no_trust, Folder}}};
-anchors(Files, _Folder) -> read_all(Files, certificate, []).
-
-read_all([], _Kind, Texts) -> {ok, lists:reverse(Texts)};
-read_all([File | Files], Kind, Texts) ->
-    case pem(File, Kind) of
-        {ok, Text} -> read_all(Files, Kind, [{File, Text} | Texts]);
-        {error, _} = Error -> Error
-    end.
-
-crls(Dir) ->
-    File = merlon_dir:path([Dir, "crl.pem"]),
-    case merlon_dir:exists(File) of
-        true -> read_all([File], crl, []);
-        false -> {ok, []}
-    end.
-
-identity(#{folder := Folder, trust := Trust, crls := Crls} = Files, Config) ->
+%% A checked identity from files that were read, as they are good at the time Now.
+-spec use(merlon_identity_files:files(), merlon_config:config(), Now :: integer()) ->
+          {ok, loaded()} | {error, problem()}.
+use(#{folder := Folder, trust := Trust, crls := Crls} = Files, Config, Now) ->
     Args = maps:merge(maps:with([cert, key], Files),
-                      maps:with([cluster, cli_names, derived_names, key_update_after], Config)),
+                      maps:with([cluster, cli_names, derived_names, key_update_after, stale_crl],
+                                Config)),
     try merlon_nif:identity_new(Args#{trust => texts(Trust), crls => texts(Crls),
-                                      now => erlang:system_time(second)}) of
-        {ok, Ref} -> in_its_place(Files, #{ref => Ref, dir => Folder, config => Config});
-        {error, {pki, Reason}} -> {error, {identity, {unusable, cert_file(Folder), Reason}}}
+                                      now => Now}) of
+        {ok, Ref} ->
+            in_its_place(Files, #{ref => Ref, dir => Folder, config => Config,
+                                  digest => merlon_identity_files:digest(Files, Config)});
+        {error, {pki, Reason}} ->
+            {error, {identity, {unusable, cert_file(Folder), Reason}}}
     catch
         %% A stacktrace would hold the key.
         error:_ -> {error, {identity, {unusable, cert_file(Folder), malformed_pem}}}
     end.
+
+cert_file(Folder) -> merlon_identity_files:cert(Folder).
 
 texts(Files) -> [Text || {_, Text} <- Files].
 
 %% What the certificates of a PEM text say.
 -spec inspect(binary()) -> {ok, [map()]} | {error, {pki, merlon_nif:pki_reason()}}.
 inspect(Text) ->
-    case is_pem(Text) of
+    case merlon_identity_files:is_pem(Text) of
         true -> merlon_nif:pki_inspect(Text);
         false -> {error, {pki, malformed_pem}}
     end.
@@ -284,7 +228,7 @@ advice(wrong_cluster, Cert) ->
     [": set {cluster, ...} in ", above(Cert), "/merlon.config right, or issue another with `",
      issue(Cert), "`"];
 advice(Crl, Cert) when Crl =:= crl_expired; Crl =:= bad_crl; Crl =:= malformed_crl ->
-    [": put a current revocation list into ", above(Cert), "/crl.pem"];
+    [": put a current revocation list into ", above(Cert), "/crl.pem or ", above(Cert), "/crl"];
 advice(Anchor, Cert) when Anchor =:= no_anchors; Anchor =:= not_ca ->
     [": check the files in ", above(Cert), "/trust"];
 advice(bad_pattern, Cert) -> [": change it in ", above(Cert), "/merlon.config"];

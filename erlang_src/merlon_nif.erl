@@ -5,14 +5,17 @@
 
 -export([load/0]).
 -export([pki_new_ca/1, pki_issue/1, pki_inspect/1]).
--export([identity_new/1, identity_info/1, binds/4]).
+-export([pki_revoke/1, pki_lists/1]).
+-export([identity_new/1, identity_info/1, binds/4, judge/3]).
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
 -export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
--export_type([listener/0, conn/0, identity/0, ip/0, pki_reason/0, failure/0, secret/0]).
+-export_type([listener/0, conn/0, identity/0, ip/0, pki_reason/0, failure/0, secret/0, crl/0,
+              revocation_reason/0]).
 
--nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, identity_new/1, identity_info/1, binds/4,
+-nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, pki_revoke/1, pki_lists/1,
+       identity_new/1, identity_info/1, binds/4, judge/3,
        listen/4, accept/1, connect/4, connected/1,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
        send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
@@ -24,6 +27,13 @@
 -type ip() :: inet:ip_address().
 -type posix() :: inet:posix() | closed.
 -type pki_reason() :: atom() | {atom(), map()}.
+-type revocation_reason() :: unspecified | key_compromise | affiliation_changed | superseded |
+                             cessation_of_operation | privilege_withdrawn.
+%% A revocation list; times in seconds since 1970, serial numbers in hex.
+-type crl() :: #{issuer := binary(), number := integer() | none, this_update := integer(),
+                 next_update := integer() | none,
+                 revoked := [#{serial := binary(), since := integer(),
+                               reason := revocation_reason()}]}.
 %% A failed handshake: `reason` is an atom of the design's list, `text` says it in words, the rest
 %% is what is known of the peer. Nothing secret and no raw peer bytes.
 -type failure() :: #{reason := atom(), text := binary(), phase := tcp | tls | preamble,
@@ -71,9 +81,22 @@ pki_issue(_Args) -> not_loaded().
 -spec pki_inspect(Pem :: binary()) -> {ok, [map()]} | {error, {pki, pki_reason()}}.
 pki_inspect(_Pem) -> not_loaded().
 
-%% A checked identity to shake hands with: key, chain, trust, rules. The key stays in Rust.
+%% The CA's next revocation list: what its list in `crl` has (the content of a file, PEM or DER; <<>>
+%% if there is none) and these serial numbers (hex), good for `days` from `now`, cut at the CA's end.
+%% Gives the new content of the file, in PEM.
+-spec pki_revoke(#{ca_cert := binary(), ca_key := binary(), crl := binary(), serials := [binary()],
+                   reason := revocation_reason(), days := pos_integer(), now := integer()}) ->
+          {ok, binary()} | {error, {pki, pki_reason()}}.
+pki_revoke(_Args) -> not_loaded().
+
+%% What the revocation lists of a file say, PEM or DER. Their signatures are not checked.
+-spec pki_lists(File :: binary()) -> {ok, [crl()]} | {error, {pki, pki_reason()}}.
+pki_lists(_File) -> not_loaded().
+
+%% A checked identity to shake hands with: key, chain, trust, rules. The key stays in Rust. `crls` are
+%% files, PEM or DER; the other texts are PEM.
 -spec identity_new(#{cert := binary(), key := binary(), trust := [binary()], crls := [binary()],
-                     cluster := binary(), cli_names := default | [binary()], derived_names := [binary()],
+                     stale_crl := refuse | warn, cluster := binary(), cli_names := default | [binary()], derived_names := [binary()],
                      key_update_after := pos_integer(),
                      now := integer()}) ->
           {ok, identity()} | {error, {pki, pki_reason()}}.
@@ -87,8 +110,14 @@ binds(_Identity, _Claimed, _CliNames, _DerivedNames) -> not_loaded().
 
 -spec identity_info(identity()) ->
           #{identity := tuple(), not_before := integer(), not_after := integer(),
-            sha256 := binary()}.
+            sha256 := binary(), crl_due := integer() | none}.
 identity_info(_Identity) -> not_loaded().
+
+%% Whether Identity would still accept the certificates that the peer of a link has shown, and until
+%% when at least it will if nothing changes. A stale revocation list is no reason. einval: no link yet.
+-spec judge(conn(), identity(), Now :: integer()) ->
+          {ok, Until :: integer()} | {error, {pki, pki_reason()} | einval}.
+judge(_Conn, _Identity, _Now) -> not_loaded().
 
 %% ---- sockets: native/sock. Nothing here waits: `wait` means that the caller will get
 %% ---- {select, _, undefined, ready_input | ready_output}.

@@ -3,7 +3,7 @@
 %% listener, before it dials first) and kept for every handshake.
 -module(merlon_node).
 
--export([start/2, ensure/1, identity/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
+-export([start/2, ensure/1, current/0, replace/2, identity/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
 -export_type([reason/0]).
 
 -type reason() :: {nif, string()} | {config | identity, term()} |
@@ -26,7 +26,9 @@ start(Name, Host) ->
 load_modules() ->
     lists:foreach(fun code:ensure_loaded/1,
                   [merlon, merlon_acceptor, merlon_event, merlon_handshake, merlon_hs,
-                   merlon_link_in, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text]).
+                   merlon_link_in, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text,
+                   merlon_config, merlon_dir, merlon_identity, merlon_identity_files,
+                   merlon_live_core, merlon_reload, merlon_reload_core]).
 
 load(Name, Host) ->
     case merlon_identity:load({Name, Host}) of
@@ -54,6 +56,22 @@ start_as({node, Name, Host}) ->
     case start(Name, Host) of
         {ok, _} -> ok;
         {error, _} = Error -> Error
+    end.
+
+%% What is used now; `none` before the node has begun to listen or to dial.
+-spec current() -> {ok, map()} | none.
+current() ->
+    case persistent_term:get(?KEY, none) of
+        #{} = Node -> {ok, Node};
+        none -> none
+    end.
+
+%% From now on handshakes use what was loaded anew, unless the node has become another meanwhile.
+-spec replace(Known :: map(), merlon_identity:loaded()) -> ok.
+replace(#{name := Name, dir := Folder} = Known, #{dir := Folder} = Loaded) ->
+    case persistent_term:get(?KEY, none) of
+        Known -> persistent_term:put(?KEY, Loaded#{name => Name});
+        _ -> ok
     end.
 
 -spec identity() -> merlon_nif:identity().
@@ -93,6 +111,8 @@ fatal(Reason) ->
     end.
 
 -spec format_error(reason()) -> iodata().
+format_error(not_distributed) ->
+    "this node has no links over merlon: it is not alive, or was started without -proto_dist merlon";
 format_error({nif, Text}) ->
     ["the native library can't be loaded (", Text, "); build it with `make build`"];
 format_error({listen, _, einval}) ->

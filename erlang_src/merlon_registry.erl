@@ -5,7 +5,7 @@
 -module(merlon_registry).
 -behaviour(gen_server).
 
--export([child_spec/0, start_link/0, listening/0, links/0, link_up/3, secret/1, pair_cookie/2]).
+-export([child_spec/0, start_link/0, listening/0, links/0, link/1, link_up/3, secret/1, pair_cookie/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, format_status/1]).
 
 -define(LINKS, merlon_links).
@@ -34,6 +34,14 @@ links() ->
     case ets:whereis(?LINKS) of
         undefined -> [];
         Table -> ets:tab2list(Table)
+    end.
+
+%% The link of that dist controller, if it is up.
+-spec link(pid()) -> [{pid(), merlon_nif:conn(), map()}].
+link(Pid) ->
+    case ets:whereis(?LINKS) of
+        undefined -> [];
+        Table -> ets:lookup(Table, Pid)
     end.
 
 %% Called by the dist controller itself.
@@ -65,6 +73,7 @@ handle_call({link_up, Pid, Conn, Info}, _From, State) ->
     _ = erlang:monitor(process, Pid),
     Since = erlang:system_time(second),
     true = ets:insert(?LINKS, {Pid, Conn, Info#{since => Since}}),
+    ok = merlon_reload:link_up(Pid, Conn),
     {reply, ok, State};
 handle_call({secret, Node}, _From, State) ->
     {reply, cookie(source(Node, State)), State};

@@ -117,7 +117,7 @@ lie(#{port := Port, node := Target, cookie := Cookie}, Dir, More, Node, Own) ->
     [Cert, Key] = [Read([Folder, File]) || File <- ["cert.pem", "key.pem"]],
     Trust = [Read([D, "trust", "ca.pem"]) || D <- [Dir | More]],
     {ok, Identity} =
-        merlon_nif:identity_new(#{cert => Cert, key => Key, trust => Trust, crls => [],
+        merlon_nif:identity_new(#{cert => Cert, key => Key, trust => Trust, crls => [], stale_crl => refuse,
                                   cluster => <<"demo">>, cli_names => default,
                                   derived_names => [], key_update_after => 1 bsl 23, now => Now}),
     {ok, Conn} = merlon_nif:connect({127, 0, 0, 1}, Port, undefined, []),

@@ -5,6 +5,11 @@ defmodule MerlonTest do
     assert Merlon.connections() == []
   end
 
+  test "a node without the carrier has nothing to reload" do
+    assert {:error, %Merlon.Error{reason: :not_distributed} = error} = Merlon.reload()
+    assert Exception.message(error) =~ "-proto_dist merlon"
+  end
+
   test "errors say in one sentence what to do, whatever they are about" do
     for {reason, words} <- [
           {{:no_dir, [~c"/home/a/.config/merlon"]}, "merlon init"},

@@ -2,7 +2,7 @@ defmodule Merlon.MixTasksTest do
   use ExUnit.Case, async: false
   import ExUnit.CaptureIO
 
-  alias Mix.Tasks.Merlon.{Gen, Init, Inspect}
+  alias Mix.Tasks.Merlon.{Gen, Init, Inspect, Revoke, Revoked}
 
   setup do
     dir =
@@ -56,6 +56,19 @@ defmodule Merlon.MixTasksTest do
              :merlon_identity.load(:app@web1, config)
   end
 
+  test "revoke writes the list that revoked reads", %{dir: dir} do
+    assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
+    assert {0, _, ""} = run(Gen.Cert, ["app@web1", "--dir", dir])
+    assert {0, out, ""} = run(Revoked, ["--dir", dir])
+    assert out =~ "nothing is revoked"
+    assert {0, out, ""} = run(Revoke, ["app@web1", "--dir", dir, "--reason", "superseded"])
+    assert out =~ "Revocation list 1 has 1 of them"
+    assert {0, out, ""} = run(Revoked, ["--dir", dir])
+    assert out =~ ~r/superseded  app@web1$/m
+    assert {1, "", error} = run(Revoke, ["other@web1", "--dir", dir])
+    assert error =~ "serial number"
+  end
+
   test "what is refused exits with 1 and changes nothing", %{dir: dir} do
     assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
     ca = File.read!(Path.join(dir, "ca/ca.key"))
@@ -70,7 +83,9 @@ defmodule Merlon.MixTasksTest do
     for {task, name, args} <- [
           {Init, "mix merlon.init", ["--dir", dir]},
           {Gen.Cert, "mix merlon.gen.cert", ["--dri", dir, "a@b"]},
-          {Inspect, "mix merlon.inspect", []}
+          {Inspect, "mix merlon.inspect", []},
+          {Revoke, "mix merlon.revoke", ["--dir", dir]},
+          {Revoked, "mix merlon.revoked", ["app@web1"]}
         ] do
       assert {2, "", error} = run(task, args)
       assert error =~ "#{name}: "
@@ -79,7 +94,13 @@ defmodule Merlon.MixTasksTest do
   end
 
   test "each task has help and a line in mix help" do
-    for {task, name} <- [{Init, "init"}, {Gen.Cert, "gen.cert"}, {Inspect, "inspect"}] do
+    for {task, name} <- [
+          {Init, "init"},
+          {Gen.Cert, "gen.cert"},
+          {Inspect, "inspect"},
+          {Revoke, "revoke"},
+          {Revoked, "revoked"}
+        ] do
       assert {0, out, ""} = run(task, ["--help"])
       assert String.starts_with?(out, "Usage: mix merlon.#{name} ")
       assert is_binary(Mix.Task.shortdoc(task))

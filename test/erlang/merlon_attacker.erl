@@ -4,7 +4,7 @@
 -module(merlon_attacker).
 
 -export([victim/4, stop/1, refusal/2, refusals/1, once/1]).
--export([identity/2, identity/3, ssl_opts/1, forged/3, fingerprint/1]).
+-export([identity/2, identity/3, identity/4, ssl_opts/1, forged/3, fingerprint/1]).
 -export([tcp/1, last_words/1, client_hello/0, verdict/2, alert/1]).
 -export([dial/5, conn/1, until/1, frame/2, frames/3, hello/2, shake/3, gone/1]).
 -export([impersonate/2]).
@@ -68,12 +68,17 @@ identity(Dir, Whose) ->
 
 -spec identity(file:filename(), node() | folder(), file:filename()) -> merlon_nif:identity().
 identity(Dir, Whose, TrustDir) ->
+    identity(Dir, Whose, TrustDir, <<"attacked">>).
+
+-spec identity(file:filename(), node() | folder(), file:filename(), binary()) -> merlon_nif:identity().
+identity(Dir, Whose, TrustDir, Cluster) ->
     Read = fun(File) -> {ok, Text} = file:read_file(File), Text end,
     {ok, Ref} = merlon_nif:identity_new(
                   #{cert => Read(filename:join(folder(Dir, Whose), "cert.pem")),
                     key => Read(filename:join(folder(Dir, Whose), "key.pem")),
                     trust => [Read(filename:join([TrustDir, "trust", "ca.pem"]))], crls => [],
-                    cluster => <<"attacked">>, cli_names => default, derived_names => [],
+                    stale_crl => refuse,
+                    cluster => Cluster, cli_names => default, derived_names => [],
                     key_update_after => 1 bsl 23, now => erlang:system_time(second)}),
     Ref.
 

@@ -16,17 +16,20 @@ load(Text) ->
 defaults_are_complete_test() ->
     ?assertMatch({ok, #{cluster := <<"shop">>, handshake_timeout := 7000, max_handshakes := 64,
                         key_update_after := 8388608, max_frame := 2147483648,
-                        require_carrier := false, cli_names := default,
+                        require_carrier := false, cli_names := default, stale_crl := refuse,
+                        grace := 0, revoked_grace := 0,
                         derived_names := [<<"{name}_prelaunch_*">>]}},
                  load("{cluster, \"shop\"}.")).
 
 every_setting_can_be_set_test() ->
     {ok, Config} = load("%% comment\n{cluster, <<\"a-b.c_1\">>}. {cli_names, [\"x-*\", <<\"y\">>]}.\n"
                         "{derived_names, []}.\n{handshake_timeout, 100}.\n{max_handshakes, 1}.\n"
-                        "{key_update_after, 1}.\n{max_frame, 65536}.\n{require_carrier, true}."),
+                        "{key_update_after, 1}.\n{max_frame, 65536}.\n{require_carrier, true}.\n"
+                        "{stale_crl, warn}. {grace, 0}. {revoked_grace, 2592000}."),
     ?assertEqual(#{cluster => <<"a-b.c_1">>, cli_names => [<<"x-*">>, <<"y">>], derived_names => [],
                    handshake_timeout => 100, max_handshakes => 1, key_update_after => 1,
-                   max_frame => 65536, require_carrier => true}, Config),
+                   max_frame => 65536, require_carrier => true, stale_crl => warn, grace => 0,
+                   revoked_grace => 2592000}, Config),
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
 
@@ -43,6 +46,9 @@ problems_stop_the_node_with_file_and_line_test_() ->
         [{"{cluster, \"a\"}.\n{max_frames, 1}.", 2, {unknown_key, max_frames}, "is it max_frame "},
          {"{cluster, \"a\"}.\n\n{xyzzy, 1}.", 3, {unknown_key, xyzzy}, "known ones are cluster"},
          {"{cluster, \"Upper\"}.", 1, {bad_value, cluster, cluster}, "cluster must be"},
+         {"{cluster, \"a\"}. {stale_crl, ignore}.", 1, {bad_value, stale_crl, {one_of, [refuse, warn]}},
+          "must be refuse or warn"},
+         {"{cluster, \"a\"}. {grace, -1}.", 1, {bad_value, grace, {integer, 0, 2592000}}, "from 0 to 2592000"},
          {"{cluster, \"\"}.", 1, {bad_value, cluster, cluster}, "cluster must be"},
          {"{cluster, \"a\n\"}.", 1, {bad_value, cluster, cluster}, "cluster must be"},
          {"{cluster, a}.", 1, {bad_value, cluster, cluster}, "double quotes"},

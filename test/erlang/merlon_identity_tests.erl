@@ -4,12 +4,7 @@
 -import(merlon_test_dir, [cert/2, cert/3]).
 
 %% Each test gets a merlon dir of its own cluster, with the node app@here in it.
-in_dir(Test) ->
-    merlon_test_dir:with(fun(Dir) ->
-        merlon_test_dir:init(Dir),
-        cert(Dir, "app@here"),
-        Test(Dir)
-    end).
+in_dir(Test) -> merlon_test_dir:with_node(Test).
 
 load(Dir, Node) ->
     {ok, Config} = merlon_config:load(Dir),

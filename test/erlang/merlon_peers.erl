@@ -3,7 +3,7 @@
 %% the distribution under test), names and folders that no other run shares.
 -module(merlon_peers).
 
--export([name/1, node/1, new_dir/2, add_node/2, add_node/3, add_cli/3, write_secret/2]).
+-export([name/1, node/1, new_dir/2, new_dir/3, new_ca/3, add_node/2, add_node/3, add_cli/3, write_secret/2]).
 -export([start/2, start/3, stop/1, call/4, call/5, args/1, args/2, log/1, wait/1, wait/2, os_pid/1]).
 
 -define(HOST, "127.0.0.1").
@@ -20,16 +20,27 @@ node(Name) ->
 %% A merlon dir with a new CA for Cluster, under Base.
 -spec new_dir(file:filename(), string()) -> file:filename().
 new_dir(Base, Cluster) ->
-    ok = merlon_nif:load(),
+    new_dir(Base, Cluster, erlang:system_time(second)).
+
+%% The same with a CA that was made at that time (seconds since 1970).
+-spec new_dir(file:filename(), string(), integer()) -> file:filename().
+new_dir(Base, Cluster, Now) ->
     Dir = filename:join(Base, lists:concat(["dir", erlang:unique_integer([positive])])),
-    {ok, #{cert := Cert, key := Key}} =
-        merlon_nif:pki_new_ca(#{cluster => list_to_binary(Cluster), alg => p256, days => 10,
-                                now => erlang:system_time(second)}),
-    write(filename:join([Dir, "ca", "ca.pem"]), Cert),
-    write_secret(filename:join([Dir, "ca", "ca.key"]), Key),
+    Cert = new_ca(Dir, Cluster, Now),
     write(filename:join([Dir, "trust", "ca.pem"]), Cert),
     write(filename:join(Dir, "merlon.config"), io_lib:format("{cluster, ~p}.~n", [Cluster])),
     Dir.
+
+%% Replaces the CA of Dir, and gives its certificate.
+-spec new_ca(file:filename(), string(), integer()) -> binary().
+new_ca(Dir, Cluster, Now) ->
+    ok = merlon_nif:load(),
+    {ok, #{cert := Cert, key := Key}} =
+        merlon_nif:pki_new_ca(#{cluster => list_to_binary(Cluster), alg => p256, days => 10,
+                                now => Now}),
+    write(filename:join([Dir, "ca", "ca.pem"]), Cert),
+    write_secret(filename:join([Dir, "ca", "ca.key"]), Key),
+    Cert.
 
 -spec add_node(file:filename(), node()) -> ok.
 add_node(Dir, Node) ->

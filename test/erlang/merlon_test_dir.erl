@@ -1,7 +1,7 @@
 %% Folders for tests, and the files of a merlon dir made in them.
 -module(merlon_test_dir).
 -include_lib("kernel/include/file.hrl").
--export([new/0, delete/1, with/1, init/1, cert/2, cert/3, mode/1, put_file/2, put_file/3]).
+-export([new/0, delete/1, with/1, with_node/1, init/1, cert/2, cert/3, mode/1, put_file/2, put_file/3]).
 
 new() ->
     Dir = filename:join(os:getenv("TMPDIR", "/tmp"),
@@ -16,6 +16,14 @@ delete(Dir) -> ok = file:del_dir_r(Dir).
 with(Test) ->
     Dir = new(),
     try Test(Dir) after delete(Dir) end.
+
+%% A test with a merlon dir of its own, in which the node app@here has a certificate.
+with_node(Test) ->
+    with(fun(Dir) ->
+        init(Dir),
+        cert(Dir, "app@here"),
+        Test(Dir)
+    end).
 
 %% A merlon dir of cluster "test".
 init(Dir) ->

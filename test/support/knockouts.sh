@@ -30,6 +30,9 @@ peer_chain       merlon_pki     chains        refuses_expired_certificate
 peer_chain       merlon_pki     chains        refuses_certificate_not_yet_valid
 peer_chain       merlon_tls     certificates  a_certificate_of_another_ca_is_refused
 peer_chain       merlon_tls     certificates  an_expired_certificate_is_refused
+live_links       merlon_pki     again         refuses_a_live_peer_whose_certificate_has_run_out
+live_links       merlon_pki     again         refuses_a_live_peer_that_was_revoked_even_by_a_stale_list
+live_links       merlon_pki     again         refuses_a_live_peer_whose_anchor_is_gone
 node_name        merlon_pki     names         refuses_another_nodes_name
 node_name        merlon_pki     names         tools_never_take_ordinary_names
 node_name        merlon_tls     certificates  a_client_that_claims_the_name_of_another_node_is_refused
@@ -49,7 +52,7 @@ record_sequence  merlon_record  hostile       knockout_record_sequence_a_replaye
 TABLE
 }
 
-# KNOCKOUT CASE: the case of merlon_attack_SUITE that must turn red when the NIF lacks that check.
+# KNOCKOUT CASE [SUITE]: the case, of merlon_attack_SUITE or that one, that must turn red when the NIF lacks that check.
 attacks() {
     cat <<'TABLE'
 peer_chain    a_certificate_of_another_ca_is_refused
@@ -59,6 +62,9 @@ eku           a_certificate_for_servers_only_is_refused_of_a_client
 expiry        an_expired_certificate_is_refused
 trust_domain  a_certificate_of_another_cluster_is_refused_even_from_a_trusted_ca
 proof         a_proof_that_is_made_up_is_refused
+live_links    the_link_of_a_revoked_peer_is_closed_and_not_made_again merlon_live_SUITE
+live_links    the_link_of_a_peer_whose_ca_is_no_longer_trusted_is_closed merlon_live_SUITE
+live_links    a_handshake_begun_before_the_revocation_gives_no_link merlon_live_SUITE
 TABLE
 }
 
@@ -100,7 +106,7 @@ crates() {
 nif() {
     local name=$1 lib=$work/$1/merlon log=$work/$1/nif.log own others
     own=$(attacks | awk -v k="$name" '$1 == k { print $2 }')
-    others=$(attacks | awk '{ print $2 }' | sort -u | grep -vxF "$own")
+    others=$(attacks | awk '$3 == "" { print $2 }' | sort -u | grep -vxF "$own")
     if cargo build --locked --quiet --package merlon_nif >"$log" 2>&1 && library "$lib" >>"$log" 2>&1; then
         # shellcheck disable=SC2086
         found=$(for attack in $own; do
@@ -122,17 +128,17 @@ library() {
     erlc +nowarn_undefined_behaviour -o "$1/ebin" erlang_src/*.erl
 }
 
-# These cases of merlon_attack_SUITE, in a copy of the tests so that other runs' beam files are left alone.
+# These cases of one suite, in a copy of the tests so that other runs' beam files are left alone.
 suite() {
     rm -rf "$2/tests" && mkdir -p "$2/tests" "$2/logs"
-    cp test/erlang/merlon_attack_SUITE.erl test/erlang/merlon_attacker.erl test/erlang/merlon_forger.erl \
-        test/erlang/merlon_peers.erl test/erlang/merlon_log_sink.erl "$2/tests/"
+    suite=$(attacks | awk -v name="$3" '$2 == name { print $3 }' | head -n 1)
+    cp test/erlang/"${suite:-merlon_attack_SUITE}.erl" test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,work}.erl "$2/tests/"
     erl -noshell -pa "$1/ebin" -eval '
-        [Tests, Logs | Cases] = init:get_plain_arguments(),
-        Result = ct:run_test([{dir, Tests}, {suite, merlon_attack_SUITE}, {logdir, Logs}, {auto_compile, true},
+        [Suite, Tests, Logs | Cases] = init:get_plain_arguments(),
+        Result = ct:run_test([{dir, Tests}, {suite, list_to_atom(Suite)}, {logdir, Logs}, {auto_compile, true},
                               {testcase, [list_to_atom(Case) || Case <- Cases]}]),
         halt(case Result of {Ok, 0, {0, 0}} when Ok =:= length(Cases) -> 0; _ -> 1 end).' \
-        -extra "$2/tests" "$2/logs" "${@:3}" </dev/null
+        -extra "${suite:-merlon_attack_SUITE}" "$2/tests" "$2/logs" "${@:3}" </dev/null
 }
 
 # verdict WHAT EXPECTED FOUND LOG

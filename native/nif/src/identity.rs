@@ -1,8 +1,11 @@
 //! A node's checked identity as a resource: key and trust stay on this side.
 
+use crate::conn::Conn;
 use crate::pki::pki_error;
-use crate::term::{atoms, binary, hex, ok};
-use merlon_pki::{Anchors, BindRules, Claimed, Crls, NodeName, Usage, Verifier, DEFAULT_CLI};
+use crate::term::{atoms, binary, fault, hex, ok, Fault};
+use merlon_pki::{
+    Anchors, BindRules, Claimed, Crls, NodeName, StaleCrl, Usage, Verifier, DEFAULT_CLI,
+};
 use merlon_record::Limits;
 use merlon_tls::{suites_by_cpu, Local, LocalConfig};
 use rustler::{Atom, Binary, Encoder, Env, NifMap, NifResult, Resource, ResourceArc, Term};
@@ -25,7 +28,9 @@ struct Args<'a> {
     cert: Binary<'a>,
     key: Binary<'a>,
     trust: Vec<Binary<'a>>,
+    /// Files, PEM or DER.
     crls: Vec<Binary<'a>>,
+    stale_crl: Atom,
     cluster: Binary<'a>,
     /// `default`, or patterns.
     cli_names: Term<'a>,
@@ -41,15 +46,22 @@ fn identity_new<'a>(env: Env<'a>, args: Args<'a>) -> NifResult<Term<'a>> {
     let cert = text(&args.cert)?;
     let key = Zeroizing::new(text(&args.key)?);
     let cluster = text(&args.cluster)?;
-    let [trust, crls] = [texts(&args.trust)?, texts(&args.crls)?];
+    let trust = texts(&args.trust)?;
+    let stale = match args.stale_crl {
+        rule if rule == atoms::refuse() => StaleCrl::Refuse,
+        rule if rule == atoms::warn() => StaleCrl::Accept,
+        _ => return Err(rustler::Error::BadArg),
+    };
     let [cli, derived] = [cli_names(args.cli_names)?, texts(&args.derived_names)?];
     let limits = Limits {
         key_update_after: args.key_update_after,
     };
     let checked = || {
         merlon_pki::leaf_matches_key(&cert, &key)?;
-        let crls = Crls::from_pems(&crls)?;
+        let crls: Vec<&[u8]> = args.crls.iter().map(Binary::as_slice).collect();
+        let crls = Crls::from_files(&crls)?;
         let verifier = Verifier::new(Anchors::from_pems(&trust)?, crls, &cluster)?;
+        let verifier = verifier.with_stale_crl(stale);
         verifier.verify_pem(&cert, Usage::Client, now)?;
         let peer = verifier.verify_pem(&cert, Usage::Server, now)?;
         let rules = BindRules::new(&cli, &derived)?;
@@ -128,7 +140,12 @@ fn cli_names(term: Term) -> NifResult<Vec<String>> {
 
 #[rustler::nif]
 fn identity_info<'a>(env: Env<'a>, identity: ResourceArc<Identity>) -> NifResult<Term<'a>> {
+    let crl_due = match identity.local.verifier().crls().next_update() {
+        Some(due) => due.encode(env),
+        None => atoms::none().encode(env),
+    };
     let pairs = [
+        (atoms::crl_due(), crl_due),
         (atoms::identity(), to_term(env, identity.peer.identity())),
         (atoms::not_before(), identity.not_before.encode(env)),
         (atoms::not_after(), identity.peer.not_after().encode(env)),
@@ -138,6 +155,24 @@ fn identity_info<'a>(env: Env<'a>, identity: ResourceArc<Identity>) -> NifResult
         ),
     ];
     Term::map_from_pairs(env, &pairs)
+}
+
+/// Whether the peer of a live link would still be accepted: `{ok, Until}` or `{error, {pki, Reason}}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn judge<'a>(
+    env: Env<'a>,
+    conn: ResourceArc<Conn>,
+    identity: ResourceArc<Identity>,
+    now: u64,
+) -> Term<'a> {
+    let Some(session) = conn.session.get() else {
+        return fault(env, &Fault::Misuse);
+    };
+    let verifier = identity.local.verifier();
+    match verifier.verify_again(&session.peer, now) {
+        Ok(until) => ok(env, until),
+        Err(error) => pki_error(env, &error),
+    }
 }
 
 /// `{node, Cluster, Name, Host}` or `{cli, Cluster, User, Host}`

@@ -1,15 +1,37 @@
 //! Certificate revocation lists (RFC 5280, section 5).
 
 use rustls_pki_types::{pem::PemObject, CertificateRevocationListDer};
-use webpki::{CertRevocationList, OwnedCertRevocationList};
+use webpki::{CertRevocationList, ExpirationPolicy, OwnedCertRevocationList};
 use x509_cert::{
     crl::CertificateList,
-    der::{Decode, Encode},
-    ext::pkix::AuthorityKeyIdentifier,
+    der::{oid::AssociatedOid, Decode, Encode},
+    ext::{
+        pkix::{AuthorityKeyIdentifier, CrlNumber},
+        Extension,
+    },
     name::Name,
 };
 
-use crate::{x509::Cert, Der, Error, Part};
+use crate::{x509::Cert, Der, Error, Part, UnixTime};
+
+/// What a revocation list past its next update is worth: nobody can tell what was revoked since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StaleCrl {
+    /// Nobody whom it is about is accepted ([`Error::CrlExpired`]).
+    #[default]
+    Refuse,
+    /// It counts on.
+    Accept,
+}
+
+impl StaleCrl {
+    pub(crate) fn policy(self) -> ExpirationPolicy {
+        match self {
+            Self::Refuse => ExpirationPolicy::Enforce,
+            Self::Accept => ExpirationPolicy::Ignore,
+        }
+    }
+}
 
 /// Revocation lists, any number, of any issuers. Their signatures are checked when they are used.
 #[derive(Debug, Default)]
@@ -21,6 +43,9 @@ struct Crl {
     issuer: Vec<u8>,
     issuer_key: Option<Vec<u8>>,
     this_update: u64,
+    /// Its octets, without leading zeros; none is older than any.
+    number: Vec<u8>,
+    next_update: Option<u64>,
 }
 
 impl Crls {
@@ -29,22 +54,33 @@ impl Crls {
         Self::default()
     }
 
-    /// Reads every `X509 CRL` block of the given PEM texts. A text without one is an error: fail closed on a file that
-    /// was meant to revoke something.
-    pub fn from_pems<S: AsRef<str>>(pems: &[S]) -> Result<Self, Error> {
+    /// Reads every list of the given files, see [`ders_in`]. A file without one is an error: fail closed on what was
+    /// meant to revoke something.
+    pub fn from_files<B: AsRef<[u8]>>(files: &[B]) -> Result<Self, Error> {
         let mut crls = Vec::new();
-        for pem in pems {
-            let before = crls.len();
-            for der in CertificateRevocationListDer::pem_slice_iter(pem.as_ref().as_bytes()) {
-                crls.push(Crl::read(&der.map_err(|_| Error::Malformed(Part::Pem))?)?);
-            }
-            if crls.len() == before {
-                return Err(Error::Malformed(Part::Crl));
+        for file in files {
+            for der in ders_in(file.as_ref())? {
+                crls.push(Crl::read(&der)?);
             }
         }
-        // webpki takes the first list of an issuer: let that be the newest.
-        crls.sort_by_key(|crl| std::cmp::Reverse(crl.this_update));
+        // webpki takes the first list of an issuer: let that be the newest. Two may be of the same second.
+        crls.sort_by(|a, b| b.age().cmp(&a.age()));
         Ok(Self(crls))
+    }
+
+    /// The same for PEM texts.
+    pub fn from_pems<S: AsRef<str>>(pems: &[S]) -> Result<Self, Error> {
+        let texts: Vec<_> = pems.iter().map(|pem| pem.as_ref().as_bytes()).collect();
+        Self::from_files(&texts)
+    }
+
+    /// When the first of the lists is due to be replaced; those that have been are not counted.
+    pub fn next_update(&self) -> Option<UnixTime> {
+        let current = self.0.iter().enumerate().filter(|(at, crl)| {
+            let newer = self.0.iter().take(*at);
+            !newer.clone().any(|other| other.is_of_the_same_ca(crl))
+        });
+        current.filter_map(|(_, crl)| crl.next_update).min()
     }
 
     /// How many lists there are.
@@ -86,25 +122,31 @@ impl Crl {
         let tbs = CertificateList::from_der(der)
             .map_err(|_| malformed.clone())?
             .tbs_cert_list;
-        let aki = tbs
-            .crl_extensions
-            .iter()
-            .flatten()
-            .find(|e| e.extn_id == AKI_OID);
-        let issuer_key = match aki {
-            Some(ext) => AuthorityKeyIdentifier::from_der(ext.extn_value.as_bytes())
-                .map_err(|_| malformed.clone())?
-                .key_identifier
-                .map(|id| id.as_bytes().to_vec()),
-            None => None,
-        };
+        let extensions = tbs.crl_extensions.as_deref().unwrap_or_default();
+        let issuer_key = extension::<AuthorityKeyIdentifier>(extensions)?
+            .and_then(|aki| aki.key_identifier)
+            .map(|id| id.as_bytes().to_vec());
+        let number =
+            extension::<CrlNumber>(extensions)?.map_or_else(Vec::new, |n| n.0.as_bytes().to_vec());
         let issuer = name_der(&tbs.issuer).ok_or(malformed)?;
         Ok(Self {
             list,
             issuer,
             issuer_key,
             this_update: tbs.this_update.to_unix_duration().as_secs(),
+            number: number.into_iter().skip_while(|byte| *byte == 0).collect(),
+            next_update: tbs
+                .next_update
+                .map(|time| time.to_unix_duration().as_secs()),
         })
+    }
+
+    fn age(&self) -> (u64, usize, &[u8]) {
+        (self.this_update, self.number.len(), &self.number)
+    }
+
+    fn is_of_the_same_ca(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.issuer_key == other.issuer_key
     }
 
     fn may_list(&self, cert: &Cert) -> bool {
@@ -118,9 +160,35 @@ impl Crl {
     }
 }
 
-const AKI_OID: x509_cert::der::asn1::ObjectIdentifier =
-    <AuthorityKeyIdentifier as x509_cert::der::oid::AssociatedOid>::OID;
+/// That extension of a list, of one of its entries or of a certificate.
+pub(crate) fn extension<T>(extensions: &[Extension]) -> Result<Option<T>, Error>
+where
+    T: AssociatedOid + for<'a> Decode<'a>,
+{
+    let found = extensions.iter().find(|each| each.extn_id == T::OID);
+    found
+        .map(|each| T::from_der(each.extn_value.as_bytes()))
+        .transpose()
+        .map_err(|_| Error::Malformed(Part::Crl))
+}
 
-fn name_der(name: &Name) -> Option<Vec<u8>> {
+/// Every `X509 CRL` block of a PEM text, or the one list of a DER file; at least one.
+pub(crate) fn ders_in(file: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+    if file.first() == Some(&SEQUENCE) {
+        return Ok(vec![file.to_vec()]);
+    }
+    let blocks = CertificateRevocationListDer::pem_slice_iter(file)
+        .map(|der| Ok(der.map_err(|_| Error::Malformed(Part::Pem))?.to_vec()))
+        .collect::<Result<Vec<_>, Error>>()?;
+    match blocks.is_empty() {
+        true => Err(Error::Malformed(Part::Crl)),
+        false => Ok(blocks),
+    }
+}
+
+/// The first byte of a list in DER; no PEM text begins with the digit that it also is.
+const SEQUENCE: u8 = 0x30;
+
+pub(crate) fn name_der(name: &Name) -> Option<Vec<u8>> {
     name.to_der().ok()
 }

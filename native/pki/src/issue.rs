@@ -267,7 +267,7 @@ fn set_life(params: &mut CertificateParams, from: UnixTime, to: UnixTime) -> Res
 }
 
 /// A key pair of rcgen, wiped when dropped.
-struct Key(KeyPair);
+pub(crate) struct Key(pub(crate) KeyPair);
 
 impl Key {
     fn generate(alg: Alg) -> Result<Self, Error> {
@@ -277,7 +277,7 @@ impl Key {
     }
 
     /// The CA's key. [`Error::KeyMismatch`] if it is not that certificate's.
-    fn from_pem(pem: &str, ca: &Cert) -> Result<Self, Error> {
+    pub(crate) fn from_pem(pem: &str, ca: &Cert) -> Result<Self, Error> {
         let key = PrivateKey::from_pem(pem)?;
         if key.public != ca.public_key() {
             return Err(Error::KeyMismatch);

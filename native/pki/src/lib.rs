@@ -4,6 +4,7 @@
 //! (Key generation and serial numbers draw on ring's system generator.)
 #![forbid(unsafe_code)]
 
+mod again;
 mod bind;
 mod crl;
 mod error;
@@ -11,16 +12,18 @@ pub mod inspect;
 pub mod issue;
 mod key;
 pub mod name;
+pub mod revoke;
 pub mod verify;
 
 mod x509;
 
 pub use bind::{binds, is_dialled, BindRules, DEFAULT_CLI, DEFAULT_DERIVED};
-pub use crl::Crls;
+pub use crl::{Crls, StaleCrl};
 pub use error::{Error, Part};
 pub use inspect::{inspect_pem, leaf_matches_key, Info};
 pub use issue::{issue, new_ca, Alg, Issued, Request};
 pub use name::{Claimed, Identity, NodeName};
+pub use revoke::{lists, revoke, List, Reason, Revocation, Revoked};
 pub use verify::{Anchors, Peer, Usage, Verifier};
 
 /// One DER certificate, the type that rustls hands out.

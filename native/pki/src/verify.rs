@@ -7,15 +7,16 @@ use std::{fmt, time::Duration};
 
 use rustls_pki_types::TrustAnchor;
 use webpki::{
-    EndEntityCert, ExpirationPolicy, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage,
-    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy, ALL_VERIFICATION_ALGS,
+    EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RevocationCheckDepth,
+    RevocationOptionsBuilder, UnknownStatusPolicy, ALL_VERIFICATION_ALGS,
 };
 use x509_cert::{der::asn1::ObjectIdentifier, ext::pkix::KeyUsages};
 
 use crate::{
+    again::Shown,
     name::check_cluster,
     x509::{certs_in, sha256, Cert},
-    Crls, Der, Error, Identity, Part, UnixTime,
+    Crls, Der, Error, Identity, Part, StaleCrl, UnixTime,
 };
 
 /// Leaf included. A stranger's chain is judged before he proves anything, and webpki tries every order of intermediates
@@ -85,6 +86,12 @@ impl Anchors {
         }
     }
 
+    /// When the next of those valid at `now` ends.
+    pub(crate) fn next_end(&self, now: UnixTime) -> Option<UnixTime> {
+        let valid = self.0.iter().filter(|anchor| anchor.is_valid(now));
+        valid.map(|anchor| anchor.not_after).min()
+    }
+
     /// The DER subject names, as a TLS server lists them in its certificate request.
     pub fn subjects(&self) -> Vec<Vec<u8>> {
         self.0.iter().map(|a| a.subject.clone()).collect()
@@ -124,9 +131,14 @@ pub struct Peer {
     not_after: UnixTime,
     sha256: [u8; 32],
     serial: String,
+    shown: Shown,
 }
 
 impl Peer {
+    pub(crate) fn shown(&self) -> &Shown {
+        &self.shown
+    }
+
     /// Whom the certificate is for.
     pub fn identity(&self) -> &Identity {
         &self.identity
@@ -153,6 +165,7 @@ impl Peer {
 pub struct Verifier {
     anchors: Anchors,
     crls: Crls,
+    stale: StaleCrl,
     cluster: String,
 }
 
@@ -163,8 +176,14 @@ impl Verifier {
         Ok(Self {
             anchors,
             crls,
+            stale: StaleCrl::Refuse,
             cluster: cluster.to_owned(),
         })
+    }
+
+    /// The same with another rule for revocation lists that are past their next update.
+    pub fn with_stale_crl(self, stale: StaleCrl) -> Self {
+        Self { stale, ..self }
     }
 
     /// The cluster.
@@ -175,6 +194,11 @@ impl Verifier {
     /// The trust anchors.
     pub fn anchors(&self) -> &Anchors {
         &self.anchors
+    }
+
+    /// The revocation lists.
+    pub fn crls(&self) -> &Crls {
+        &self.crls
     }
 
     /// Judges a chain, the leaf first, at the time `now`.
@@ -198,6 +222,16 @@ impl Verifier {
         usage: Usage,
         now: UnixTime,
     ) -> Result<Peer, Error> {
+        self.judge(leaf, rest, (usage, self.stale), now)
+    }
+
+    pub(crate) fn judge(
+        &self,
+        leaf: &Der<'_>,
+        rest: &[Der<'_>],
+        (usage, stale): (Usage, StaleCrl),
+        now: UnixTime,
+    ) -> Result<Peer, Error> {
         let count = rest.len().saturating_add(1);
         if count > CHAIN_MAX {
             return Err(Error::ChainTooLong { count });
@@ -210,7 +244,7 @@ impl Verifier {
         let cert = Cert::read(leaf)?;
         check_leaf(&cert, usage)?;
         if cfg!(not(knockout = "peer_chain")) {
-            self.check_path(leaf, rest, &cert, usage, now)?;
+            self.check_path(leaf, rest, &cert, (usage, stale), now)?;
         }
         let identity = identity_of(&cert)?;
         if identity.cluster() != self.cluster && cfg!(not(knockout = "trust_domain")) {
@@ -225,6 +259,7 @@ impl Verifier {
             not_after: cert.not_after(),
             sha256: sha256(leaf),
             serial: cert.serial_hex(),
+            shown: Shown::new(leaf, rest, usage),
         })
     }
 
@@ -235,10 +270,11 @@ impl Verifier {
         leaf: &Der<'_>,
         rest: &[Der<'_>],
         cert: &Cert,
-        usage: Usage,
+        (usage, stale): (Usage, StaleCrl),
         now: UnixTime,
     ) -> Result<(), Error> {
-        let (valid, stale): (Vec<_>, Vec<_>) = self.anchors.0.iter().partition(|a| a.is_valid(now));
+        let (valid, others): (Vec<_>, Vec<_>) =
+            self.anchors.0.iter().partition(|a| a.is_valid(now));
         let path = Path {
             leaf,
             rest,
@@ -246,10 +282,11 @@ impl Verifier {
             usage,
             now,
             crls: &self.crls,
+            stale,
         };
         let verdict = path.check(&valid);
         if let Err(Error::UnknownIssuer | Error::BadSignature) = verdict {
-            if let Some(old) = stale
+            if let Some(old) = others
                 .into_iter()
                 .find(|anchor| path.check(&[anchor]).is_ok())
             {
@@ -306,6 +343,7 @@ struct Path<'a> {
     usage: Usage,
     now: UnixTime,
     crls: &'a Crls,
+    stale: StaleCrl,
 }
 
 impl Path<'_> {
@@ -316,7 +354,7 @@ impl Path<'_> {
             options
                 .with_depth(RevocationCheckDepth::Chain)
                 .with_status_policy(UnknownStatusPolicy::Allow)
-                .with_expiration_policy(ExpirationPolicy::Enforce)
+                .with_expiration_policy(self.stale.policy())
                 .build()
         });
         let at = if cfg!(knockout = "expiry") {

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{der, Rogue, CLUSTER, DAY, NOW};
-use merlon_pki::{Anchors, Crls, Error, Part, Usage, Verifier};
+use merlon_pki::{revoke, Anchors, Crls, Error, Part, Reason, Revocation, Usage, Verifier};
 use rcgen::KeyIdMethod;
 
 #[test]
@@ -36,6 +36,47 @@ fn refuses_revoked_certificate() {
         judge(&[revoked, older]),
         Err(Error::Revoked { .. })
     ));
+}
+
+#[test]
+fn of_two_lists_of_the_same_second_the_higher_number_counts_wherever_it_stands() {
+    let ca = common::ca();
+    let leaf = common::leaf(&ca, common::node("a@b"));
+    let serials = |serials: &[&str]| Revocation {
+        serials: serials.iter().map(ToString::to_string).collect(),
+        reason: Reason::Unspecified,
+        days: 5,
+    };
+    let next = |file: &str, request| {
+        revoke(&ca.cert_pem, &ca.key_pem, file.as_bytes(), &request, NOW).unwrap()
+    };
+    let serial = merlon_pki::inspect_pem(&leaf.cert_pem)
+        .unwrap()
+        .remove(0)
+        .serial_hex;
+    let first = next("", serials(&["0a"]));
+    let second = next(&first, serials(&[&serial]));
+    for files in [[&first, &second], [&second, &first]] {
+        let anchors = Anchors::from_pems(&[&ca.cert_pem]).unwrap();
+        let verifier = Verifier::new(anchors, Crls::from_pems(&files).unwrap(), CLUSTER).unwrap();
+        let verdict = verifier.verify_pem(&leaf.cert_pem, Usage::Client, NOW);
+        assert!(matches!(verdict, Err(Error::Revoked { .. })));
+    }
+}
+
+#[test]
+fn a_list_that_was_replaced_is_not_due() {
+    let (ca, other) = (Rogue::new("ca"), Rogue::new("other"));
+    let lists = [
+        ca.crl(&[], NOW - 9 * DAY, NOW - 5 * DAY),
+        ca.crl(&[], NOW - DAY, NOW + 3 * DAY),
+        other.crl(&[], NOW - 9 * DAY, NOW + 4 * DAY),
+    ];
+    assert_eq!(
+        Crls::from_pems(&lists).unwrap().next_update(),
+        Some(NOW + 3 * DAY)
+    );
+    assert_eq!(Crls::none().next_update(), None);
 }
 
 #[test]

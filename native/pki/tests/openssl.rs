@@ -11,8 +11,8 @@ use std::{
 
 use common::{node, verifier, CLUSTER};
 use merlon_pki::{
-    inspect_pem, issue, leaf_matches_key, new_ca, Alg, Anchors, Crls, Error, Identity, Issued,
-    Request, Usage, Verifier,
+    inspect_pem, issue, leaf_matches_key, new_ca, revoke, Alg, Anchors, Crls, Error, Identity,
+    Issued, Reason, Request, Revocation, Usage, Verifier,
 };
 
 /// A folder of its own, removed at the end.
@@ -328,4 +328,52 @@ fn refuses_what_an_openssl_crl_revokes() {
         .remove(0)
         .serial_hex;
     assert_eq!(judge(), Err(Error::Revoked { serial }));
+}
+
+#[test]
+fn openssl_accepts_our_lists_and_what_they_say() {
+    let dir = Dir::new("ourcrl");
+    let ca = new_ca(CLUSTER, Alg::P256, now(), 30).unwrap();
+    let leaf = |name: &str| {
+        let request = Request {
+            identity: node(name),
+            alg: Alg::P256,
+            ips: vec![],
+            days: 5,
+        };
+        issue(&ca.cert_pem, &ca.key_pem, &request, now()).unwrap()
+    };
+    let (bad, good) = (leaf("a@b"), leaf("c@b"));
+    let serial = inspect_pem(&bad.cert_pem).unwrap().remove(0).serial_hex;
+    let request = Revocation {
+        serials: vec![serial.clone()],
+        reason: Reason::KeyCompromise,
+        days: 5,
+    };
+    let first = revoke(&ca.cert_pem, &ca.key_pem, b"", &request, now()).unwrap();
+    let list = revoke(&ca.cert_pem, &ca.key_pem, first.as_bytes(), &request, now()).unwrap();
+    for (name, text) in [
+        ("ca.pem", &ca.cert_pem),
+        ("crl.pem", &list),
+        ("bad.pem", &bad.cert_pem),
+        ("good.pem", &good.cert_pem),
+    ] {
+        dir.write(name, text);
+    }
+    let verified = dir.try_openssl("crl -in crl.pem -CAfile ca.pem -noout -verify");
+    assert!(String::from_utf8_lossy(&verified.stderr).contains("verify OK"));
+    let text = dir.openssl("crl -in crl.pem -noout -text -nameopt RFC2253");
+    assert!(text.contains("Key Compromise"), "{text}");
+    assert!(text.contains(&serial.to_uppercase()), "{text}");
+    assert!(
+        text.split_whitespace()
+            .collect::<String>()
+            .contains("CRLNumber:2"),
+        "{text}"
+    );
+    let check = "verify -x509_strict -crl_check -CRLfile crl.pem -CAfile ca.pem";
+    dir.openssl(&format!("{check} good.pem"));
+    let refused = dir.try_openssl(&format!("{check} bad.pem"));
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("certificate revoked"));
 }

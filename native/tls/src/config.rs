@@ -73,6 +73,11 @@ impl Local {
         })
     }
 
+    /// Whom this node believes.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
     /// The signature schemes and algorithms of the provider.
     pub(crate) fn provider(&self) -> &CryptoProvider {
         &self.provider

@@ -1,0 +1,161 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% `merlon revoke`: puts a certificate onto the revocation list of the merlon dir's CA.
+-module(merlon_cli_revoke).
+-behaviour(merlon_cli).
+
+-export([spec/0, run/1]).
+
+%% No node refuses links because nobody wrote a list that has nothing new: the CA's own life.
+-define(DAYS, 36500).
+
+-spec spec() -> merlon_cli_args:spec().
+spec() ->
+    #{summary => "Revokes a certificate that this merlon dir's CA has issued",
+      argument => {optional, "NODE|SERIAL"},
+      options => [{dir, {text, "DIR"}, "the merlon dir with the CA; by default this user's"},
+                  {reason, {one_of, reasons()}, "why; default unspecified"},
+                  {days, days, "until when the list counts; default, and at most, the CA's life"},
+                  {renew, flag, "write the list anew although it has nothing new"}],
+      details => "NODE is NAME@HOST (USER@HOST for tools): all certificates that `merlon cert` has issued to\n"
+                 "it here. Others are revoked by SERIAL, as `merlon inspect` says it.\n"
+                 "The list is DIR/crl.pem. A node takes it within 5 seconds, refuses those on it and closes\n"
+                 "their links; copy it to the merlon dir of every node. What is revoked stays revoked."}.
+
+reasons() ->
+    [unspecified, key_compromise, affiliation_changed, superseded, cessation_of_operation,
+     privilege_withdrawn].
+
+-spec run(merlon_cli_args:options()) -> merlon_cli:result().
+run(#{argument := Argument} = Options) ->
+    case what(Argument) of
+        {ok, What} -> in_dir(What, Options);
+        {error, Text} -> {usage, Text}
+    end;
+run(#{renew := true} = Options) ->
+    in_dir(none, Options);
+run(_Options) ->
+    {usage, "say what to revoke: NODE or SERIAL, or --renew for the list as it is"}.
+
+%% A node by its name, anything else by its number.
+what(Argument) ->
+    case lists:member($@, Argument) of
+        true -> folder_name(Argument);
+        false -> serial(lists:flatten(string:replace(string:lowercase(Argument), ":", "", all)))
+    end.
+
+folder_name(Name) ->
+    case lists:any(fun(Char) -> Char =:= $/ orelse Char < 32 end, Name) of
+        true -> {error, [Name, " is not a node name: it has the form NAME@HOST, without /"]};
+        false -> {ok, {name, unicode:characters_to_binary(Name)}}
+    end.
+
+serial(Text) ->
+    case re:run(Text, "\\A0*([1-9a-f][0-9a-f]{0,39})\\z", [{capture, all_but_first, list}]) of
+        {match, [Digits]} -> {ok, {serial, even(Digits)}};
+        nomatch -> {error, [Text, " is neither NAME@HOST nor a serial number in hex"]}
+    end.
+
+%% As native/pki writes it: whole bytes.
+even(Digits) when length(Digits) rem 2 =:= 1 -> list_to_binary([$0 | Digits]);
+even(Digits) -> list_to_binary(Digits).
+
+in_dir(What, Options) ->
+    case merlon_cli_cert:dir(Options) of
+        {ok, Dir} ->
+            case merlon_cli_cert:ca(Dir) of
+                {ok, Ca} ->
+                    Path = merlon_dir:path([Dir]),
+                    merlon_dir_write:locked(Path, fun(Work) -> revoke(What, Path, Work, Ca, Options) end);
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error -> Error
+    end.
+
+revoke(What, Dir, Work, #{ca_cert := CaCert} = Ca, Options) ->
+    File = merlon_dir:path([Dir, "crl.pem"]),
+    case {ca_name(CaCert), list(File)} of
+        {{ok, CaName}, {ok, Text, Lists}} ->
+            case serials(What, Dir, CaName) of
+                {ok, Serials} ->
+                    Listed = [Entry || #{issuer := Issuer, revoked := Entries} <- Lists,
+                                       Issuer =:= CaName, Entry <- Entries],
+                    New = [Serial || Serial <- Serials, not is_listed(Serial, Listed)],
+                    write(New, Serials, Listed, {File, Text, CaName}, Work, Ca, Options);
+                {error, _} = Error -> Error
+            end;
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
+    end.
+
+ca_name(CaCert) ->
+    case merlon_identity:inspect(CaCert) of
+        {ok, [#{subject := Subject} | _]} -> {ok, Subject};
+        {ok, []} -> {error, {pki, no_certificate}};
+        {error, _} = Error -> Error
+    end.
+
+list(File) ->
+    case merlon_dir:exists(File) of
+        false -> {ok, <<>>, []};
+        true ->
+            case merlon_dir:read(File) of
+                {ok, Text} -> read_out(File, Text);
+                {error, _} = Error -> Error
+            end
+    end.
+
+read_out(File, Text) ->
+    case merlon_nif:pki_lists(Text) of
+        {ok, Lists} -> {ok, Text, Lists};
+        {error, {pki, Reason}} ->
+            {error, {refused, [File, ": ", merlon_pki_text:words(Reason), ": mend it or move it away"]}}
+    end.
+
+serials(none, _Dir, _CaName) -> {ok, []};
+serials({serial, Serial}, _Dir, _CaName) -> {ok, [Serial]};
+serials({name, Name}, Dir, CaName) ->
+    case merlon_issued:known(Dir, Name) of
+        {ok, Entries} -> serials_of(Entries, Name, Dir, CaName);
+        {error, _} = Error -> Error
+    end.
+
+%% A list revokes nothing of another CA's.
+serials_of([], Name, Dir, _CaName) ->
+    {error, {refused, ["there is no certificate of ", Name, " in ", Dir,
+                       ": give its serial number (`merlon inspect FILE` says it)"]}};
+serials_of(Entries, Name, Dir, CaName) ->
+    Ours = [Entry || #{issuer := Issuer} = Entry <- Entries, Issuer =:= CaName],
+    case lists:usort([Kind || #{kind := Kind} <- Ours]) of
+        [] -> {error, {refused, ["no certificate of ", Name, " was issued by the CA in ", Dir,
+                                 ": revoke it where its CA is"]}};
+        [_] -> {ok, lists:usort([Serial || #{serial := Serial} <- Ours])};
+        [_, _] -> {error, {refused, [Name, " is a node and a tool in ", Dir, ": give a serial number"]}}
+    end.
+
+is_listed(Serial, Entries) ->
+    lists:any(fun(#{serial := Known}) -> Known =:= Serial end, Entries).
+
+write([], Serials, Listed, _List, _Work, _Ca, Options) when not is_map_key(renew, Options) ->
+    {ok, [["Serial ", Serial, " is revoked already, since ", merlon_text:date(Since), $\n]
+          || Serial <- Serials, #{serial := Known, since := Since} <- Listed, Known =:= Serial]};
+write(New, _Serials, _Listed, {File, Text, CaName}, Work, Ca, Options) ->
+    Args = #{crl => Text, serials => New, reason => maps:get(reason, Options, unspecified),
+             days => maps:get(days, Options, ?DAYS), now => erlang:system_time(second)},
+    case merlon_nif:pki_revoke(maps:merge(Ca, Args)) of
+        {ok, Pem} ->
+            case merlon_dir_write:put_file(File, Work, Pem, 8#644) of
+                ok -> {ok, report(New, File, Pem, CaName)};
+                {error, _} = Error -> Error
+            end;
+        {error, {pki, Reason}} ->
+            {error, {refused, ["the list can't be written: ", merlon_pki_text:words(Reason)]}}
+    end.
+
+report(New, File, Pem, CaName) ->
+    {ok, Lists} = merlon_nif:pki_lists(Pem),
+    [#{number := Number, next_update := Due, revoked := Entries}] =
+        [List || #{issuer := Issuer} = List <- Lists, Issuer =:= CaName],
+    [[["Revoked serial ", Serial, ".\n"] || Serial <- New],
+     "Revocation list ", integer_to_list(Number), " has ", integer_to_list(length(Entries)),
+     " of them and counts until ", merlon_text:date(Due), ":\n\n  ", File, "\n\n",
+     "Nodes with this merlon dir take it within 5 seconds; copy it to every other node's.\n"].

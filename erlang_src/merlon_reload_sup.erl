@@ -1,0 +1,26 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Keeps merlon_reload alive beside net_kernel, so that it is there whenever the distribution is, with
+%% or without the application. net_sup ends the distribution with any permanent child that dies: this
+%% one is temporary there, and its own child may die as often as it likes.
+-module(merlon_reload_sup).
+-behaviour(supervisor).
+
+-export([child_spec/0, start_link/0]).
+-export([init/1]).
+
+-spec child_spec() -> supervisor:child_spec().
+child_spec() ->
+    #{id => ?MODULE, start => {?MODULE, start_link, []}, restart => temporary,
+      shutdown => 2000, type => supervisor, modules => [?MODULE]}.
+
+-spec start_link() -> {ok, pid()} | {error, term()}.
+start_link() ->
+    case supervisor:start_link(?MODULE, []) of
+        {ok, Pid} -> {ok, Pid};
+        {error, _} = Error -> Error
+    end.
+
+%% Its child does nothing that can fail before its first poll, so a thousand deaths take their time.
+-spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
+init([]) ->
+    {ok, {#{strategy => one_for_one, intensity => 1000, period => 1}, [merlon_reload:child_spec()]}}.

@@ -1,0 +1,50 @@
+//! Judging the peer of a live link again: under other anchors and lists, at a later time.
+
+use std::sync::Arc;
+
+use crate::{x509::Cert, Der, Error, Peer, StaleCrl, UnixTime, Usage, Verifier};
+
+/// The chain that a peer has shown, and in which role: what there is to judge again. At most 16 KiB, shared by all
+/// copies of the [`Peer`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    chain: Arc<[Der<'static>]>,
+    usage: Usage,
+}
+
+impl Shown {
+    pub(crate) fn new(leaf: &Der<'_>, rest: &[Der<'_>], usage: Usage) -> Self {
+        let all = std::iter::once(leaf).chain(rest);
+        Self {
+            chain: all.map(|der| der.clone().into_owned()).collect(),
+            usage,
+        }
+    }
+
+    /// When the first certificate of the chain ends.
+    fn end(&self) -> Option<UnixTime> {
+        let ends = self
+            .chain
+            .iter()
+            .filter_map(|der| Cert::read(der).ok())
+            .map(|cert| cert.not_after());
+        ends.min()
+    }
+}
+
+impl Verifier {
+    /// Judges the chain that `peer` showed once more, and says until when that verdict holds at least, if nothing changes.
+    ///
+    /// A stale revocation list is no verdict about this peer, whatever the rule for new ones: what it lists is revoked,
+    /// and nobody else is. Errors are those of [`verify`](Self::verify).
+    pub fn verify_again(&self, peer: &Peer, now: UnixTime) -> Result<UnixTime, Error> {
+        if cfg!(knockout = "live_links") {
+            return Ok(UnixTime::MAX);
+        }
+        let shown = peer.shown();
+        let (leaf, rest) = shown.chain.split_first().ok_or(Error::NoCertificate)?;
+        self.judge(leaf, rest, (shown.usage, StaleCrl::Accept), now)?;
+        let ends = [shown.end(), self.anchors().next_end(now)];
+        Ok(ends.into_iter().flatten().min().unwrap_or(now))
+    }
+}
