@@ -133,11 +133,16 @@ impl Cert {
 
     /// [`Error::WeakKey`] or [`Error::UnsupportedAlgorithm`] for a key that is not accepted from anyone.
     pub(crate) fn check_key(&self) -> Result<(), Error> {
-        match self.key_kind() {
-            KeyKind::Rsa(bits) if bits < RSA_BITS_MIN => Err(Error::WeakKey),
-            KeyKind::Other(_) => Err(Error::UnsupportedAlgorithm),
-            _ => Ok(()),
-        }
+        check_key_kind(self.key_kind())
+    }
+}
+
+/// [`Error::WeakKey`] or [`Error::UnsupportedAlgorithm`] for a key that is not accepted from anyone.
+pub(crate) fn check_key_kind(kind: KeyKind) -> Result<(), Error> {
+    match kind {
+        KeyKind::Rsa(bits) if bits < RSA_BITS_MIN => Err(Error::WeakKey),
+        KeyKind::Other(_) => Err(Error::UnsupportedAlgorithm),
+        _ => Ok(()),
     }
 }
 
@@ -158,7 +163,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn key_kind(spki: &SubjectPublicKeyInfoOwned) -> KeyKind {
+pub(crate) fn key_kind(spki: &SubjectPublicKeyInfoOwned) -> KeyKind {
     let curve = spki
         .algorithm
         .parameters
