@@ -44,7 +44,8 @@ command(Name, Args, Program) ->
     end.
 
 commands() ->
-    [{"init", merlon_cli_init}, {"cert", merlon_cli_cert}, {"inspect", merlon_cli_inspect}].
+    [{"init", merlon_cli_init}, {"cert", merlon_cli_cert}, {"inspect", merlon_cli_inspect},
+     {"csr", merlon_cli_csr}].
 
 loaded(Module, Options) ->
     case merlon_nif:load() of

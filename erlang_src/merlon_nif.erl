@@ -5,6 +5,7 @@
 
 -export([load/0]).
 -export([pki_new_ca/1, pki_issue/1, pki_inspect/1]).
+-export([pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1]).
 -export([identity_new/1, identity_info/1, binds/4]).
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
@@ -12,7 +13,9 @@
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 -export_type([listener/0, conn/0, identity/0, ip/0, pki_reason/0, failure/0, secret/0]).
 
--nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, identity_new/1, identity_info/1, binds/4,
+-nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1,
+       pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1,
+       identity_new/1, identity_info/1, binds/4,
        listen/4, accept/1, connect/4, connected/1,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
        send/2, send_lane/3, flush/1, recv/1, recv_one/1, limits/2, stats/1,
@@ -70,6 +73,30 @@ pki_issue(_Args) -> not_loaded().
 %% What each certificate of a PEM text says.
 -spec pki_inspect(Pem :: binary()) -> {ok, [map()]} | {error, {pki, pki_reason()}}.
 pki_inspect(_Pem) -> not_loaded().
+
+%% A key and a signing request for it.
+-spec pki_new_csr(#{cluster := binary(), identity := {node | cli, Name :: binary(), Host :: binary()},
+                    alg := p256 | p384 | ed25519, ips := [binary()]}) ->
+          {ok, #{csr := binary(), key := binary()}} | {error, {pki, pki_reason()}}.
+pki_new_csr(_Args) -> not_loaded().
+
+%% Whom a request asks to be, after its own signature is checked: {node | cli, Cluster, Name, Host}.
+-spec pki_csr_identity(Pem :: binary()) -> {ok, tuple()} | {error, {pki, pki_reason()}}.
+pki_csr_identity(_Pem) -> not_loaded().
+
+%% A certificate for the key of a request that asks for no more than what the other arguments say.
+-spec pki_sign_csr(#{ca_cert := binary(), ca_key := binary(), csr := binary(),
+                     identity := {node | cli, Name :: binary(), Host :: binary()},
+                     ips := [binary()], days := pos_integer(), now := integer()}) ->
+          {ok, Cert :: binary()} | {error, {pki, pki_reason()}}.
+pki_sign_csr(_Args) -> not_loaded().
+
+%% Judges a chain, the leaf first, as a handshake does.
+-spec pki_verify(#{cert := binary(), trust := [binary()], crls := [binary()], cluster := binary(),
+                   usage := server | client, now := integer()}) ->
+          {ok, #{identity := tuple(), not_after := integer(), serial := binary(),
+                 sha256 := binary()}} | {error, {pki, pki_reason()}}.
+pki_verify(_Args) -> not_loaded().
 
 %% A checked identity to shake hands with: key, chain, trust, rules. The key stays in Rust.
 -spec identity_new(#{cert := binary(), key := binary(), trust := [binary()], crls := [binary()],

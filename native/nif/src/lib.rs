@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod conn;
+mod csr;
 mod frames;
 mod identity;
 mod link;

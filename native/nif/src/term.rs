@@ -19,7 +19,8 @@ pub mod atoms {
         eku, key_usage, key_alg, sig_alg, sha256, name,
         tls_version, cipher_suite, key_exchange_group,
         frames_in, frames_out, bytes_in, bytes_out, records_in, records_out,
-        key_updates_in, key_updates_out, unsent, queued
+        key_updates_in, key_updates_out, unsent, queued,
+        csr, server, client
     }
 }
 
