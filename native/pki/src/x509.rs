@@ -12,6 +12,7 @@ use x509_cert::{
         name::GeneralName, AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage,
         KeyUsages, SubjectAltName,
     },
+    ext::Extension,
     spki::SubjectPublicKeyInfoOwned,
 };
 
@@ -60,6 +61,7 @@ impl Cert {
     fn try_read(der: &[u8]) -> Result<Self, x509_cert::der::Error> {
         let raw = Certificate::from_der(der)?;
         let tbs = &raw.tbs_certificate;
+        unique(tbs.extensions.as_deref().unwrap_or_default())?;
         let names = tbs
             .get::<SubjectAltName>()?
             .map(|(_, san)| san.0)
@@ -144,6 +146,17 @@ pub(crate) fn check_key_kind(kind: KeyKind) -> Result<(), Error> {
         KeyKind::Other(_) => Err(Error::UnsupportedAlgorithm),
         _ => Ok(()),
     }
+}
+
+/// No extension may come twice (RFC 5280, 4.2). Sorted, so that a stranger's thousands of them cost no more than that.
+fn unique(extensions: &[Extension]) -> Result<(), x509_cert::der::Error> {
+    let mut kinds: Vec<_> = extensions.iter().map(|e| e.extn_id).collect();
+    kinds.sort_unstable();
+    let twice = kinds.windows(2).any(|pair| pair.first() == pair.last());
+    if twice && cfg!(not(knockout = "issuers")) {
+        return Err(x509_cert::der::ErrorKind::SetDuplicate.into());
+    }
+    Ok(())
 }
 
 /// Every certificate of a PEM text, other blocks and words around them ignored.

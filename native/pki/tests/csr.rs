@@ -191,11 +191,16 @@ fn refuses_a_request_for_extensions_that_are_not_given() {
 #[test]
 fn refuses_extensions_that_come_twice_and_other_attributes() {
     let read = |csr: &str| Csr::from_pem(csr).map(|_| ()).unwrap_err();
-    let twice = asked(|p| p.custom_extensions = vec![extension(&[1, 2, 3]), extension(&[1, 2, 3])]);
+    let twice = asked(|p| {
+        p.custom_extensions = vec![
+            extension(&[1, 3, 6, 1, 4, 1, 1]),
+            extension(&[1, 3, 6, 1, 4, 1, 1]),
+        ]
+    });
     assert_eq!(
         read(&twice),
         Error::CsrExtension {
-            oid: "1.2.3".into()
+            oid: "1.3.6.1.4.1.1".into()
         }
     );
     let only = |attributes| asked_with(attributes, |p| p.subject_alt_names.clear());
