@@ -2,7 +2,7 @@ defmodule Merlon.MixTasksTest do
   use ExUnit.Case, async: false
   import ExUnit.CaptureIO
 
-  alias Mix.Tasks.Merlon.{Gen, Init, Inspect}
+  alias Mix.Tasks.Merlon.{Csr, Gen, Init, Inspect}
 
   setup do
     dir =
@@ -56,6 +56,18 @@ defmodule Merlon.MixTasksTest do
              :merlon_identity.load(:app@web1, config)
   end
 
+  test "csr makes a key and a request, and never replaces a key unasked", %{dir: dir} do
+    args = ["app@web1", "--dir", dir, "--cluster", "shop"]
+    assert {0, out, ""} = run(Csr, args)
+    assert out =~ "csr.pem"
+    key = File.read!(Path.join(dir, "nodes/app@web1/key.pem"))
+    csr = File.read!(Path.join(dir, "nodes/app@web1/csr.pem"))
+    assert {:ok, {:node, "shop", "app", "web1"}} = Merlon.PKI.csr_identity(csr)
+    assert {1, "", error} = run(Csr, args)
+    assert error =~ "exists already"
+    assert File.read!(Path.join(dir, "nodes/app@web1/key.pem")) == key
+  end
+
   test "what is refused exits with 1 and changes nothing", %{dir: dir} do
     assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
     ca = File.read!(Path.join(dir, "ca/ca.key"))
@@ -79,7 +91,7 @@ defmodule Merlon.MixTasksTest do
   end
 
   test "each task has help and a line in mix help" do
-    for {task, name} <- [{Init, "init"}, {Gen.Cert, "gen.cert"}, {Inspect, "inspect"}] do
+    for {task, name} <- [{Init, "init"}, {Gen.Cert, "gen.cert"}, {Inspect, "inspect"}, {Csr, "csr"}] do
       assert {0, out, ""} = run(task, ["--help"])
       assert String.starts_with?(out, "Usage: mix merlon.#{name} ")
       assert is_binary(Mix.Task.shortdoc(task))

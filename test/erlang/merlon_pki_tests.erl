@@ -18,6 +18,31 @@ what_is_issued_is_verified_in_both_roles_test() ->
     ?assertMatch(#{uris := [<<"spiffe://shop/node/web1.example/app">>], ips := [<<"10.0.0.1">>],
                    dns := [<<"web1.example">>], is_ca := false}, Info).
 
+%% Its judgement of the path; a node of inet_tls is in merlon_interop_SUITE.
+otp_and_openssl_accept_what_is_issued_test_() ->
+    [{atom_to_list(Alg), {timeout, 30, fun() -> merlon_test_dir:with(fun(Dir) -> accepted(Alg, Dir) end) end}}
+     || Alg <- [p256, p384, ed25519]].
+
+accepted(Alg, Dir) ->
+    {ok, #{cert := CaPem} = Ca} = merlon_pki:new_ca(#{cluster => "shop", alg => Alg}),
+    {ok, #{cert := Issued}} = merlon_pki:issue(Ca, #{subject => 'app@web1.example', alg => Alg}),
+    {ok, #{csr := Csr}} = merlon_pki:csr(#{cluster => "shop", subject => 'app@web1.example', alg => Alg}),
+    {ok, Signed} = merlon_pki:sign_csr(Ca, #{csr => Csr, subject => 'app@web1.example'}),
+    ok = file:write_file(Dir ++ "/ca.pem", CaPem),
+    [begin
+         ?assertMatch({ok, _}, public_key:pkix_path_validation(der(CaPem), [der(Pem)], [])),
+         ok = file:write_file(Dir ++ "/node.pem", Pem),
+         ?assertEqual("node.pem: OK\n",
+                      os:cmd("cd " ++ Dir ++ " && openssl verify -x509_strict -purpose sslserver"
+                             " -verify_hostname web1.example -CAfile ca.pem node.pem 2>&1"))
+     end || Pem <- [Issued, Signed]],
+    {ok, #{cert := Other}} = merlon_pki:new_ca(#{cluster => "shop", alg => Alg}),
+    ?assertMatch({error, _}, public_key:pkix_path_validation(der(Other), [der(Issued)], [])).
+
+der(Pem) ->
+    [{'Certificate', Der, not_encrypted}] = public_key:pem_decode(Pem),
+    Der.
+
 verification_has_the_clock_that_it_is_given_test() ->
     Ca = ca(),
     {ok, #{cert := Cert}} = merlon_pki:issue(Ca, #{subject => {node, "app", "h"}, days => 1}),
