@@ -91,7 +91,12 @@ defmodule Merlon.MixTasksTest do
   end
 
   test "each task has help and a line in mix help" do
-    for {task, name} <- [{Init, "init"}, {Gen.Cert, "gen.cert"}, {Inspect, "inspect"}, {Csr, "csr"}] do
+    for {task, name} <- [
+          {Init, "init"},
+          {Gen.Cert, "gen.cert"},
+          {Inspect, "inspect"},
+          {Csr, "csr"}
+        ] do
       assert {0, out, ""} = run(task, ["--help"])
       assert String.starts_with?(out, "Usage: mix merlon.#{name} ")
       assert is_binary(Mix.Task.shortdoc(task))

@@ -15,6 +15,8 @@ mod build;
 mod differences;
 #[path = "verdicts/leaves.rs"]
 mod leaves;
+#[path = "verdicts/lists.rs"]
+mod lists;
 #[path = "verdicts/paths.rs"]
 mod paths;
 
@@ -86,6 +88,7 @@ impl Suite {
     fn all() -> Vec<Case> {
         let mut suite = Self::default();
         paths::cases(&mut suite);
+        lists::cases(&mut suite);
         leaves::cases(&mut suite);
         suite.0
     }

@@ -344,9 +344,11 @@ fn numbers(s: &mut Suite) {
     });
 }
 
+type Change = fn(&mut Vec<u8>);
+
 fn encoding(s: &mut Suite) {
     let malformed = "malformed_certificate";
-    let changes: [(&str, fn(&mut Vec<u8>)); 7] = [
+    let changes: [(&str, Change); 7] = [
         ("trailing-byte", |der| der.push(0)),
         ("truncated", |der| der.truncate(der.len() - 1)),
         ("half", |der| der.truncate(der.len() / 2)),
