@@ -47,6 +47,7 @@ issuers          merlon_pki     issuers       refuses_leafs_of_an_anchor_for_oth
 issuers          merlon_pki     issuers       refuses_an_anchor_with_an_unknown_critical_extension
 issuers          merlon_pki     issuers       refuses_an_issuer_whose_key_may_not_sign_certificates
 issuers          merlon_pki     issuers       refuses_an_extension_that_comes_twice
+issuers          merlon_pki     issuers       refuses_lists_of_an_anchor_that_may_sign_none
 csr_signature    merlon_pki     csr           refuses_a_request_that_is_not_signed_with_its_own_key
 csr_names        merlon_pki     csr           refuses_a_request_for_another_name
 csr_names        merlon_pki     csr           refuses_a_request_with_another_subject

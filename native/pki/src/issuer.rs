@@ -2,10 +2,12 @@
 
 use x509_cert::{
     der::{asn1::ObjectIdentifier, oid::AssociatedOid},
-    ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, NameConstraints, SubjectAltName},
+    ext::pkix::{
+        BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, NameConstraints, SubjectAltName,
+    },
 };
 
-use crate::{x509::Cert, Error, Usage};
+use crate::{x509::Cert, Crls, Error, Usage};
 
 /// Extensions whose meaning is checked; name constraints by webpki.
 const UNDERSTOOD: [ObjectIdentifier; 5] = [
@@ -21,6 +23,8 @@ const UNDERSTOOD: [ObjectIdentifier; 5] = [
 pub(crate) struct IssuerRules {
     path_len: Option<u8>,
     eku: Option<Vec<ObjectIdentifier>>,
+    signs_lists: bool,
+    key_id: Option<Vec<u8>>,
 }
 
 impl IssuerRules {
@@ -36,7 +40,18 @@ impl IssuerRules {
         Ok(Self {
             path_len: cert.basic.as_ref().and_then(|b| b.path_len_constraint),
             eku: cert.eku.clone(),
+            signs_lists: cert.allows(KeyUsages::CRLSign),
+            key_id: cert.key_id.clone(),
         })
+    }
+
+    /// Whether its lists, if it has any, are its to sign.
+    pub(crate) fn check_lists(&self, crls: &Crls, subject: &[u8]) -> Result<(), webpki::Error> {
+        if self.signs_lists || !crls.has_of(subject, self.key_id.as_deref()) {
+            Ok(())
+        } else {
+            Err(webpki::Error::IssuerNotCrlSigner)
+        }
     }
 
     /// Whether a path with that many CAs between the anchor and the leaf is good for this.

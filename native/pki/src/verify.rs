@@ -367,10 +367,9 @@ impl Path<'_> {
         }
         let below = path.intermediate_certificates().count();
         let anchor = anchors.iter().find(|a| a.trust == *path.anchor());
-        anchor
-            .ok_or(webpki::Error::UnknownIssuer)?
-            .rules
-            .check(below, self.usage)
+        let anchor = anchor.ok_or(webpki::Error::UnknownIssuer)?;
+        anchor.rules.check(below, self.usage)?;
+        anchor.rules.check_lists(self.crls, &anchor.subject)
     }
 
     fn explain(&self, error: webpki::Error) -> Error {

@@ -10,7 +10,7 @@ use x509_cert::{
     },
     ext::pkix::{
         name::GeneralName, AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage,
-        KeyUsages, SubjectAltName,
+        KeyUsages, SubjectAltName, SubjectKeyIdentifier,
     },
     ext::Extension,
     spki::SubjectPublicKeyInfoOwned,
@@ -48,6 +48,7 @@ pub(crate) struct Cert {
     pub(crate) key_usage: Option<KeyUsage>,
     pub(crate) eku: Option<Vec<ObjectIdentifier>>,
     pub(crate) issuer_key: Option<Vec<u8>>,
+    pub(crate) key_id: Option<Vec<u8>>,
 }
 
 impl Cert {
@@ -73,12 +74,15 @@ impl Cert {
             .get::<AuthorityKeyIdentifier>()?
             .and_then(|(_, a)| a.key_identifier);
         let issuer_key = aki.map(|id| id.as_bytes().to_vec());
+        let ski = tbs.get::<SubjectKeyIdentifier>()?;
+        let key_id = ski.map(|(_, id)| id.0.as_bytes().to_vec());
         Ok(Self {
             names,
             basic,
             key_usage,
             eku,
             issuer_key,
+            key_id,
             raw,
         })
     }

@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{verifier, Rogue, NOW};
-use merlon_pki::{Anchors, Error, Part, Usage};
+use common::{verifier, Rogue, CLUSTER, DAY, NOW};
+use merlon_pki::{Anchors, Crls, Error, Part, Usage, Verifier};
 use rcgen::{
     BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose as Eku, IsCa, KeyUsagePurpose,
 };
@@ -73,6 +73,41 @@ fn refuses_an_issuer_whose_key_may_not_sign_certificates() {
     let chain = [below.sign(|_| ()).der().clone(), middle.der().clone()];
     let verdict = verifier(&root.pem).verify(&chain, Usage::Client, NOW);
     assert_eq!(verdict, Err(Error::BadChain));
+}
+
+#[test]
+fn refuses_lists_of_an_anchor_that_may_sign_none() {
+    let root = Rogue::with("root", |p| {
+        p.key_usages = vec![KeyUsagePurpose::KeyCertSign]
+    });
+    let judge = |lists: &[String]| {
+        let anchors = Anchors::from_pems(&[&root.pem]).unwrap();
+        let verifier = Verifier::new(anchors, Crls::from_pems(lists).unwrap(), CLUSTER).unwrap();
+        let chain = [root.sign(|_| ()).der().clone()];
+        verifier.verify(&chain, Usage::Client, NOW).map(|_| ())
+    };
+    assert_eq!(judge(&[]), Ok(()));
+    // A CA that only has the same name may well be another.
+    let other = Rogue::new("root").crl(&[], NOW - DAY, NOW + DAY);
+    assert_eq!(judge(&[other]), Ok(()));
+    let signer = Rogue {
+        pem: String::new(),
+        issuer: crl_signer(&root),
+    };
+    let own = signer.crl(&[], NOW - DAY, NOW + DAY);
+    assert_eq!(judge(&[own]), Err(Error::BadCrl));
+}
+
+/// The same key, with leave to sign lists.
+fn crl_signer(root: &Rogue) -> rcgen::Issuer<'static, rcgen::KeyPair> {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = Default::default();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "root");
+    params.key_usages = vec![KeyUsagePurpose::CrlSign];
+    let key = root.issuer.key().serialize_der();
+    rcgen::Issuer::new(params, rcgen::KeyPair::try_from(key).unwrap())
 }
 
 #[test]

@@ -43,6 +43,10 @@ pub fn cases(s: &mut Suite) {
         c.at("ca1").set(KEY_USAGE, true, key_usage(&[5]));
         c.crls = both(&[], &[]);
     });
+    s.bad("crl-root-may-not", "bad_crl", 0, |c| {
+        c.root.set(KEY_USAGE, true, key_usage(&[5]));
+        c.crls = vec![List::of("root", 1, &[]).der()];
+    });
     let unread = |name: &str, exts: Ext, s: &mut Suite| {
         s.bad(name, "malformed_crl", 0, |c| {
             let mut list = List::of("root", 1, &[]);
