@@ -164,17 +164,15 @@ impl Case {
 
 /// What OTP says of each.
 fn otp(dir: &Path) -> BTreeMap<String, String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verdicts/otp.escript");
+    let script = dir.with_extension("escript");
+    std::fs::write(&script, include_str!("verdicts/otp.escript")).unwrap();
     let output = Command::new("escript")
-        .arg(script)
-        .arg(dir)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+        .args([script.as_path(), dir])
+        .output();
+    std::fs::remove_file(&script).unwrap();
+    let output = output.unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
     let said = String::from_utf8(output.stdout).unwrap();
     let line = |line: &str| {
         line.split_once(' ')
