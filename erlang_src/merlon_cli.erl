@@ -45,7 +45,7 @@ command(Name, Args, Program) ->
 
 commands() ->
     [{"init", merlon_cli_init}, {"cert", merlon_cli_cert}, {"inspect", merlon_cli_inspect},
-     {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}].
+     {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr}].
 
 loaded(Module, Options) ->
     case merlon_nif:load() of

@@ -4,6 +4,7 @@
 -behaviour(merlon_cli).
 
 -export([spec/0, run/1, dir/1, ca/1]).
+-export([subject/2, addresses/1, folder/2, unless_there/3, bytes/1]).
 
 -define(DAYS, 90).
 
@@ -33,6 +34,8 @@ dir(#{dir := Dir}) -> {ok, filename:absname(Dir)};
 dir(_Options) -> merlon_dir:default().
 
 %% {Kind, Name, Host}
+-spec subject(string(), merlon_cli_args:options()) ->
+          {ok, {node | cli, string(), string()}} | {error, iodata()}.
 subject(Node, #{cli := User}) ->
     Host = case string:split(Node, "@") of
                [_, After] -> After;
@@ -52,6 +55,7 @@ valid({_, Name, Host} = Subject, Node) ->
         true -> {error, [Node, " is not a node name: it has the form NAME@HOST, without /"]}
     end.
 
+-spec addresses([string()]) -> {ok, [binary()]} | {error, iodata()}.
 addresses(Texts) ->
     case [Text || Text <- Texts, element(1, inet:parse_strict_address(Text)) =:= error] of
         [] -> {ok, [list_to_binary(Text) || Text <- Texts]};
@@ -67,6 +71,8 @@ issue({ok, Dir}, Subject, Ips, Options) ->
         false -> no_ca(Dir)
     end.
 
+%% Where the files of one are.
+-spec folder(string(), {node | cli, string(), string()}) -> merlon_dir:path().
 folder(Dir, {Kind, Name, Host}) ->
     Above = case Kind of
                 node -> "nodes";
@@ -75,11 +81,16 @@ folder(Dir, {Kind, Name, Host}) ->
     merlon_dir:path([Dir, Above, bytes(Name ++ "@" ++ Host)]).
 
 %% Names are UTF-8 whatever the locale is.
-bytes(Text) -> unicode:characters_to_binary(Text).
+-spec bytes(string()) -> binary().
+bytes(Text) ->
+    <<_/binary>> = unicode:characters_to_binary(Text).
 
-unless_there(_Folder, #{force := true}) -> ok;
-unless_there(Folder, _Options) ->
-    case [File || Name <- ["cert.pem", "key.pem"], File <- [merlon_dir:path([Folder, Name])],
+%% Nothing is replaced unless that was asked for.
+-spec unless_there(merlon_dir:path(), [string()], merlon_cli_args:options()) ->
+          ok | {error, {refused, iodata()}}.
+unless_there(_Folder, _Names, #{force := true}) -> ok;
+unless_there(Folder, Names, _Options) ->
+    case [File || Name <- Names, File <- [merlon_dir:path([Folder, Name])],
                   merlon_dir:exists(File)] of
         [] -> ok;
         [File | _] -> {error, {refused, [File, " exists already: give --force to replace it"]}}
@@ -87,7 +98,7 @@ unless_there(Folder, _Options) ->
 
 issue(Dir, Work, Subject, Ips, Options) ->
     Folder = folder(Dir, Subject),
-    case unless_there(Folder, Options) of
+    case unless_there(Folder, ["cert.pem", "key.pem"], Options) of
         ok -> issue(Dir, Work, Folder, Subject, Ips, Options);
         {error, _} = Error -> Error
     end.

@@ -6,6 +6,7 @@
 -export([load/0]).
 -export([pki_new_ca/1, pki_issue/1, pki_inspect/1]).
 -export([pki_revoke/1, pki_lists/1]).
+-export([pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1]).
 -export([identity_new/1, identity_info/1, binds/4, judge/3]).
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
@@ -15,6 +16,7 @@
               revocation_reason/0]).
 
 -nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, pki_revoke/1, pki_lists/1,
+       pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1,
        identity_new/1, identity_info/1, binds/4, judge/3,
        listen/4, accept/1, connect/4, connected/1,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
@@ -92,6 +94,30 @@ pki_revoke(_Args) -> not_loaded().
 %% What the revocation lists of a file say, PEM or DER. Their signatures are not checked.
 -spec pki_lists(File :: binary()) -> {ok, [crl()]} | {error, {pki, pki_reason()}}.
 pki_lists(_File) -> not_loaded().
+
+%% A key and a signing request for it.
+-spec pki_new_csr(#{cluster := binary(), identity := {node | cli, Name :: binary(), Host :: binary()},
+                    alg := p256 | p384 | ed25519, ips := [binary()]}) ->
+          {ok, #{csr := binary(), key := binary()}} | {error, {pki, pki_reason()}}.
+pki_new_csr(_Args) -> not_loaded().
+
+%% Whom a request asks to be, after its own signature is checked: {node | cli, Cluster, Name, Host}.
+-spec pki_csr_identity(Pem :: binary()) -> {ok, tuple()} | {error, {pki, pki_reason()}}.
+pki_csr_identity(_Pem) -> not_loaded().
+
+%% A certificate for the key of a request that asks for no more than what the other arguments say.
+-spec pki_sign_csr(#{ca_cert := binary(), ca_key := binary(), csr := binary(),
+                     identity := {node | cli, Name :: binary(), Host :: binary()},
+                     ips := [binary()], days := pos_integer(), now := integer()}) ->
+          {ok, Cert :: binary()} | {error, {pki, pki_reason()}}.
+pki_sign_csr(_Args) -> not_loaded().
+
+%% Judges a chain, the leaf first, as a handshake does.
+-spec pki_verify(#{cert := binary(), trust := [binary()], crls := [binary()], cluster := binary(),
+                   usage := server | client, now := integer()}) ->
+          {ok, #{identity := tuple(), not_after := integer(), serial := binary(),
+                 sha256 := binary()}} | {error, {pki, pki_reason()}}.
+pki_verify(_Args) -> not_loaded().
 
 %% A checked identity to shake hands with: key, chain, trust, rules. The key stays in Rust. `crls` are
 %% files, PEM or DER; the other texts are PEM.

@@ -32,6 +32,8 @@ words({crl_expired, #{next_update := Due}}) ->
     ["the revocation list was to be renewed by ", merlon_text:date(Due)];
 words({bad_pattern, #{pattern := Pattern}}) ->
     ["the name pattern ", Pattern, " is not allowed"];
+words({csr_extension, #{oid := Oid}}) ->
+    ["the signing request asks for ", Oid, ", which is not given on request"];
 words({Code, _}) ->
     words(Code);
 words(Code) ->
@@ -51,18 +53,25 @@ plain() ->
      {chain_too_long, "there are too many certificates in the chain"},
      {chain_too_large, "the chain has more than 16 KiB"},
      {ca_leaf, "a CA's certificate can't be a node's own"},
+     {csr_name, "the signing request asks for another name"},
+     {csr_signature, "the signing request is not signed with its own key"},
+     {csr_too_large, "the signing request has more than 8 KiB"},
      {crypto, "the key could not be made or used"},
      {key_mismatch, "the private key is not the certificate's"},
      {malformed_certificate, "not a certificate"},
      {malformed_crl, "not a revocation list"},
+     {malformed_csr, "not one certificate signing request in PEM"},
      {malformed_key, "not a private key in PEM"},
      {malformed_pem, "not PEM"},
      {many_identities, "the certificate has more than one URI"},
+     {name_constraint, "a CA of the chain may not vouch for this name"},
      {no_anchors, "no CA's certificate is trusted"},
      {no_certificate, "there is no certificate in it"},
      {no_identity, "the certificate has no SPIFFE URI, so it is for no node"},
      {not_ca, "a trusted certificate is not a CA's"},
+     {path_length, "the chain has more CAs than one of them allows"},
      {too_many_names, "the certificate has too many names"},
+     {unknown_critical, "the chain has a critical extension that is not known here"},
      {unknown_issuer, "the certificate was issued by a CA that is not trusted here"},
      {unsupported_algorithm, "the kind of key or signature is not accepted"},
      {weak_key, "the RSA key is shorter than 2048 bits"},

@@ -2,7 +2,7 @@ defmodule Merlon.MixTasksTest do
   use ExUnit.Case, async: false
   import ExUnit.CaptureIO
 
-  alias Mix.Tasks.Merlon.{Gen, Init, Inspect, Revoke, Revoked}
+  alias Mix.Tasks.Merlon.{Csr, Gen, Init, Inspect, Revoke, Revoked}
 
   setup do
     dir =
@@ -69,6 +69,18 @@ defmodule Merlon.MixTasksTest do
     assert error =~ "serial number"
   end
 
+  test "csr makes a key and a request, and never replaces a key unasked", %{dir: dir} do
+    args = ["app@web1", "--dir", dir, "--cluster", "shop"]
+    assert {0, out, ""} = run(Csr, args)
+    assert out =~ "csr.pem"
+    key = File.read!(Path.join(dir, "nodes/app@web1/key.pem"))
+    csr = File.read!(Path.join(dir, "nodes/app@web1/csr.pem"))
+    assert {:ok, {:node, "shop", "app", "web1"}} = Merlon.PKI.csr_identity(csr)
+    assert {1, "", error} = run(Csr, args)
+    assert error =~ "exists already"
+    assert File.read!(Path.join(dir, "nodes/app@web1/key.pem")) == key
+  end
+
   test "what is refused exits with 1 and changes nothing", %{dir: dir} do
     assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
     ca = File.read!(Path.join(dir, "ca/ca.key"))
@@ -99,7 +111,8 @@ defmodule Merlon.MixTasksTest do
           {Gen.Cert, "gen.cert"},
           {Inspect, "inspect"},
           {Revoke, "revoke"},
-          {Revoked, "revoked"}
+          {Revoked, "revoked"},
+          {Csr, "csr"}
         ] do
       assert {0, out, ""} = run(task, ["--help"])
       assert String.starts_with?(out, "Usage: mix merlon.#{name} ")

@@ -45,6 +45,16 @@ expiry           merlon_pki     chains        refuses_certificate_not_yet_valid
 expiry           merlon_tls     certificates  an_expired_certificate_is_refused
 trust_domain     merlon_pki     chains        refuses_certificate_of_another_cluster
 trust_domain     merlon_tls     certificates  a_certificate_of_another_cluster_is_refused_even_from_our_ca
+issuers          merlon_pki     issuers       refuses_a_ca_below_an_anchor_of_path_length_0
+issuers          merlon_pki     issuers       refuses_leafs_of_an_anchor_for_other_purposes
+issuers          merlon_pki     issuers       refuses_an_anchor_with_an_unknown_critical_extension
+issuers          merlon_pki     issuers       refuses_an_issuer_whose_key_may_not_sign_certificates
+issuers          merlon_pki     issuers       refuses_an_extension_that_comes_twice
+issuers          merlon_pki     issuers       refuses_lists_of_an_anchor_that_may_sign_none
+csr_signature    merlon_pki     csr           refuses_a_request_that_is_not_signed_with_its_own_key
+csr_names        merlon_pki     csr           refuses_a_request_for_another_name
+csr_names        merlon_pki     csr           refuses_a_request_with_another_subject
+csr_extensions   merlon_pki     csr           refuses_a_request_for_extensions_that_are_not_given
 proof            merlon_secret  lib           root::tests::knockout_proof_a_proof_of_another_secret_session_name_or_role_is_refused
 proof            merlon_tls     proof         a_client_with_another_secret_is_refused_by_the_server
 proof            merlon_tls     proof         a_client_shows_no_proof_to_a_server_with_another_secret

@@ -7,6 +7,7 @@
 
 mod conn;
 mod crl;
+mod csr;
 mod frames;
 mod identity;
 mod link;

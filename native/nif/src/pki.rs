@@ -2,7 +2,7 @@
 
 use crate::identity::{self, text};
 use crate::term::{atom, atoms, binary, error, ok};
-use merlon_pki::{Alg, Error, Info, Issued, NodeName, Request};
+use merlon_pki::{Alg, Error, Identity, Info, Issued, NodeName, Request};
 use rustler::{Atom, Binary, Encoder, Env, NifMap, NifResult, Term};
 use std::net::IpAddr;
 
@@ -38,16 +38,11 @@ fn pki_issue<'a>(env: Env<'a>, args: IssueArgs<'a>) -> NifResult<Term<'a>> {
     let ca_key = zeroize::Zeroizing::new(text(&args.ca_key)?);
     let ips: NifResult<Vec<IpAddr>> = args.ips.iter().map(ip).collect();
     let (ips, alg, days) = (ips?, alg(args.alg)?, args.days);
-    let (kind, name, host) = args.identity;
-    let (name, host) = (text(&name)?, text(&host)?);
-    let issue = || {
-        let cluster = cluster_of(&ca_cert)?;
-        let identity = if kind == atoms::cli() {
-            merlon_pki::Identity::cli(&cluster, &host, &name)?
-        } else {
-            let node = NodeName::parse(&format!("{name}@{host}"))?;
-            merlon_pki::Identity::node(&cluster, &node)?
-        };
+    let identity = match cluster_of(&ca_cert) {
+        Ok(cluster) => identity_of(&cluster, &args.identity)?,
+        Err(error) => Err(error),
+    };
+    let issue = |identity| {
         let request = Request {
             identity,
             alg,
@@ -56,11 +51,24 @@ fn pki_issue<'a>(env: Env<'a>, args: IssueArgs<'a>) -> NifResult<Term<'a>> {
         };
         merlon_pki::issue(&ca_cert, &ca_key, &request, args.now)
     };
-    issued(env, issue())
+    issued(env, identity.and_then(issue))
+}
+
+/// `{node, Name, Host}` or `{cli, User, Host}` of that cluster.
+pub fn identity_of(
+    cluster: &str,
+    (kind, name, host): &(Atom, Binary, Binary),
+) -> NifResult<Result<Identity, Error>> {
+    let (name, host) = (text(name)?, text(host)?);
+    if *kind == atoms::cli() {
+        return Ok(Identity::cli(cluster, &host, &name));
+    }
+    let node = NodeName::parse(&format!("{name}@{host}"));
+    Ok(node.and_then(|node| Identity::node(cluster, &node)))
 }
 
 /// The trust domain of a CA is its own URI SAN.
-fn cluster_of(ca_cert: &str) -> Result<String, Error> {
+pub fn cluster_of(ca_cert: &str) -> Result<String, Error> {
     let infos = merlon_pki::inspect_pem(ca_cert)?;
     let uris = infos.first().map(|info| info.uris.as_slice());
     match uris {
@@ -133,6 +141,7 @@ fn data<'a>(env: Env<'a>, why: &Error) -> Vec<(&'static str, Term<'a>)> {
             vec![("next_update", int(*next_update)), ("now", int(*now))]
         }
         Error::BadPattern { pattern } => vec![("pattern", text(pattern))],
+        Error::CsrExtension { oid } => vec![("oid", text(oid))],
         _ => vec![],
     }
 }
@@ -183,7 +192,7 @@ fn info<'a>(env: Env<'a>, info: &Info) -> NifResult<Term<'a>> {
     Term::map_from_pairs(env, &pairs)
 }
 
-fn alg(name: Atom) -> NifResult<Alg> {
+pub fn alg(name: Atom) -> NifResult<Alg> {
     match name {
         _ if name == atoms::p256() => Ok(Alg::P256),
         _ if name == atoms::p384() => Ok(Alg::P384),
@@ -192,6 +201,6 @@ fn alg(name: Atom) -> NifResult<Alg> {
     }
 }
 
-fn ip(bytes: &Binary) -> NifResult<IpAddr> {
+pub fn ip(bytes: &Binary) -> NifResult<IpAddr> {
     text(bytes)?.parse().map_err(|_| rustler::Error::BadArg)
 }

@@ -22,7 +22,8 @@ pub mod atoms {
         privilege_withdrawn,
         tls_version, cipher_suite, key_exchange_group,
         frames_in, frames_out, bytes_in, bytes_out, records_in, records_out,
-        key_updates_in, key_updates_out, unsent, queued
+        key_updates_in, key_updates_out, unsent, queued,
+        csr, server, client
     }
 }
 

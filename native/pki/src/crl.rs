@@ -93,6 +93,11 @@ impl Crls {
         self.0.is_empty()
     }
 
+    /// Whether there is a list of the CA of that name (DER) and key id.
+    pub(crate) fn has_of(&self, ca: &[u8], key: Option<&[u8]>) -> bool {
+        self.0.iter().any(|crl| crl.is_of(ca, key))
+    }
+
     /// The lists that issuers of these certificates may have signed. Two CAs of one name (a root being rotated) are told
     /// apart by key id, which webpki does not do: it would try the other's list and fail.
     pub(crate) fn of(&self, leaf: &Der<'_>, rest: &[Der<'_>]) -> Vec<&CertRevocationList<'static>> {
@@ -150,13 +155,16 @@ impl Crl {
     }
 
     fn may_list(&self, cert: &Cert) -> bool {
-        let same_key = match (&self.issuer_key, &cert.issuer_key) {
+        name_der(&cert.raw.tbs_certificate.issuer)
+            .is_some_and(|issuer| self.is_of(&issuer, cert.issuer_key.as_deref()))
+    }
+
+    fn is_of(&self, issuer: &[u8], key: Option<&[u8]>) -> bool {
+        let same_key = match (self.issuer_key.as_deref(), key) {
             (Some(a), Some(b)) => a == b,
             _ => true,
         };
-        same_key
-            && name_der(&cert.raw.tbs_certificate.issuer)
-                .is_some_and(|issuer| issuer == self.issuer)
+        same_key && self.issuer == issuer
     }
 }
 

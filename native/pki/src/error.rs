@@ -13,6 +13,8 @@ pub enum Part {
     Crl,
     /// A private key.
     Key,
+    /// A certificate signing request.
+    Csr,
     /// The PEM armour around one of them.
     Pem,
 }
@@ -39,8 +41,14 @@ pub enum Error {
     UnknownIssuer,
     /// The issuer is known, its signature is not.
     BadSignature,
-    /// The chain is not acceptable for a reason that has no variant of its own (path length, constraints, unknown critical extension).
+    /// The chain is not acceptable for a reason that has no variant of its own.
     BadChain,
+    /// More CAs below one than its path length constraint allows.
+    PathLength,
+    /// A name that a CA of the chain may not vouch for, or constraints that can't be judged.
+    NameConstraint,
+    /// An extension that must be understood, and is not.
+    UnknownCritical,
     /// Too late.
     Expired {
         /// Last second of validity.
@@ -107,6 +115,20 @@ pub enum Error {
     },
     /// Not `name@host`.
     BadNodeName,
+    /// A signing request of more bytes than any honest one has.
+    CsrTooLarge {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The signing request is not signed with the key that it shows.
+    CsrSignature,
+    /// A signing request for a name that its sender may not have.
+    CsrName,
+    /// A signing request for an extension or attribute that is not given on request.
+    CsrExtension {
+        /// Its object identifier, dotted numbers.
+        oid: String,
+    },
 
     // Local: what this side holds.
     /// No trust anchor at all.
@@ -150,9 +172,13 @@ impl Error {
             Self::Malformed(Part::Crl) => "malformed_crl",
             Self::Malformed(Part::Key) => "malformed_key",
             Self::Malformed(Part::Pem) => "malformed_pem",
+            Self::Malformed(Part::Csr) => "malformed_csr",
             Self::UnknownIssuer => "unknown_issuer",
             Self::BadSignature => "bad_signature",
             Self::BadChain => "bad_chain",
+            Self::PathLength => "path_length",
+            Self::NameConstraint => "name_constraint",
+            Self::UnknownCritical => "unknown_critical",
             Self::Expired { .. } => "expired",
             Self::NotYetValid { .. } => "not_yet_valid",
             Self::AnchorNotValid { .. } => "anchor_not_valid",
@@ -168,6 +194,10 @@ impl Error {
             Self::CaLeaf => "ca_leaf",
             Self::TooManyNames { .. } => "too_many_names",
             Self::BadNodeName => "bad_node_name",
+            Self::CsrTooLarge { .. } => "csr_too_large",
+            Self::CsrSignature => "csr_signature",
+            Self::CsrName => "csr_name",
+            Self::CsrExtension { .. } => "csr_extension",
             Self::NoAnchors => "no_anchors",
             Self::NotCa => "not_ca",
             Self::CrlExpired { .. } => "crl_expired",
@@ -191,9 +221,18 @@ impl fmt::Display for Error {
             Self::Malformed(Part::Crl) => write!(f, "not a revocation list"),
             Self::Malformed(Part::Key) => write!(f, "not a private key"),
             Self::Malformed(Part::Pem) => write!(f, "not PEM"),
+            Self::Malformed(Part::Csr) => write!(f, "not a certificate signing request"),
             Self::UnknownIssuer => write!(f, "the certificate's issuer is not trusted here"),
             Self::BadSignature => write!(f, "the certificate's signature is wrong"),
             Self::BadChain => write!(f, "the certificate chain breaks a rule of its CA"),
+            Self::PathLength => write!(f, "the chain has more CAs than one of them allows"),
+            Self::NameConstraint => write!(f, "a CA of the chain may not vouch for this name"),
+            Self::UnknownCritical => {
+                write!(
+                    f,
+                    "the chain has a critical extension that is not known here"
+                )
+            }
             Self::Expired { not_after, now } => write!(
                 f,
                 "the certificate expired {} seconds ago",
@@ -240,6 +279,17 @@ impl fmt::Display for Error {
             Self::CaLeaf => write!(f, "a CA certificate can't be a node's own"),
             Self::TooManyNames { count } => write!(f, "the certificate has {count} names"),
             Self::BadNodeName => write!(f, "not a node name of the form name@host"),
+            Self::CsrTooLarge { bytes } => write!(f, "a signing request of {bytes} bytes"),
+            Self::CsrSignature => {
+                write!(f, "the signing request is not signed with its own key")
+            }
+            Self::CsrName => write!(f, "the signing request asks for another name"),
+            Self::CsrExtension { oid } => {
+                write!(
+                    f,
+                    "the signing request asks for {oid}, which is not given on request"
+                )
+            }
             Self::NoAnchors => write!(f, "no trusted CA certificate"),
             Self::NotCa => write!(f, "a trusted certificate is not a CA's"),
             Self::CrlExpired { next_update, now } => write!(

@@ -16,6 +16,7 @@ use x509_cert::{
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
+    csr::Grant,
     key::{oldest_pkcs8, PrivateKey},
     name::{check_cluster, cluster_uri},
     x509::{certs_in, hex, sha256, Cert},
@@ -108,40 +109,48 @@ pub fn issue(
     request: &Request,
     now: UnixTime,
 ) -> Result<Issued, Error> {
+    let key = Key::generate(request.alg)?;
+    let grant = Grant {
+        identity: request.identity.clone(),
+        ips: request.ips.clone(),
+        days: request.days,
+    };
+    Ok(Issued {
+        cert_pem: certify(ca_cert_pem, ca_key_pem, &key.0, &grant, now)?,
+        key_pem: key.pem()?,
+    })
+}
+
+/// Has the CA sign a certificate for that key, and verifies the result as a peer would.
+pub(crate) fn certify(
+    ca_cert_pem: &str,
+    ca_key_pem: &str,
+    key: &impl PublicKeyData,
+    grant: &Grant,
+    now: UnixTime,
+) -> Result<String, Error> {
     let ca_der = certs_in(ca_cert_pem)?
         .into_iter()
         .next()
         .ok_or(Error::NoCertificate)?;
     let ca = Cert::read(&ca_der)?;
-    check_ca(&ca, &request.identity, now)?;
+    check_ca(&ca, &grant.identity, now)?;
     let ca_key = Key::from_pem(ca_key_pem, &ca)?;
     let issuer = Issuer::from_ca_cert_der(&ca_der, &ca_key.0).map_err(|_| Error::NotCa)?;
 
-    let key = Key::generate(request.alg)?;
-    let mut params = leaf_params(request)?;
+    let mut params = leaf_params(&grant.identity, &grant.ips)?;
     let from = now.saturating_sub(SKEW).max(ca.not_before());
-    set_life(
-        &mut params,
-        from,
-        life(now, request.days)?.min(ca.not_after()),
-    )?;
-    let cert = params
-        .signed_by(&key.0, &issuer)
-        .map_err(|_| Error::Crypto)?;
+    let to = life(now, grant.days)?.min(ca.not_after());
+    set_life(&mut params, from, to)?;
+    params.use_authority_key_identifier_extension = true;
+    let cert = params.signed_by(key, &issuer).map_err(|_| Error::Crypto)?;
 
-    let issued = Issued {
-        cert_pem: cert.pem(),
-        key_pem: key.pem()?,
-    };
-    let verifier = Verifier::new(
-        Anchors::from_pems(&[ca_cert_pem])?,
-        Crls::none(),
-        request.identity.cluster(),
-    )?;
+    let anchors = Anchors::from_pems(&[ca_cert_pem])?;
+    let verifier = Verifier::new(anchors, Crls::none(), grant.identity.cluster())?;
     for usage in [Usage::Server, Usage::Client] {
         verifier.verify(&[cert.der().clone()], usage, now)?;
     }
-    Ok(issued)
+    Ok(cert.pem())
 }
 
 fn check_ca(ca: &Cert, identity: &Identity, now: UnixTime) -> Result<(), Error> {
@@ -170,33 +179,35 @@ fn check_ca(ca: &Cert, identity: &Identity, now: UnixTime) -> Result<(), Error> 
     }
 }
 
-fn leaf_params(request: &Request) -> Result<CertificateParams, Error> {
-    let identity = &request.identity;
+/// What the certificate of an identity says, and what a request for one asks for.
+pub(crate) fn leaf_params(identity: &Identity, ips: &[IpAddr]) -> Result<CertificateParams, Error> {
     let mut params = CertificateParams::default();
-    params.distinguished_name = name(&match identity {
-        Identity::Node { name, host, .. } => format!("{name}@{host}"),
-        Identity::Cli { user, host, .. } => format!("{user}@{host} cli"),
-    });
-    params.subject_alt_names = alt_names(request)?;
+    params.distinguished_name = name(&common_name(identity));
+    params.subject_alt_names = alt_names(identity, ips)?;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![
         ExtendedKeyUsagePurpose::ServerAuth,
         ExtendedKeyUsagePurpose::ClientAuth,
     ];
-    params.use_authority_key_identifier_extension = true;
     Ok(params)
 }
 
+pub(crate) fn common_name(identity: &Identity) -> String {
+    let full = match identity {
+        Identity::Node { name, host, .. } => format!("{name}@{host}"),
+        Identity::Cli { user, host, .. } => format!("{user}@{host} cli"),
+    };
+    full.chars().take(COMMON_NAME_MAX).collect()
+}
+
 /// The URI; the host as iPAddress, or as dNSName where it is one; further addresses.
-fn alt_names(request: &Request) -> Result<Vec<SanType>, Error> {
-    if request.ips.len() > IPS_MAX {
-        return Err(Error::TooManyNames {
-            count: request.ips.len(),
-        });
+pub(crate) fn alt_names(identity: &Identity, ips: &[IpAddr]) -> Result<Vec<SanType>, Error> {
+    if ips.len() > IPS_MAX {
+        return Err(Error::TooManyNames { count: ips.len() });
     }
-    let host = request.identity.host();
-    let mut names = vec![uri(&request.identity.uri()?)?];
+    let host = identity.host();
+    let mut names = vec![uri(&identity.uri()?)?];
     match host.parse::<IpAddr>() {
         Ok(ip) => names.push(SanType::IpAddress(ip)),
         Err(_) if DnsName::try_from(host).is_ok() => {
@@ -206,7 +217,7 @@ fn alt_names(request: &Request) -> Result<Vec<SanType>, Error> {
         }
         Err(_) => {}
     }
-    for ip in request.ips.iter().map(|ip| SanType::IpAddress(*ip)) {
+    for ip in ips.iter().map(|ip| SanType::IpAddress(*ip)) {
         if !names.contains(&ip) {
             names.push(ip);
         }
@@ -270,7 +281,7 @@ fn set_life(params: &mut CertificateParams, from: UnixTime, to: UnixTime) -> Res
 pub(crate) struct Key(pub(crate) KeyPair);
 
 impl Key {
-    fn generate(alg: Alg) -> Result<Self, Error> {
+    pub(crate) fn generate(alg: Alg) -> Result<Self, Error> {
         KeyPair::generate_for(alg.rcgen())
             .map(Self)
             .map_err(|_| Error::Crypto)
@@ -287,7 +298,7 @@ impl Key {
             .map_err(|_| Error::Crypto)
     }
 
-    fn pem(&self) -> Result<Zeroizing<String>, Error> {
+    pub(crate) fn pem(&self) -> Result<Zeroizing<String>, Error> {
         let pkcs8 = oldest_pkcs8(self.0.serialized_der()).ok_or(Error::Crypto)?;
         encode_string("PRIVATE KEY", LineEnding::LF, &pkcs8)
             .map(Zeroizing::new)

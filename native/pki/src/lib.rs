@@ -7,9 +7,11 @@
 mod again;
 mod bind;
 mod crl;
+pub mod csr;
 mod error;
 pub mod inspect;
 pub mod issue;
+mod issuer;
 mod key;
 pub mod name;
 pub mod revoke;
@@ -19,6 +21,7 @@ mod x509;
 
 pub use bind::{binds, is_dialled, BindRules, DEFAULT_CLI, DEFAULT_DERIVED};
 pub use crl::{Crls, StaleCrl};
+pub use csr::{new_csr, sign_csr, Csr, Grant, NewCsr};
 pub use error::{Error, Part};
 pub use inspect::{inspect_pem, leaf_matches_key, Info};
 pub use issue::{issue, new_ca, Alg, Issued, Request};

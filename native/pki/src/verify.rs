@@ -1,19 +1,21 @@
 //! Judging a peer's chain: path, validity, usage, revocation, identity, cluster.
 //!
 //! webpki (ring algorithms only: no SHA-1, RSA of 2048 bits and more) builds and checks the path; what it ignores is
-//! checked here: the leaf's own key, its key usage, a missing EKU, the SPIFFE URI, the anchor's validity.
+//! checked here: the leaf's own key, its key usage, a missing EKU, the SPIFFE URI, issuers' key usage, and what the anchor
+//! says of itself: validity, path length, extended key usage, critical extensions.
 
 use std::{fmt, time::Duration};
 
 use rustls_pki_types::TrustAnchor;
 use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RevocationCheckDepth,
-    RevocationOptionsBuilder, UnknownStatusPolicy, ALL_VERIFICATION_ALGS,
+    RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath, ALL_VERIFICATION_ALGS,
 };
 use x509_cert::{der::asn1::ObjectIdentifier, ext::pkix::KeyUsages};
 
 use crate::{
     again::Shown,
+    issuer::IssuerRules,
     name::check_cluster,
     x509::{certs_in, sha256, Cert},
     Crls, Der, Error, Identity, Part, StaleCrl, UnixTime,
@@ -40,7 +42,7 @@ pub enum Usage {
 }
 
 impl Usage {
-    fn oid(self) -> ObjectIdentifier {
+    pub(crate) fn oid(self) -> ObjectIdentifier {
         match self {
             Self::Server => SERVER_AUTH,
             Self::Client => CLIENT_AUTH,
@@ -65,13 +67,15 @@ pub struct Anchors(Vec<Anchor>);
 struct Anchor {
     trust: TrustAnchor<'static>,
     subject: Vec<u8>,
+    rules: IssuerRules,
     not_before: UnixTime,
     not_after: UnixTime,
 }
 
 impl Anchors {
     /// Reads every certificate of the given PEM texts. [`Error::NoAnchors`] if there is none, [`Error::NotCa`] for one that
-    /// may not sign certificates, [`Error::WeakKey`] and [`Error::UnsupportedAlgorithm`] for its key.
+    /// may not sign certificates, [`Error::WeakKey`] and [`Error::UnsupportedAlgorithm`] for its key,
+    /// [`Error::UnknownCritical`] for an extension that is not understood.
     pub fn from_pems<S: AsRef<str>>(pems: &[S]) -> Result<Self, Error> {
         let mut anchors = Vec::new();
         for pem in pems {
@@ -106,6 +110,7 @@ impl Anchor {
         if !cert.is_ca() || !cert.allows(KeyUsages::KeyCertSign) {
             return Err(Error::NotCa);
         }
+        let rules = IssuerRules::of_anchor(&cert)?;
         let trust = webpki::anchor_from_trusted_cert(der)
             .map_err(|_| malformed.clone())?
             .to_owned();
@@ -114,6 +119,7 @@ impl Anchor {
         Ok(Self {
             trust,
             subject,
+            rules,
             not_before: cert.not_before(),
             not_after: cert.not_after(),
         })
@@ -348,6 +354,7 @@ struct Path<'a> {
 
 impl Path<'_> {
     fn check(&self, anchors: &[&Anchor]) -> Result<(), Error> {
+        let issuers = |path: &VerifiedPath<'_>| self.check_issuers(path, anchors);
         let anchors: Vec<_> = anchors.iter().map(|a| a.trust.clone()).collect();
         let lists = self.crls.of(self.leaf, self.rest);
         let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
@@ -373,11 +380,33 @@ impl Path<'_> {
                     at,
                     eku,
                     revocation,
-                    None,
+                    Some(&issuers),
                 )
                 .map(|_path| ())
             })
             .map_err(|error| self.explain(error))
+    }
+
+    /// webpki takes what an anchor says of itself for granted, and no notice of an issuer's key usage.
+    fn check_issuers(
+        &self,
+        path: &VerifiedPath<'_>,
+        anchors: &[&Anchor],
+    ) -> Result<(), webpki::Error> {
+        if cfg!(knockout = "issuers") {
+            return Ok(());
+        }
+        for issuer in path.intermediate_certificates() {
+            let cert = Cert::read(&issuer.der()).map_err(|_| webpki::Error::BadDer)?;
+            if !cert.allows(KeyUsages::KeyCertSign) {
+                return Err(webpki::Error::EndEntityUsedAsCa);
+            }
+        }
+        let below = path.intermediate_certificates().count();
+        let anchor = anchors.iter().find(|a| a.trust == *path.anchor());
+        let anchor = anchor.ok_or(webpki::Error::UnknownIssuer)?;
+        anchor.rules.check(below, self.usage)?;
+        anchor.rules.check_lists(self.crls, &anchor.subject)
     }
 
     fn explain(&self, error: webpki::Error) -> Error {
@@ -402,6 +431,12 @@ impl Path<'_> {
             E::UnknownIssuer => Error::UnknownIssuer,
             E::InvalidSignatureForPublicKey => Error::BadSignature,
             E::CaUsedAsEndEntity => Error::CaLeaf,
+            E::PathLenConstraintViolated => Error::PathLength,
+            E::NameConstraintViolation
+            | E::MalformedNameConstraint
+            | E::InvalidNetworkMaskConstraint
+            | E::MaximumNameConstraintComparisonsExceeded => Error::NameConstraint,
+            E::UnsupportedCriticalExtension => Error::UnknownCritical,
             E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => {
                 Error::WrongUsage { usage: self.usage }
             }

@@ -10,8 +10,9 @@ use x509_cert::{
     },
     ext::pkix::{
         name::GeneralName, AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage,
-        KeyUsages, SubjectAltName,
+        KeyUsages, SubjectAltName, SubjectKeyIdentifier,
     },
+    ext::Extension,
     spki::SubjectPublicKeyInfoOwned,
 };
 
@@ -47,6 +48,7 @@ pub(crate) struct Cert {
     pub(crate) key_usage: Option<KeyUsage>,
     pub(crate) eku: Option<Vec<ObjectIdentifier>>,
     pub(crate) issuer_key: Option<Vec<u8>>,
+    pub(crate) key_id: Option<Vec<u8>>,
 }
 
 impl Cert {
@@ -60,6 +62,7 @@ impl Cert {
     fn try_read(der: &[u8]) -> Result<Self, x509_cert::der::Error> {
         let raw = Certificate::from_der(der)?;
         let tbs = &raw.tbs_certificate;
+        unique(tbs.extensions.as_deref().unwrap_or_default())?;
         let names = tbs
             .get::<SubjectAltName>()?
             .map(|(_, san)| san.0)
@@ -71,12 +74,15 @@ impl Cert {
             .get::<AuthorityKeyIdentifier>()?
             .and_then(|(_, a)| a.key_identifier);
         let issuer_key = aki.map(|id| id.as_bytes().to_vec());
+        let ski = tbs.get::<SubjectKeyIdentifier>()?;
+        let key_id = ski.map(|(_, id)| id.0.as_bytes().to_vec());
         Ok(Self {
             names,
             basic,
             key_usage,
             eku,
             issuer_key,
+            key_id,
             raw,
         })
     }
@@ -133,12 +139,28 @@ impl Cert {
 
     /// [`Error::WeakKey`] or [`Error::UnsupportedAlgorithm`] for a key that is not accepted from anyone.
     pub(crate) fn check_key(&self) -> Result<(), Error> {
-        match self.key_kind() {
-            KeyKind::Rsa(bits) if bits < RSA_BITS_MIN => Err(Error::WeakKey),
-            KeyKind::Other(_) => Err(Error::UnsupportedAlgorithm),
-            _ => Ok(()),
-        }
+        check_key_kind(self.key_kind())
     }
+}
+
+/// [`Error::WeakKey`] or [`Error::UnsupportedAlgorithm`] for a key that is not accepted from anyone.
+pub(crate) fn check_key_kind(kind: KeyKind) -> Result<(), Error> {
+    match kind {
+        KeyKind::Rsa(bits) if bits < RSA_BITS_MIN => Err(Error::WeakKey),
+        KeyKind::Other(_) => Err(Error::UnsupportedAlgorithm),
+        _ => Ok(()),
+    }
+}
+
+/// No extension may come twice (RFC 5280, 4.2). Sorted, so that a stranger's thousands of them cost no more than that.
+fn unique(extensions: &[Extension]) -> Result<(), x509_cert::der::Error> {
+    let mut kinds: Vec<_> = extensions.iter().map(|e| e.extn_id).collect();
+    kinds.sort_unstable();
+    let twice = kinds.windows(2).any(|pair| pair.first() == pair.last());
+    if twice && cfg!(not(knockout = "issuers")) {
+        return Err(x509_cert::der::ErrorKind::SetDuplicate.into());
+    }
+    Ok(())
 }
 
 /// Every certificate of a PEM text, other blocks and words around them ignored.
@@ -158,7 +180,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-fn key_kind(spki: &SubjectPublicKeyInfoOwned) -> KeyKind {
+pub(crate) fn key_kind(spki: &SubjectPublicKeyInfoOwned) -> KeyKind {
     let curve = spki
         .algorithm
         .parameters

@@ -148,7 +148,7 @@ fn name(bytes: &[u8]) -> u64 {
     }
 }
 
-fn pem(label: &str, der: &[u8]) -> String {
+pub(super) fn pem(label: &str, der: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for group in der.chunks(3) {
@@ -174,7 +174,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 }
 
 /// The bytes of the one block of a PEM text.
-fn der(pem: &str) -> Vec<u8> {
+pub(super) fn der(pem: &str) -> Vec<u8> {
     let (mut bits, mut count, mut out) = (0u32, 0, vec![]);
     let body = pem.lines().filter(|line| !line.starts_with('-'));
     for c in body.flat_map(str::bytes).filter(|c| *c != b'=') {

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod content;
+mod csr;
 mod frame;
 mod lane;
 mod preamble;
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     lane::TARGET,
     preamble::TARGET,
     certificate::TARGET,
+    csr::TARGET,
     tls::TARGET,
 ];
 
