@@ -10,7 +10,7 @@
                 {one_of, [atom()]}.
 -type spec() ::
         #{summary := string(),
-          argument := none | {required, Meta :: string()},
+          argument := none | {required | optional, Meta :: string()},
           options := [{Name :: atom(), kind(), Meaning :: string()}],
           details => string()}.
 %% The argument is under `argument`; options that were not given are absent.
@@ -33,7 +33,7 @@ parse(["--" ++ Option | Rest], Spec, Options) -> option(Option, Rest, Spec, Opti
 parse(["-" ++ [_ | _] = Short | _], Spec, _Options) -> unknown(Short, Spec);
 parse([Argument | Rest], Spec, Options) -> parse(Rest, Spec, argument(Argument, Spec, Options)).
 
-argument(Argument, #{argument := {required, _}}, Options) when not is_map_key(argument, Options) ->
+argument(Argument, #{argument := {_, _}}, Options) when not is_map_key(argument, Options) ->
     Options#{argument => Argument};
 argument(Argument, _Spec, _Options) ->
     wrong(["unexpected argument ", Argument]).
@@ -106,7 +106,8 @@ help(#{summary := Summary, argument := Argument, options := Options} = Spec, Pro
      [row(Row) || Row <- Rows], details(Spec)].
 
 named(none) -> "";
-named({required, Meta}) -> [$\s, Meta].
+named({required, Meta}) -> [$\s, Meta];
+named({optional, Meta}) -> [" [", Meta, "]"].
 
 row({Key, Kind, Meaning}) ->
     Left = lists:flatten(["--", atom_to_list(Key), [[$\s, meta(Kind)] || Kind =/= flag]]),

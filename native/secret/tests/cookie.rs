@@ -1,5 +1,7 @@
 //! The generator and the search against OTP's algorithm as its source has it, written down once more.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 use merlon_secret::cookie::{cookie_of, seed_of, Capture, Simd, SEEDS};
 use proptest::prelude::*;
 
