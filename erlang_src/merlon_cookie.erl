@@ -6,8 +6,6 @@
 -export([analyse/1, analyse/2, read/1, default_file/0, format_error/1]).
 -export_type([report/0, class/0, reason/0, context/0]).
 
--include_lib("kernel/include/file.hrl").
-
 %% From the cheapest to guess to what nobody guesses.
 -type class() :: known | derived | otp | livebook | low_entropy | fine.
 -type report() ::
@@ -88,7 +86,7 @@ otp(Cookie) ->
 
 %% Livebook on Windows: cookie-DATE_TIME_RANDOM.
 livebook(Cookie) ->
-    case re:run(Cookie, "^cookie-[0-9./-]{6,12}_[ 0-9:.,]{4,12}_[0-9]{1,5}$", [{capture, none}]) of
+    case re:run(Cookie, "^cookie-[A-Za-z0-9 ./-]{6,16}_[ 0-9:.,-]{4,12}_[0-9]{1,5}$", [{capture, none}]) of
         match -> {livebook, math:log2(86400 * 365 * 32768), #{}};
         nomatch -> none
     end.
