@@ -19,6 +19,7 @@
 -spec run(Challenge :: 0..16#ffffffff, Digest :: <<_:128>>, options()) ->
           {found, fun(() -> non_neg_integer())} | not_found | {error, {state, term()}}.
 run(Challenge, Digest, Options) ->
+    ok = merlon_nif:load(),
     Capture = capture_id(Challenge, Digest),
     case resume(Options, Capture) of
         {ok, First} -> search(Challenge, Digest, First, Capture, Options);

@@ -2,10 +2,6 @@
 defmodule Merlon.CookieTest do
   use ExUnit.Case, async: true
 
-  setup_all do
-    :ok = :merlon_nif.load()
-  end
-
   test "a known cookie is weak, and an unreadable file is an error with a fix" do
     assert %{class: :known, weak: true} = Merlon.Cookie.analyse("monster")
     assert {:error, %Merlon.Error{} = error} = Merlon.Cookie.read("/nonexistent/cookie")

@@ -41,12 +41,14 @@ wrong_usage_exits_with_2_and_says_what_is_wrong_test_() ->
          {["cert", "h", "--cli", "../x"], "without /"},
          {["cert", "a@b", "--ip", "10.0.0"], "10.0.0 is not an IP address"},
          {["cert", "a@b", "--force=yes"], "--force takes no value"},
-         {["inspect"], "FILE.DIR is missing"}]].
+         {["inspect"], "FILE.DIR is missing"},
+         {["cookie", "a", "b"], "unexpected argument b"},
+         {["cookie", "a", "--prove", "1:2"], "--prove takes no FILE"}]].
 
 help_is_for_every_command_test_() ->
     [?_assertMatch({0, <<"Usage: merlon ", _/binary>>, <<>>}, merlon_cli:run(Args))
      || Args <- [["--help"], ["-h"], ["help"], ["init", "--help"], ["cert", "x", "-h"],
-                 ["inspect", "--help", "--nonsense"]]].
+                 ["inspect", "--help", "--nonsense"], ["cookie", "--help"]]].
 
 version_is_the_applications_test() ->
     ?assertMatch({0, <<"merlon 0.", _/binary>>, <<>>}, merlon_cli:run(["--version"])).
