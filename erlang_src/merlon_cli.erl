@@ -6,8 +6,10 @@
 -export([main/1, run/1, command/3]).
 -export_type([result/0, outcome/0]).
 
-%% What a command's run/1 gives; `unusable` is printed like `ok`, but exits with 1.
--type result() :: {ok | unusable, iodata()} | {usage, iodata()} | {error, term()}.
+%% What a command's run/1 gives; `unusable` is printed like `ok`, but exits with 1, and `unreadable`
+%% like an error, but exits with 2.
+-type result() :: {ok | unusable, iodata()} | {usage | unreadable, iodata()} |
+                  {error, term()}.
 %% Exit code (0 done, 1 refused, 2 wrong usage) and what belongs on which stream.
 -type outcome() :: {0..2, Stdout :: binary(), Stderr :: binary()}.
 
@@ -45,7 +47,8 @@ command(Name, Args, Program) ->
 
 commands() ->
     [{"init", merlon_cli_init}, {"cert", merlon_cli_cert}, {"inspect", merlon_cli_inspect},
-     {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr}].
+     {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr},
+     {"cookie", merlon_cli_cookie}].
 
 loaded(Module, Options) ->
     case merlon_nif:load() of
@@ -55,6 +58,7 @@ loaded(Module, Options) ->
 
 outcome({ok, Text}, _Program) -> {0, bytes(Text), <<>>};
 outcome({unusable, Text}, _Program) -> {1, bytes(Text), <<>>};
+outcome({unreadable, Text}, Program) -> {2, <<>>, bytes([Program, ": ", Text, $\n])};
 outcome({usage, Text}, Program) -> wrong(Text, Program);
 outcome({error, {refused, Text}}, Program) -> {1, <<>>, bytes([Program, ": ", Text, $\n])};
 outcome({error, Reason}, Program) ->

@@ -12,6 +12,7 @@
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
 -export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
+-export([cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
 -export_type([listener/0, conn/0, identity/0, ip/0, pki_reason/0, failure/0, secret/0, crl/0,
               revocation_reason/0]).
 
@@ -21,7 +22,8 @@
        listen/4, accept/1, connect/4, connected/1,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
        send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
-       set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
+       set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2,
+       cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
 
 -opaque listener() :: reference().
 -opaque conn() :: reference().
@@ -236,6 +238,21 @@ setopts(_Conn, _Opts) -> not_loaded().
 
 -spec getopts(conn() | listener(), [atom()]) -> {ok, [term()]} | {error, posix()}.
 getopts(_Conn, _Names) -> not_loaded().
+
+%% ---- cookies of OTP's generator: native/secret ----
+
+%% The one seed from which OTP makes that cookie. Who knows it knows the cookie.
+-spec cookie_seed(Cookie :: binary()) -> {ok, Seed :: non_neg_integer()} | none.
+cookie_seed(_Cookie) -> not_loaded().
+
+-spec cookie_of_seed(Seed :: non_neg_integer()) -> Cookie :: binary().
+cookie_of_seed(_Seed) -> not_loaded().
+
+%% The seed, from First on, whose cookie gives that digest for that challenge (32 bits). Count is
+%% 2^23 at most, so that no call takes long; nothing beyond 2^36 is a seed.
+-spec cookie_search(Challenge :: non_neg_integer(), Digest :: <<_:128>>, First :: non_neg_integer(),
+                    Count :: non_neg_integer()) -> {ok, Seed :: non_neg_integer()} | none.
+cookie_search(_Challenge, _Digest, _First, _Count) -> not_loaded().
 
 -spec not_loaded() -> term().
 not_loaded() ->

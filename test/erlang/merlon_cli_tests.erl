@@ -44,12 +44,15 @@ wrong_usage_exits_with_2_and_says_what_is_wrong_test_() ->
          {["inspect"], "FILE.DIR is missing"},
          {["revoke"], "say what to revoke: NODE or SERIAL"},
          {["revoke", "a@b", "c@d"], "unexpected argument c@d"},
-         {["revoked", "a@b"], "unexpected argument a@b"}]].
+         {["revoked", "a@b"], "unexpected argument a@b"},
+         {["cookie", "a", "b"], "unexpected argument b"},
+         {["cookie", "a", "--prove", "1:2"], "--prove takes no FILE"}]].
 
 help_is_for_every_command_test_() ->
     [?_assertMatch({0, <<"Usage: merlon ", _/binary>>, <<>>}, merlon_cli:run(Args))
      || Args <- [["--help"], ["-h"], ["help"], ["init", "--help"], ["cert", "x", "-h"],
-                 ["inspect", "--help", "--nonsense"], ["revoke", "--help"], ["revoked", "-h"]]].
+                 ["inspect", "--help", "--nonsense"], ["revoke", "--help"], ["revoked", "-h"],
+                 ["cookie", "--help"]]].
 
 version_is_the_applications_test() ->
     ?assertMatch({0, <<"merlon 0.", _/binary>>, <<>>}, merlon_cli:run(["--version"])).

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod conn;
+mod cookie;
 mod crl;
 mod csr;
 mod frames;

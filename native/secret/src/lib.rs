@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cookie;
 mod error;
 mod hkdf;
 mod root;
