@@ -36,5 +36,6 @@ connection(Conn, Info) ->
 
 %% One sentence about an error of any of merlon's functions, with the fix.
 -spec format_error(term()) -> iodata().
+format_error({kdf, _} = Reason) -> merlon_kdf:format_error(Reason);
 format_error({merlon, Reason}) -> merlon_node:format_error(Reason);
 format_error(Reason) -> merlon_node:format_error(Reason).

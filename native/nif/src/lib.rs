@@ -8,9 +8,11 @@
 mod conn;
 mod frames;
 mod identity;
+mod kdf;
 mod link;
 mod pki;
 mod recv;
+mod secret;
 mod select;
 mod send;
 mod shake;
