@@ -43,5 +43,6 @@ reload() -> merlon_reload:reload().
 %% One sentence about an error of any of merlon's functions, with the fix.
 -spec format_error(term()) -> iodata().
 format_error({cookie, Reason}) -> merlon_cookie:format_error(Reason);
+format_error({kdf, _} = Reason) -> merlon_kdf:format_error(Reason);
 format_error({merlon, Reason}) -> merlon_node:format_error(Reason);
 format_error(Reason) -> merlon_node:format_error(Reason).

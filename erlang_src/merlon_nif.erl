@@ -13,6 +13,10 @@
 -export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 -export([cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
+-export([secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3]).
+-export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2]).
+-export([kdf_equal/2]).
+-export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0]).
 -export_type([listener/0, conn/0, identity/0, ip/0, pki_reason/0, failure/0, secret/0, crl/0,
               revocation_reason/0]).
 
@@ -23,7 +27,10 @@
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
        send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
        set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2,
-       cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
+       cookie_seed/1, cookie_of_seed/1, cookie_search/4,
+       secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3,
+       kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2,
+       kdf_digest_big/2, kdf_equal/2]).
 
 -opaque listener() :: reference().
 -opaque conn() :: reference().
@@ -44,6 +51,14 @@
                      claimed => binary(), fingerprint => binary(), identity => tuple()}.
 %% What the proof of the preamble is derived from.
 -type secret() :: {vm_cookie, Cookie :: binary()}.
+
+%% Bytes that went in and never come out; wiped when the last reference is gone.
+-type secret_bytes() :: reference().
+-type kdf_key() :: binary() | secret_bytes().
+-type kdf_output() :: {binary | secret, Length :: non_neg_integer()}.
+%% KiB, passes, lanes; log N, r, p; iterations.
+-type kdf_params() :: {argon2id | argon2i | argon2d | scrypt, pos_integer(), pos_integer(), pos_integer()} |
+                      {pbkdf2_sha256 | pbkdf2_sha512, pos_integer()}.
 
 %% Loads the library; harmless when it is loaded already. A second version of this module would take
 %% the library away from under every link: sticky modules can't be reloaded by mistake.
@@ -253,6 +268,60 @@ cookie_of_seed(_Seed) -> not_loaded().
 -spec cookie_search(Challenge :: non_neg_integer(), Digest :: <<_:128>>, First :: non_neg_integer(),
                     Count :: non_neg_integer()) -> {ok, Seed :: non_neg_integer()} | none.
 cookie_search(_Challenge, _Digest, _First, _Count) -> not_loaded().
+
+%% ---- keys of keys and of passwords: native/secret. Ceilings are KiB that all calls at once may take.
+
+-spec secret_new(binary()) -> {ok, secret_bytes()}.
+secret_new(_Bytes) -> not_loaded().
+
+-spec kdf_hkdf(merlon_kdf:hash(), Ikm :: kdf_key(), Salt :: kdf_key(), Info :: binary(), kdf_output()) ->
+          {ok, kdf_key()} | {error, merlon_kdf:reason()}.
+kdf_hkdf(_Hash, _Ikm, _Salt, _Info, _Output) -> not_loaded().
+
+-spec kdf_extract(merlon_kdf:hash(), Ikm :: kdf_key(), Salt :: kdf_key(), kdf_output()) -> {ok, kdf_key()}.
+kdf_extract(_Hash, _Ikm, _Salt, _Output) -> not_loaded().
+
+-spec kdf_expand(merlon_kdf:hash(), Prk :: kdf_key(), Info :: binary(), kdf_output()) ->
+          {ok, kdf_key()} | {error, merlon_kdf:reason()}.
+kdf_expand(_Hash, _Prk, _Info, _Output) -> not_loaded().
+
+%% Weak: parameters below the floor are taken too.
+-spec kdf_derive(kdf_params(), Password :: kdf_key(), Salt :: binary(),
+                 {Weak :: boolean(), Ceiling :: non_neg_integer()}, kdf_output()) ->
+          {ok, kdf_key()} | {error, merlon_kdf:reason()}.
+kdf_derive(_Params, _Password, _Salt, _Limits, _Output) -> not_loaded().
+
+-spec kdf_hash(kdf_params(), Password :: kdf_key(), Ceiling :: non_neg_integer()) ->
+          {ok, Phc :: binary()} | {error, merlon_kdf:reason()}.
+kdf_hash(_Params, _Password, _Ceiling) -> not_loaded().
+
+-spec kdf_check(Password :: kdf_key(), Phc :: binary(), Ceiling :: non_neg_integer()) ->
+          ok | {error, merlon_kdf:reason()}.
+kdf_check(_Password, _Phc, _Ceiling) -> not_loaded().
+
+-spec kdf_needs_rehash(Phc :: binary(), kdf_params()) -> boolean().
+kdf_needs_rehash(_Phc, _Params) -> not_loaded().
+
+-spec kdf_calibrate(merlon_kdf:algorithm(), Milliseconds :: pos_integer(), Memory :: pos_integer(),
+                    Lanes :: pos_integer()) ->
+          {ok, kdf_params()} | {error, merlon_kdf:reason()}.
+kdf_calibrate(_Algorithm, _Milliseconds, _Memory, _Lanes) -> not_loaded().
+
+%% The big ones are dirty.
+-spec kdf_hmac(merlon_kdf:hash(), kdf_key(), binary()) -> binary().
+kdf_hmac(_Hash, _Key, _Data) -> not_loaded().
+
+-spec kdf_hmac_big(merlon_kdf:hash(), kdf_key(), binary()) -> binary().
+kdf_hmac_big(_Hash, _Key, _Data) -> not_loaded().
+
+-spec kdf_digest(merlon_kdf:hash(), binary()) -> binary().
+kdf_digest(_Hash, _Data) -> not_loaded().
+
+-spec kdf_digest_big(merlon_kdf:hash(), binary()) -> binary().
+kdf_digest_big(_Hash, _Data) -> not_loaded().
+
+-spec kdf_equal(kdf_key(), kdf_key()) -> boolean().
+kdf_equal(_A, _B) -> not_loaded().
 
 -spec not_loaded() -> term().
 not_loaded() ->

@@ -58,6 +58,9 @@ csr_extensions   merlon_pki     csr           refuses_a_request_for_extensions_t
 proof            merlon_secret  lib           root::tests::knockout_proof_a_proof_of_another_secret_session_name_or_role_is_refused
 proof            merlon_tls     proof         a_client_with_another_secret_is_refused_by_the_server
 proof            merlon_tls     proof         a_client_shows_no_proof_to_a_server_with_another_secret
+kdf_floor        merlon_secret  kdf           knockout_kdf_floor_a_password_is_not_hashed_weakly
+kdf_ceiling      merlon_secret  kdf           knockout_kdf_ceiling_memory_over_the_ceiling_is_refused
+kdf_verify       merlon_secret  kdf           knockout_kdf_verify_another_password_or_a_changed_hash_is_refused
 record_sequence  merlon_record  hostile       knockout_record_sequence_a_replayed_reordered_or_dropped_record_is_refused
 TABLE
 }

@@ -1,64 +1,96 @@
-use ring::hmac;
-
-use crate::{Error, Secret};
+use crate::hash::Tag;
+use crate::{Error, Hash, Secret};
 
 pub(crate) const LEN: usize = 32;
 
-/// HKDF-SHA256, extract and expand (RFC 5869). The parts of `info` are taken one after the other.
+/// HKDF, extract and expand (RFC 5869). The parts of `info` are taken one after the other.
 ///
 /// # Errors
-/// [`Error::TooLong`] when `out` is longer than 255 * 32 bytes; `out` is then untouched.
-pub fn hkdf_sha256(salt: &[u8], ikm: &[u8], info: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
-    expand(&extract(salt, ikm), info, out)
+/// [`Error::TooLong`] when `out` is longer than 255 outputs of the hash; `out` is then untouched.
+pub fn hkdf(
+    hash: Hash,
+    salt: &[u8],
+    ikm: &[u8],
+    info: &[&[u8]],
+    out: &mut [u8],
+) -> Result<(), Error> {
+    hkdf_expand(hash, hkdf_extract(hash, salt, ikm).as_ref(), info, out)
 }
 
-/// HKDF-Extract.
-pub(crate) fn extract(salt: &[u8], ikm: &[u8]) -> Secret<[u8; LEN]> {
-    Secret::new(hmac_sha256(salt, &[ikm]))
+/// HKDF-Extract: a key as long as the hash, out of key material that need not be uniform.
+pub fn hkdf_extract(hash: Hash, salt: &[u8], ikm: &[u8]) -> Tag {
+    hash.hmac(salt, &[ikm])
 }
 
-/// HKDF-Expand.
-pub(crate) fn expand(prk: &Secret<[u8; LEN]>, info: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
-    if out.len() > 255 * LEN {
-        return Err(Error::TooLong { len: out.len() });
+/// HKDF-Expand: as many bytes as `out` has, out of a uniform key.
+///
+/// # Errors
+/// [`Error::ShortKey`] when `prk` is shorter than the hash; [`Error::TooLong`] as [`hkdf`].
+pub fn hkdf_expand(hash: Hash, prk: &[u8], info: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
+    let (len, block) = (out.len(), hash.output_len());
+    if prk.len() < block {
+        return Err(Error::ShortKey { len: prk.len() });
     }
-    let mut block = expand_block(prk, &[], info, 1);
-    let mut counter = 1;
-    for chunk in out.chunks_mut(LEN) {
-        if counter > 1 {
-            block = expand_block(prk, block.expose(), info, counter);
-        }
+    if len > 255 * block {
+        return Err(Error::TooLong { len });
+    }
+    let mut previous = None;
+    for (counter, chunk) in (1..=255).zip(out.chunks_mut(block)) {
+        let tag = expand_block(hash, prk, previous.as_ref(), info, counter);
         chunk
             .iter_mut()
-            .zip(block.expose())
+            .zip(tag.as_ref())
             .for_each(|(o, b)| *o = *b);
-        counter = counter.wrapping_add(1); // 255 blocks at most: wraps only after the last
+        previous = Some(tag);
     }
     Ok(())
 }
 
-/// HKDF-Expand to exactly one block, which cannot fail.
-pub(crate) fn expand_one(prk: &Secret<[u8; LEN]>, info: &[&[u8]]) -> Secret<[u8; LEN]> {
-    expand_block(prk, &[], info, 1)
+/// [`hkdf`] with SHA-256.
+///
+/// # Errors
+/// As [`hkdf`].
+pub fn hkdf_sha256(salt: &[u8], ikm: &[u8], info: &[&[u8]], out: &mut [u8]) -> Result<(), Error> {
+    hkdf(Hash::Sha256, salt, ikm, info, out)
 }
 
-fn expand_block(
-    prk: &Secret<[u8; LEN]>,
-    previous: &[u8],
-    info: &[&[u8]],
-    counter: u8,
-) -> Secret<[u8; LEN]> {
-    let counter = [counter];
-    let parts: Vec<&[u8]> = [&[previous], info, &[&counter]].concat();
-    Secret::new(hmac_sha256(prk.expose(), &parts))
+/// HKDF-Extract with SHA-256.
+pub(crate) fn extract(salt: &[u8], ikm: &[u8]) -> Secret<[u8; LEN]> {
+    Secret::new(hmac_sha256(salt, &[ikm]))
+}
+
+/// HKDF-Expand with SHA-256 to exactly one block, which cannot fail.
+pub(crate) fn expand_one(prk: &Secret<[u8; LEN]>, info: &[&[u8]]) -> Secret<[u8; LEN]> {
+    Secret::new(array(expand_block(
+        Hash::Sha256,
+        prk.expose(),
+        None,
+        info,
+        1,
+    )))
 }
 
 /// HMAC-SHA256 over the parts, one after the other.
 pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; LEN] {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    parts.iter().for_each(|part| context.update(part));
+    array(Hash::Sha256.hmac(key, parts))
+}
+
+fn expand_block(
+    hash: Hash,
+    prk: &[u8],
+    previous: Option<&Tag>,
+    info: &[&[u8]],
+    counter: u8,
+) -> Tag {
+    let previous = previous.map(Tag::as_ref).unwrap_or_default();
+    let counter = [counter];
+    let parts: Vec<&[u8]> = [&[previous], info, &[&counter]].concat();
+    hash.hmac(prk, &parts)
+}
+
+fn array(tag: Tag) -> [u8; LEN] {
     let mut out = [0; LEN];
-    out.copy_from_slice(context.sign().as_ref());
+    out.iter_mut().zip(tag.as_ref()).for_each(|(o, b)| *o = *b);
     out
 }
 
@@ -132,7 +164,7 @@ mod tests {
     fn one_block_is_the_start_of_the_long_output() {
         let prk = extract(b"salt", b"ikm");
         let mut out = [0; LEN];
-        expand(&prk, &[b"info"], &mut out).unwrap();
+        hkdf_expand(Hash::Sha256, prk.expose(), &[b"info"], &mut out).unwrap();
         assert_eq!(&out, expand_one(&prk, &[b"info"]).expose());
     }
 }

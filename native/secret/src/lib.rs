@@ -10,17 +10,37 @@
 //! A VM cookie is often short. Its root goes through HKDF alone, which does not stretch it: whoever is shown a
 //! proof can try cookies offline. Proofs are therefore shown only to peers whose certificate has been verified.
 //!
-//! Knock-out: with `--cfg knockout="proof"` every proof is taken for good.
+//! Keys from passwords and from other keys: [`hkdf`] expands what is random already, [`Params`] stretches what is not
+//! (Argon2, scrypt, PBKDF2), with floors, a ceiling of memory and fallible allocation; [`Phc`] is a password's hash
+//! as text; [`calibrate`] finds costs for a time.
+//!
+//! Knock-outs: with `--cfg knockout="proof"` every proof is taken for good, with `"kdf_verify"` every password; with
+//! `"kdf_floor"` no parameter is too weak, with `"kdf_ceiling"` none too big.
 
 #![forbid(unsafe_code)]
 
+mod argon2;
+mod calibrate;
 pub mod cookie;
 mod error;
+mod hash;
 mod hkdf;
+mod memory;
+mod params;
+mod pbkdf2;
+mod phc;
 mod root;
+mod scrypt;
 mod secret;
 
+pub use argon2::{argon2, Argon2Extra, Argon2Kind, Argon2Params};
+pub use calibrate::{calibrate, Goal};
 pub use error::Error;
-pub use hkdf::hkdf_sha256;
+pub use hash::{equal, Hash, Tag};
+pub use hkdf::{hkdf, hkdf_expand, hkdf_extract, hkdf_sha256};
+pub use params::{Algorithm, Params, DEFAULT};
+pub use pbkdf2::pbkdf2;
+pub use phc::{Phc, SALT_LEN, TAG_LEN};
 pub use root::{KeyId, PairKey, Role, Root};
+pub use scrypt::{scrypt, ScryptParams};
 pub use secret::Secret;
