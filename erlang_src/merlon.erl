@@ -37,4 +37,5 @@ connection(Conn, Info) ->
 %% One sentence about an error of any of merlon's functions, with the fix.
 -spec format_error(term()) -> iodata().
 format_error({merlon, Reason}) -> merlon_node:format_error(Reason);
+format_error({Class, _} = Reason) when Class =:= term; Class =:= budget -> merlon_term:format_error(Reason);
 format_error(Reason) -> merlon_node:format_error(Reason).

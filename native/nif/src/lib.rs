@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod conn;
+mod etf;
 mod frames;
 mod identity;
 mod link;

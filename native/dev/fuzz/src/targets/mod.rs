@@ -2,6 +2,7 @@
 
 mod certificate;
 mod content;
+mod etf;
 mod frame;
 mod lane;
 mod preamble;
@@ -26,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     frame::TARGET,
     lane::TARGET,
     preamble::TARGET,
+    etf::TARGET,
     certificate::TARGET,
     tls::TARGET,
 ];
