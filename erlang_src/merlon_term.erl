@@ -86,15 +86,20 @@ default_budget() ->
 %% ---- scanning ----
 
 scanned(Bin, Limits) ->
-    loaded(fun() ->
-                   case work(Bin) > ?SOON of
-                       true -> merlon_nif:term_scan_dirty(Bin, Limits);
-                       false -> merlon_nif:term_scan(Bin, Limits)
-                   end
-           end).
+    try scan_soon_or_dirty(Bin, Limits)
+    catch error:{not_loaded, merlon_nif} -> loaded(fun() -> scan_soon_or_dirty(Bin, Limits) end)
+    end.
+
+scan_soon_or_dirty(Bin, Limits) ->
+    case work(Bin) > ?SOON of
+        true -> merlon_nif:term_scan_dirty(Bin, Limits);
+        false -> merlon_nif:term_scan(Bin, Limits)
+    end.
 
 surveyed(Bin, Limits) ->
-    loaded(fun() -> merlon_nif:term_survey(Bin, Limits) end).
+    try merlon_nif:term_survey(Bin, Limits)
+    catch error:{not_loaded, merlon_nif} -> loaded(fun() -> merlon_nif:term_survey(Bin, Limits) end)
+    end.
 
 %% Bytes that a scan can get to: a compressed term is not read beyond its claim.
 work(<<131, 80, Inflated:32, _/binary>> = Bin) -> max(Inflated, byte_size(Bin));
@@ -102,12 +107,9 @@ work(Bin) -> byte_size(Bin).
 
 %% Only a node that runs the carrier has the library from the start.
 loaded(Call) ->
-    try Call()
-    catch error:{not_loaded, merlon_nif} ->
-            case merlon_nif:load() of
-                ok -> Call();
-                {error, _} = Error -> Error
-            end
+    case merlon_nif:load() of
+        ok -> Call();
+        {error, _} = Error -> Error
     end.
 
 %% ---- building ----

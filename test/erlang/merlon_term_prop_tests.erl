@@ -18,7 +18,7 @@ properties_test_() ->
     [{atom_to_list(Name),
       {timeout, 120, fun() -> check(Property, Tests) end}}
      || {Name, Property, Tests} <- [{the_same_as_binary_to_term, the_same(), 500},
-                                    {the_same_as_binary_to_term_on_mutations, the_same_mutated(), 400},
+                                    {the_same_as_binary_to_term_on_mutations, the_same_mutated(), 250},
                                     {counts_are_those_of_the_term, counts(), 400},
                                     {a_budget_is_exact, exact(), 400},
                                     {any_bytes_are_answered, any_bytes(), 5000}]].

@@ -46,6 +46,10 @@ proof            merlon_secret  lib           root::tests::knockout_proof_a_proo
 proof            merlon_tls     proof         a_client_with_another_secret_is_refused_by_the_server
 proof            merlon_tls     proof         a_client_shows_no_proof_to_a_server_with_another_secret
 record_sequence  merlon_record  hostile       knockout_record_sequence_a_replayed_reordered_or_dropped_record_is_refused
+term_budget      merlon_wire    etf           each_limit_is_held
+term_budget      merlon_wire    etf           new_atoms_are_told_once_and_bounded
+term_kind        merlon_wire    etf           kinds_are_let_in_one_by_one
+term_claimed_size merlon_wire   etf           a_lie_about_the_size_is_seen_before_the_end
 TABLE
 }
 

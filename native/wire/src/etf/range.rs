@@ -10,7 +10,9 @@ pub enum Seen {
     First,
     Last,
     Step,
-    Integer(i128),
+    Integer(i64),
+    /// An integer of more than 64 bits.
+    Huge,
     Other,
 }
 
@@ -28,14 +30,17 @@ impl Seen {
     }
 }
 
+/// An integer, or `None` for a huge one.
+type Bound = Option<i64>;
+
 /// What was seen of a map.
 #[derive(Clone, Copy)]
 pub struct Map {
     key: Seen,
     is_range: bool,
-    first: Option<i128>,
-    last: Option<i128>,
-    step: Option<i128>,
+    first: Option<Bound>,
+    last: Option<Bound>,
+    step: Option<Bound>,
 }
 
 impl Map {
@@ -56,38 +61,48 @@ impl Map {
 
     /// The value of the last key.
     pub fn value(&mut self, value: Seen) {
-        match (self.key, value) {
-            (Seen::Struct, Seen::RangeModule) => self.is_range = true,
-            (Seen::First, Seen::Integer(n)) => self.first = Some(n),
-            (Seen::Last, Seen::Integer(n)) => self.last = Some(n),
-            (Seen::Step, Seen::Integer(n)) => self.step = Some(n),
-            _ => {}
-        }
+        let place = match self.key {
+            Seen::Struct if value == Seen::RangeModule => {
+                self.is_range = true;
+                return;
+            }
+            Seen::First => &mut self.first,
+            Seen::Last => &mut self.last,
+            Seen::Step => &mut self.step,
+            _ => return,
+        };
+        *place = match value {
+            Seen::Integer(n) => Some(Some(n)),
+            Seen::Huge => Some(None),
+            _ => None,
+        };
     }
 
-    /// How many numbers the range has, if it is one. Without a step it is one of an Elixir before 1.12, which counts
-    /// in either direction.
+    /// How many numbers the range has, if it is one; more than can be counted if one of its numbers is huge. Without a
+    /// step it is one of an Elixir before 1.12, which counts in either direction.
     pub fn range(&self) -> Option<u64> {
         let (true, Some(first), Some(last)) = (self.is_range, self.first, self.last) else {
             return None;
         };
-        let step = self.step.unwrap_or(if first <= last { 1 } else { -1 });
+        let (Some(first), Some(last), Some(step)) = (first, last, self.step.unwrap_or(Some(0)))
+        else {
+            return Some(u64::MAX);
+        };
         let empty = (step > 0 && first > last) || (step < 0 && first < last);
         if empty {
             return Some(0);
         }
         let steps = first.abs_diff(last) / step.unsigned_abs().max(1);
-        Some(u64::try_from(steps).unwrap_or(u64::MAX).saturating_add(1))
+        Some(steps.saturating_add(1))
     }
 }
 
-/// An integer of `magnitude` (little end first), or the outermost one of its sign.
-pub fn integer(negative: bool, magnitude: [u8; 16], len: u64) -> i128 {
-    let n = i128::try_from(u128::from_le_bytes(magnitude)).ok();
-    match (n.filter(|_| len <= 16), negative) {
-        (Some(n), false) => n,
-        (Some(n), true) => -n,
-        (None, false) => i128::MAX,
-        (None, true) => i128::MIN,
+/// An integer of `len` bytes whose lowest eight are `magnitude`, little end first.
+pub fn integer(negative: bool, magnitude: [u8; 8], len: u64) -> Seen {
+    let n = i64::try_from(u64::from_le_bytes(magnitude)).ok();
+    match n.filter(|_| len <= 8) {
+        Some(n) if negative => Seen::Integer(-n),
+        Some(n) => Seen::Integer(n),
+        None => Seen::Huge,
     }
 }

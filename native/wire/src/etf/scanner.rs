@@ -46,13 +46,6 @@ struct Open {
     is_map: bool,
 }
 
-/// The place of a term in its container.
-enum Place {
-    Plain,
-    Key,
-    Value,
-}
-
 pub struct Scanner<'a, S, A> {
     source: &'a mut S,
     budget: &'a Budget,
@@ -77,31 +70,40 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
 
     /// One term, with all that is in it.
     pub fn run(mut self) -> Result<Counts, Refusal> {
+        self.count(1)?;
         self.term()?;
-        while let Some(place) = self.next()? {
-            match place {
-                Place::Plain => drop(self.term()?),
-                Place::Key => self.key()?,
-                Place::Value => self.value()?,
+        while let Some(open) = self.open.last_mut() {
+            match (open.left.checked_sub(1), open.is_map) {
+                (None, _) => self.close()?,
+                (Some(_), false) => self.elements()?,
+                (Some(left), true) => {
+                    open.left = left;
+                    if left % 2 == 1 {
+                        self.key()?;
+                    } else {
+                        self.value()?;
+                    }
+                }
             }
         }
         Ok(self.counts)
     }
 
-    /// The place of the next term, if there is to be one.
-    fn next(&mut self) -> Result<Option<Place>, Refusal> {
-        while let Some(open) = self.open.last_mut() {
-            if let Some(left) = open.left.checked_sub(1) {
-                open.left = left;
-                return Ok(Some(match (open.is_map, left % 2) {
-                    (false, _) => Place::Plain,
-                    (true, 1) => Place::Key,
-                    (true, _) => Place::Value,
-                }));
+    /// The elements of what is not a map, until one is a container too. What data has most of is looked at here.
+    fn elements(&mut self) -> Result<(), Refusal> {
+        let Some(open) = self.open.last_mut() else {
+            return Ok(());
+        };
+        while open.left > 0 {
+            open.left -= 1;
+            match self.source.byte()? {
+                tag::SMALL_INTEGER => self.source.skip(1)?,
+                tag::INTEGER => self.source.skip(4)?,
+                tag::NIL => {}
+                other => return self.tagged(other).map(|_| ()),
             }
-            self.close()?;
         }
-        Ok(None)
+        Ok(())
     }
 
     fn close(&mut self) -> Result<(), Refusal> {
@@ -134,8 +136,12 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
     /// A term that is whole, or the beginning of a container (`None`): its elements are terms of their own.
     #[inline]
     fn term(&mut self) -> Result<Option<Seen>, Refusal> {
-        self.count(1)?;
         let tag = self.source.byte()?;
+        self.tagged(tag)
+    }
+
+    #[inline]
+    fn tagged(&mut self, tag: u8) -> Result<Option<Seen>, Refusal> {
         match tag {
             tag::SMALL_INTEGER | tag::INTEGER => {
                 return self.small(tag).map(|n| Some(Seen::Integer(n)));
@@ -164,7 +170,7 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         within(Limit::Terms, self.counts.terms, self.budget.terms)
     }
 
-    fn small(&mut self, tag: u8) -> Result<i128, Refusal> {
+    fn small(&mut self, tag: u8) -> Result<i64, Refusal> {
         Ok(match tag {
             tag::SMALL_INTEGER => self.source.byte()?.into(),
             tag::INTEGER => i32::from_be_bytes(self.source.array()?).into(),
@@ -197,12 +203,12 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         let negative = self.source.byte()? != 0;
         self.counts.bignum = self.counts.bignum.max(len);
         within(Limit::Bignum, len, self.budget.bignum)?;
-        let mut magnitude = [0; 16];
-        for place in magnitude.iter_mut().take(len.min(16) as usize) {
+        let mut magnitude = [0; 8];
+        for place in magnitude.iter_mut().take(len.min(8) as usize) {
             *place = self.source.byte()?;
         }
-        self.source.skip(len.saturating_sub(16))?;
-        Ok(Seen::Integer(integer(negative, magnitude, len)))
+        self.source.skip(len.saturating_sub(8))?;
+        Ok(integer(negative, magnitude, len))
     }
 
     fn float(&mut self) -> Result<(), Refusal> {
@@ -248,14 +254,15 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         self.open(terms, tag == tag::MAP)
     }
 
-    /// Every term has a byte at least: more of them than bytes is a lie that needs no stack.
+    /// Every term has a byte at least: more of them than bytes is a lie that needs no stack. They are counted here, all at
+    /// once.
     fn open(&mut self, terms: u64, is_map: bool) -> Result<Option<Seen>, Refusal> {
         if terms > self.source.left() {
             return Err(Refusal::Cut {
                 at: self.source.at(),
             });
         }
-        within(Limit::Terms, self.counts.terms + terms, self.budget.terms)?;
+        self.count(terms)?;
         if terms == 0 {
             return Ok(Some(Seen::Other));
         }

@@ -58,7 +58,7 @@ fn corpus() -> Vec<Vec<u8>> {
         b"F\x3f\xf0\0\0\0\0\0\0",
         b"o\0\0\0\x04\0abcd",
         b"t\0\0\0\x01t\0\0\0\x01a\x01a\x02v\0\x02\xc3\xa4",
-        b"P\0\0\0\x0a\x78\x01\x01\x0a\0\xf5\xff\x6d\0\0\0\x05hello\x09\xde\x02\x85",
+        b"P\0\0\0\x0a\x78\x01\x01\x0a\0\xf5\xff\x6d\0\0\0\x05hello\x0a\x91\x02\x87",
     ];
     let with = |budget: u8| terms.map(|term| [&[budget, 131], term].concat());
     with(0).into_iter().chain(with(1)).collect()
@@ -69,13 +69,8 @@ fn run(input: &[u8]) -> u64 {
         return 0;
     };
     let budget = if choice % 2 == 0 { &OPEN } else { &TIGHT };
-    let start = Instant::now();
     let scanned = scan(term, budget);
-    let bytes = term.len() as u32 + inflated(term, budget);
-    assert!(
-        start.elapsed() < PER_BYTE * bytes + Duration::from_millis(50),
-        "not linear"
-    );
+    assert!((0..5).any(|_| is_linear(term, budget)), "not linear");
     let surveyed = survey(term, budget, |name| name.len() % 2 == 0);
     match (scanned, surveyed) {
         (Ok(counts), Ok((survey, names))) => {
@@ -95,6 +90,14 @@ fn run(input: &[u8]) -> u64 {
         (Err(why), Err(_)) => outcome((why.code(), 2)),
         (Err(why), Ok(_)) => panic!("only the scan refuses: {why}"),
     }
+}
+
+/// One try: the machine has other work too.
+fn is_linear(term: &[u8], budget: &Budget) -> bool {
+    let start = Instant::now();
+    let _ = scan(term, budget);
+    let bytes = term.len() as u32 + inflated(term, budget);
+    start.elapsed() < PER_BYTE * bytes + Duration::from_millis(5)
 }
 
 /// What may be inflated of it.
