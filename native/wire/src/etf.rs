@@ -46,6 +46,21 @@ pub struct Budget {
     pub allow: u64,
 }
 
+impl Budget {
+    /// Everything.
+    pub const UNLIMITED: Budget = Budget {
+        bytes: u64::MAX,
+        inflated: u64::MAX,
+        terms: u64::MAX,
+        depth: u64::MAX,
+        new_atoms: u64::MAX,
+        binary: u64::MAX,
+        bignum: u64::MAX,
+        range: u64::MAX,
+        allow: u64::MAX,
+    };
+}
+
 /// What a term did cost, in the units of [`Budget`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {

@@ -15,17 +15,7 @@ const KINDS: [Kind; 5] = [
     Kind::Refs,
 ];
 
-const OPEN: Budget = Budget {
-    bytes: u64::MAX,
-    inflated: u64::MAX,
-    terms: u64::MAX,
-    depth: u64::MAX,
-    new_atoms: u64::MAX,
-    binary: u64::MAX,
-    bignum: u64::MAX,
-    range: u64::MAX,
-    allow: u64::MAX,
-};
+const OPEN: Budget = Budget::UNLIMITED;
 
 fn term(parts: &[&[u8]]) -> Vec<u8> {
     [&[131], parts.concat().as_slice()].concat()

@@ -31,15 +31,8 @@ unsafe impl GlobalAlloc for Counting {
 static COUNTING: Counting = Counting;
 
 const BUDGET: Budget = Budget {
-    bytes: u64::MAX,
-    inflated: u64::MAX,
-    terms: u64::MAX,
     depth: 1000,
-    new_atoms: 0,
-    binary: u64::MAX,
-    bignum: u64::MAX,
-    range: u64::MAX,
-    allow: u64::MAX,
+    ..Budget::UNLIMITED
 };
 
 /// Bytes allocated by a scan in all, freed ones too.
