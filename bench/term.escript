@@ -8,7 +8,7 @@
 %% for the bytes that take longest, the slowest of 200 but for ten: other programs interrupt it too.
 -mode(compile).
 
--define(ROUNDS, 15).
+-define(ROUNDS, 9).
 
 main(_) ->
     Root = filename:dirname(filename:dirname(filename:absname(escript:script_name()))),
