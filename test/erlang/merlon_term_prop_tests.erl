@@ -188,4 +188,5 @@ change({claim, _, N}, <<_:32, Rest/binary>>) -> [<<N:32>>, Rest];
 change({claim, _, _}, Rest) -> Rest.
 
 % A function: newer compilers warn of a literal that is updated.
-all() -> #{allow => [funs, exports, pids, ports, refs], new_atoms => 10, bignum => infinity}.
+all() -> #{allow => [funs, exports, pids, ports, refs], new_atoms => 10, bignum => infinity,
+           bytes => infinity, inflated => infinity, terms => infinity, binary => infinity}.
