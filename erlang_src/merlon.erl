@@ -45,4 +45,5 @@ reload() -> merlon_reload:reload().
 format_error({cookie, Reason}) -> merlon_cookie:format_error(Reason);
 format_error({kdf, _} = Reason) -> merlon_kdf:format_error(Reason);
 format_error({merlon, Reason}) -> merlon_node:format_error(Reason);
+format_error({Class, _} = Reason) when Class =:= term; Class =:= budget -> merlon_term:format_error(Reason);
 format_error(Reason) -> merlon_node:format_error(Reason).

@@ -11,14 +11,15 @@
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
 -export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
+-export([term_scan/2, term_scan_dirty/2, term_survey/2]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 -export([cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
 -export([secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3]).
 -export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2]).
 -export([kdf_equal/2]).
 -export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0]).
--export_type([listener/0, conn/0, identity/0, ip/0, pki_reason/0, failure/0, secret/0, crl/0,
-              revocation_reason/0]).
+-export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
+              crl/0, revocation_reason/0]).
 
 -nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, pki_revoke/1, pki_lists/1,
        pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1,
@@ -26,6 +27,7 @@
        listen/4, accept/1, connect/4, connected/1,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
        send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
+       term_scan/2, term_scan_dirty/2, term_survey/2,
        set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2,
        cookie_seed/1, cookie_of_seed/1, cookie_search/4,
        secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3,
@@ -232,6 +234,25 @@ limits(_Conn, _MaxFrame) -> not_loaded().
 
 -spec stats(conn()) -> #{atom() => non_neg_integer()}.
 stats(_Conn) -> not_loaded().
+
+%% ---- external terms: native/wire/src/etf.rs. merlon_term says what the numbers mean ----
+
+-type term_budget() :: {Bytes :: non_neg_integer(), Inflated :: non_neg_integer(), Terms :: non_neg_integer(),
+                        Depth :: non_neg_integer(), NewAtoms :: non_neg_integer(), Binary :: non_neg_integer(),
+                        Bignum :: non_neg_integer(), Range :: non_neg_integer(), Allow :: non_neg_integer()}.
+
+%% Whether Bin is within the budget, new atoms left aside. For what takes less than 1 ms.
+-spec term_scan(binary(), term_budget()) -> ok | {error, {term, merlon_term:refusal()}}.
+term_scan(_Bin, _Budget) -> not_loaded().
+
+%% The same on a dirty scheduler, for all the rest.
+-spec term_scan_dirty(binary(), term_budget()) -> ok | {error, {term, merlon_term:refusal()}}.
+term_scan_dirty(_Bin, _Budget) -> not_loaded().
+
+%% The same with counts and the names of the new atoms, on a dirty scheduler.
+-spec term_survey(binary(), term_budget()) ->
+          {ok, #{atom() => non_neg_integer()}, [binary()]} | {error, {term, merlon_term:refusal()}}.
+term_survey(_Bin, _Budget) -> not_loaded().
 
 %% ---- life ----
 

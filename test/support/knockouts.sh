@@ -62,6 +62,10 @@ kdf_floor        merlon_secret  kdf           knockout_kdf_floor_a_password_is_n
 kdf_ceiling      merlon_secret  kdf           knockout_kdf_ceiling_memory_over_the_ceiling_is_refused
 kdf_verify       merlon_secret  kdf           knockout_kdf_verify_another_password_or_a_changed_hash_is_refused
 record_sequence  merlon_record  hostile       knockout_record_sequence_a_replayed_reordered_or_dropped_record_is_refused
+term_budget      merlon_wire    etf           each_limit_is_held
+term_budget      merlon_wire    etf           new_atoms_are_told_once_and_bounded
+term_kind        merlon_wire    etf           kinds_are_let_in_one_by_one
+term_claimed_size merlon_wire   etf           a_lie_about_the_size_is_seen_before_the_end
 TABLE
 }
 

@@ -9,6 +9,7 @@ mod conn;
 mod cookie;
 mod crl;
 mod csr;
+mod etf;
 mod frames;
 mod identity;
 mod kdf;

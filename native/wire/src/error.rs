@@ -1,6 +1,7 @@
+use crate::etf::Refusal;
 use std::fmt;
 
-/// Why bytes are not frames, or not a message of the preamble.
+/// Why bytes are not frames, not a message of the preamble, or not a term to be let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// Peer (or misuse, when writing): a frame longer than is accepted.
@@ -55,6 +56,14 @@ pub enum Error {
     },
     /// Peer (or misuse, when encoding): a key id listed twice.
     RepeatedKey,
+    /// Peer: an external term that is not let in.
+    Term(Refusal),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::Term(refusal)
+    }
 }
 
 impl Error {
@@ -74,6 +83,7 @@ impl Error {
             Error::NameLength { .. } => "bad_name_length",
             Error::KeyCount { .. } => "bad_key_count",
             Error::RepeatedKey => "repeated_key_id",
+            Error::Term(refusal) => refusal.code(),
         }
     }
 }
@@ -112,6 +122,7 @@ impl fmt::Display for Error {
             Error::NameLength { len } => write!(f, "a node name of {len} bytes"),
             Error::KeyCount { count } => write!(f, "a list of {count} key ids"),
             Error::RepeatedKey => write!(f, "a key id is listed twice"),
+            Error::Term(refusal) => write!(f, "{refusal}"),
         }
     }
 }

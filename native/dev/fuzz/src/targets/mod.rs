@@ -3,6 +3,7 @@
 mod certificate;
 mod content;
 mod csr;
+mod etf;
 mod frame;
 mod lane;
 mod preamble;
@@ -27,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     frame::TARGET,
     lane::TARGET,
     preamble::TARGET,
+    etf::TARGET,
     certificate::TARGET,
     csr::TARGET,
     tls::TARGET,

@@ -1,0 +1,117 @@
+//! External terms: the Erlang face of `merlon_wire::etf`.
+
+use crate::term::{atom, atoms, error};
+use merlon_wire::etf::{self, Budget, Counts, Limit, Refusal};
+use merlon_wire::Error;
+use rustler::{Atom, Binary, Encoder, Env, NifTuple, Term};
+
+#[derive(NifTuple)]
+struct Limits {
+    bytes: u64,
+    inflated: u64,
+    terms: u64,
+    depth: u64,
+    new_atoms: u64,
+    binary: u64,
+    bignum: u64,
+    range: u64,
+    allow: u64,
+}
+
+impl From<Limits> for Budget {
+    fn from(limits: Limits) -> Budget {
+        Budget {
+            bytes: limits.bytes,
+            inflated: limits.inflated,
+            terms: limits.terms,
+            depth: limits.depth,
+            new_atoms: limits.new_atoms,
+            binary: limits.binary,
+            bignum: limits.bignum,
+            range: limits.range,
+            allow: limits.allow,
+        }
+    }
+}
+
+#[rustler::nif]
+fn term_scan<'a>(env: Env<'a>, term: Binary<'a>, limits: Limits) -> Term<'a> {
+    scan(env, &term, limits)
+}
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn term_scan_dirty<'a>(env: Env<'a>, term: Binary<'a>, limits: Limits) -> Term<'a> {
+    scan(env, &term, limits)
+}
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn term_survey<'a>(env: Env<'a>, term: Binary<'a>, limits: Limits) -> Term<'a> {
+    match etf::survey(&term, &limits.into(), |name| is_known(env, name)) {
+        Ok((counts, names)) => {
+            let names: Vec<_> = names
+                .iter()
+                .map(|name| crate::term::binary(env, name.as_bytes()))
+                .collect();
+            (atoms::ok(), counted(env, &counts), names).encode(env)
+        }
+        Err(why) => refused(env, &why),
+    }
+}
+
+fn scan<'a>(env: Env<'a>, term: &[u8], limits: Limits) -> Term<'a> {
+    match etf::scan(term, &limits.into()) {
+        Ok(_) => atoms::ok().encode(env),
+        Err(why) => refused(env, &why),
+    }
+}
+
+/// What `binary_to_existing_atom` says, of any name: the functions of the NIF API know Latin-1 only on OTP 25.
+fn is_known(env: Env, name: &str) -> bool {
+    let Ok(len) = u16::try_from(name.len()) else {
+        return false;
+    };
+    let [high, low] = len.to_be_bytes();
+    let term = [&[131, 118, high, low], name.as_bytes()].concat();
+    env.binary_to_term(&term).is_some()
+}
+
+fn counted<'a>(env: Env<'a>, counts: &Counts) -> Term<'a> {
+    let pairs = [
+        (Limit::Bytes, counts.bytes),
+        (Limit::Inflated, counts.inflated),
+        (Limit::Terms, counts.terms),
+        (Limit::Depth, counts.depth),
+        (Limit::NewAtoms, counts.new_atoms),
+        (Limit::Binary, counts.binary),
+        (Limit::Bignum, counts.bignum),
+        (Limit::Range, counts.range),
+    ]
+    .map(|(what, count)| (atom(env, what.name()), count.encode(env)));
+    Term::map_from_pairs(env, &pairs).unwrap_or_else(|_| atoms::undefined().encode(env))
+}
+
+/// `{error, {term, {over, What, Max} | {not_allowed, Kind} | {malformed, Code, Where}}}`
+fn refused<'a>(env: Env<'a>, why: &Error) -> Term<'a> {
+    let code: Atom = match Atom::from_str(env, why.code()) {
+        Ok(code) => code,
+        Err(_) => atoms::undefined(),
+    };
+    let malformed = |place: Term<'a>| (atoms::malformed(), code, place).encode(env);
+    let reason = match why {
+        Error::Term(Refusal::Over { what, max }) => {
+            (code, atom(env, what.name()), *max).encode(env)
+        }
+        Error::Term(Refusal::NotAllowed(kind)) => (code, atom(env, kind.name())).encode(env),
+        Error::Term(
+            Refusal::Cut { at }
+            | Refusal::Atom { at }
+            | Refusal::Value { at }
+            | Refusal::Tag { at, .. },
+        ) => malformed(at.encode(env)),
+        Error::Term(Refusal::Trailing { bytes: n } | Refusal::InflatedSize { claimed: n }) => {
+            malformed(n.encode(env))
+        }
+        _ => malformed(0.encode(env)),
+    };
+    error(env, (atoms::term(), reason))
+}

@@ -1,0 +1,89 @@
+//! What the scanner allocates: nothing that grows with a claim, nothing that grows with width; by depth, what the
+//! budget says.
+#![allow(clippy::unwrap_used)]
+
+use merlon_wire::etf::{scan, Budget};
+use miniz_oxide::deflate::compress_to_vec_zlib;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+thread_local! {
+    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: all is left to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.set(ALLOCATED.get() + layout.size());
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const BUDGET: Budget = Budget {
+    depth: 1000,
+    ..Budget::UNLIMITED
+};
+
+/// Bytes allocated by a scan in all, freed ones too.
+fn allocated(term: &[u8]) -> usize {
+    let before = ALLOCATED.get();
+    let _ = scan(term, &BUDGET);
+    ALLOCATED.get() - before
+}
+
+fn repeated(head: &[u8], unit: &[u8], times: usize, tail: &[u8]) -> Vec<u8> {
+    [&[131], head, &unit.repeat(times), tail].concat()
+}
+
+#[test]
+fn claims_allocate_nothing() {
+    for tag in [105, 108, 116, 109, 111, 77, 107, 100, 112, 80] {
+        let bytes = [&[131, tag][..], &[255; 40]].concat();
+        assert_eq!(
+            allocated(&[131, tag, 255, 255, 255, 255, 0]),
+            allocated(&bytes),
+            "{tag}"
+        );
+        assert!(allocated(&bytes) < 64 * 1024, "{tag}");
+    }
+}
+
+#[test]
+fn width_allocates_a_frame_only() {
+    let wide = repeated(&[108, 0, 0x0F, 0x42, 0x40], &[106], 1_000_000, &[106]);
+    assert!(scan(&wide, &BUDGET).is_ok());
+    assert!(allocated(&wide) < 1024);
+}
+
+#[test]
+fn depth_allocates_what_the_budget_allows_and_no_more() {
+    for unit in [
+        &[104, 1][..],
+        &[108, 0, 0, 0, 1, 106],
+        &[116, 0, 0, 0, 1, 106],
+    ] {
+        let deep = repeated(&[], unit, 1_000_000, &[106]);
+        assert!(scan(&deep, &BUDGET).is_err());
+        assert!(allocated(&deep) < 512 * 1024);
+    }
+}
+
+#[test]
+fn a_bomb_inflates_into_one_window() {
+    let inner = [&[109, 0, 0x80, 0, 0][..], &vec![0; 0x80_0000]].concat();
+    let claimed = (inner.len() as u32).to_be_bytes();
+    let bomb = [&[131, 80], &claimed[..], &compress_to_vec_zlib(&inner, 6)].concat();
+    assert!(scan(&bomb, &BUDGET).is_ok());
+    assert!(allocated(&bomb) < 64 * 1024);
+}
