@@ -20,6 +20,10 @@ pub const BIG_FRAME: usize = 4096;
 const READ: usize = 256 * 1024;
 /// Room for the beginning of a record that was left from the last read.
 const REST: usize = merlon_record::HEADER + merlon_record::MAX_CIPHERTEXT;
+/// Records opened in one call: those of a byte each would take many times as long as full ones.
+const RECORDS: u64 = 1024;
+/// Bytes that count as much as a record does (`spent`).
+const RECORD_COST: usize = 512;
 /// What the dist handshake reads at once: what arrives behind it is kept, so not much.
 const READ_HANDSHAKE: usize = 16 * 1024;
 
@@ -38,11 +42,13 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
         let records = rx.half.as_ref().map_or(0, Rx::records);
         let result = read_records(&conn, &mut rx, READ, &mut frames, |_| true);
         // A big frame may be longer under way than net_ticktime: its bytes say that the peer lives.
-        if frames.count().0 == 0 && rx.half.as_ref().map_or(0, Rx::records) > records {
+        let records = rx.half.as_ref().map_or(0, Rx::records) - records;
+        if frames.count().0 == 0 && records > 0 {
             frames.tick();
         }
         let result = rx_end(&conn, &mut rx, result, frames.count().0 > 0);
-        spent(env, rx.read);
+        let records = usize::try_from(records).unwrap_or(usize::MAX);
+        spent(env, rx.read.max(records.saturating_mul(RECORD_COST)));
         result
     });
     let (count, bytes) = frames.count();
@@ -112,7 +118,8 @@ fn next_queued(conn: &Conn, rx: &mut RxSide) -> Result<Option<OwnedBinary>, Faul
     }
 }
 
-/// Opens what was left, reads once, opens that, as long as the sink takes `more`. True: the socket has nothing for now.
+/// Opens what was left, reads once, opens that, as long as the sink takes `more` and it is not too many records: then
+/// the rest is left for the next call. True: the socket has nothing for now.
 fn read_records<S: Sink<Big = OwnedBinary>>(
     conn: &Conn,
     rx: &mut RxSide,
@@ -130,46 +137,52 @@ fn read_records<S: Sink<Big = OwnedBinary>>(
         rest.copy_from_slice(&rx.rest);
         let asked = most.min(room.len());
         let room = room.get_mut(..asked).ok_or(Fault::Misuse)?;
-        // An end of the stream counts after what is left of the handshake's last read.
-        let (read, empty, end) = match conn.handle.with(|sock| sock.read(room)) {
-            Ok(n) => (n, n < asked, n == 0),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => (0, true, false),
-            Err(error) => return Err(error.into()),
+        // An end of the stream counts after what is left of the last read.
+        let (read, empty, end) = if have > REST {
+            (0, false, false)
+        } else {
+            match conn.handle.with(|sock| sock.read(room)) {
+                Ok(n) => (n, n < asked, n == 0),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => (0, true, false),
+                Err(error) => return Err(error.into()),
+            }
         };
         rx.read = read;
         let bytes = buffer.get_mut(..have + read).ok_or(Fault::Misuse)?;
-        let opened = open_records(conn, rx, bytes, sink, &more)?;
+        let (opened, all) = open_records(conn, rx, bytes, sink, &more)?;
         rx.rest.clear();
         rx.rest
             .extend_from_slice(bytes.get(opened..).unwrap_or_default());
         rx.rest.shrink_to(REST);
-        if end && more(sink) {
+        if end && all && more(sink) {
             return Err(ended(rx));
         }
-        Ok(empty)
+        Ok(empty && all)
     })
 }
 
-/// Opens the whole records of `bytes` while the sink takes more; gives how many bytes they took.
+/// Opens the whole records of `bytes` while the sink takes more; gives how many bytes they took, and false if there may
+/// be more of them than one call opens.
 fn open_records<S: Sink<Big = OwnedBinary>>(
     conn: &Conn,
     rx: &mut RxSide,
     bytes: &mut [u8],
     sink: &mut S,
     more: impl Fn(&S) -> bool,
-) -> Result<usize, Fault> {
-    let mut opened = 0;
-    while let Some(next) = bytes.get_mut(opened..).filter(|_| more(sink)) {
+) -> Result<(usize, bool), Fault> {
+    let (mut opened, mut left) = (0, RECORDS);
+    while let Some(next) = bytes.get_mut(opened..).filter(|_| left > 0 && more(sink)) {
         match open_record(conn, rx, next, sink)? {
             Some(consumed) => opened += consumed,
             None => break,
         }
+        left -= 1;
     }
     let half = rx.half.as_mut().ok_or(Fault::Misuse)?;
     if half.wants_key_update() {
         conn.rekey.store(REKEY_BOTH, Ordering::Release);
     }
-    Ok(opened)
+    Ok((opened, left > 0))
 }
 
 /// Opens the first record of `bytes`, right where it belongs if it goes on a big frame, which a full one that follows
