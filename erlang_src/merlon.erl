@@ -20,7 +20,8 @@
           since := integer()}.           % seconds since 1970
 
 %% Every link of this node that runs over merlon: who is at the other end, how that was proven,
-%% how it is encrypted, what went through. Bytes are those of the distribution's frames.
+%% how it is encrypted, what went through. Frames and bytes are those of the distribution, big messages on lanes
+%% counted by their fragments on the way out and whole on the way in: the two ends differ.
 -spec connections() -> [connection()].
 connections() ->
     [connection(Conn, Info) || {_Pid, Conn, Info} <- merlon_registry:links()].

@@ -6,6 +6,9 @@
 -export([start/3]).
 -export([init/4]).
 
+%% Milliseconds without anything to read after which no message is kept alive that has been handed on.
+-define(REST, 500).
+
 %% Started by the dist controller, to which it stays linked.
 -spec start(merlon_nif:conn(), erlang:dist_handle(), map()) -> pid().
 start(Conn, DHandle, Info) ->
@@ -39,4 +42,7 @@ await(more) -> ok;
 await(wait) ->
     receive
         {select, _, _, ready_input} -> ok
+    after ?REST ->
+            erlang:garbage_collect(),
+            receive {select, _, _, ready_input} -> ok end
     end.

@@ -11,6 +11,8 @@
 -define(BATCH, 524288).
 %% So many at once are somebody's big messages.
 -define(BULK, 65536).
+%% Milliseconds without anything to do after which no message is kept alive that has been sent.
+-define(REST, 500).
 
 -record(state, {conn :: merlon_nif:conn(),
                 handle :: erlang:dist_handle(),
@@ -64,33 +66,41 @@ peer(Conn) ->
 
 %% Who sends big messages fills the VM's queue whenever he is let run. Only if it is emptied before others have their
 %% turn do they find room in it. So this process then wakes up before them, and works beside them. While it waits it
-%% keeps no big message alive.
+%% keeps no big message alive; the last part of one may come in a small batch, so that a rest ends with the same.
 loop(#state{bulk = true} = State) ->
     process_flag(priority, high),
     erlang:garbage_collect(),
-    wait(State);
+    wait(State, infinity);
 loop(State) ->
-    wait(State).
+    wait(State, ?REST).
 
-wait(#state{conn = Conn, blocked = Blocked} = State) ->
+wait(#state{conn = Conn, blocked = Blocked} = State, Rest) ->
     receive
         dist_data -> cycle(State#state{vm = more});
         %% Bytes that wait for the peer to read them are as good as a tick.
-        tick when Blocked -> wait(State);
+        tick when Blocked -> wait(State, Rest);
         tick -> sent(merlon_nif:send(Conn, [{0, []}]), State);
         {select, _, _, ready_output} when Blocked ->
+            normal(State),
             sent(merlon_nif:flush(Conn), State#state{blocked = false});
-        {select, _, _, _} -> wait(State);
+        {select, _, _, _} -> wait(State, Rest);
         {'DOWN', _, process, _, Reason} -> exit(Reason);
         Other -> unexpected(Other, State)
+    after Rest ->
+            erlang:garbage_collect(),
+            wait(State, infinity)
     end.
+
+normal(#state{bulk = Bulk}) ->
+    _ = [process_flag(priority, normal) || Bulk],
+    ok.
 
 %% Takes what the VM has and sends, until there is nothing or the socket is full.
 cycle(#state{blocked = false, vm = more, conn = Conn, handle = DHandle} = State) ->
     case take(DHandle, 0, []) of
         {0, _, none} -> loop(arm(State));
         {Bytes, Frames, Vm} ->
-            _ = [process_flag(priority, normal) || State#state.bulk],
+            normal(State),
             sent(merlon_nif:send(Conn, Frames), State#state{vm = Vm, bulk = Bytes >= ?BULK})
     end;
 cycle(#state{vm = none} = State) -> loop(arm(State));

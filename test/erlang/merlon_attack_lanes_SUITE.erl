@@ -4,7 +4,8 @@
 -module(merlon_attack_lanes_SUITE).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
--export([a_frame_beyond_the_limit_is_refused/1, a_record_beyond_its_frame_is_refused/1, a_lane_that_is_none_is_refused/1,
+-export([a_frame_beyond_the_limit_is_refused/1, a_record_beyond_its_frame_is_refused/1,
+         messages_that_claim_much_and_hold_little_are_refused/1, a_lane_that_is_none_is_refused/1,
          a_lane_before_the_link_is_up_is_refused/1, an_end_within_a_frame_is_no_clean_end/1,
          frames_that_never_come_cost_no_memory/1, frames_that_trickle_in_cost_what_came/1,
          a_frame_slower_than_ticktime_keeps_its_link/1, rubbish_on_a_lane_ends_only_its_link/1]).
@@ -16,7 +17,8 @@
 suite() -> [{timetrap, {seconds, 60}}].
 
 all() ->
-    [a_frame_beyond_the_limit_is_refused, a_record_beyond_its_frame_is_refused, a_lane_that_is_none_is_refused,
+    [a_frame_beyond_the_limit_is_refused, a_record_beyond_its_frame_is_refused,
+     messages_that_claim_much_and_hold_little_are_refused, a_lane_that_is_none_is_refused,
      a_lane_before_the_link_is_up_is_refused, an_end_within_a_frame_is_no_clean_end,
      frames_that_never_come_cost_no_memory, frames_that_trickle_in_cost_what_came,
      a_frame_slower_than_ticktime_keeps_its_link, rubbish_on_a_lane_ends_only_its_link].
@@ -52,6 +54,26 @@ a_record_beyond_its_frame_is_refused(Config) ->
                            end, Config)
      || Sizes <- [[65537], [16000, 16000, 16000, 16000, 16000], [131072]]],
     ok.
+
+%% Each would take its claim of address space for as long as it lies in a mailbox.
+messages_that_claim_much_and_hold_little_are_refused(Config) ->
+    #{pid := Pid} = victim(Config),
+    Sleeper = merlon_peers:call(Pid, erlang, spawn, [timer, sleep, [infinity]]),
+    true = merlon_peers:call(Pid, erlang, register, [sleeper, Sleeper]),
+    Before = memory(Config),
+    refused(lane_short, fun(Conn) ->
+                                Message = message(sleeper),
+                                [begin first(Conn, 1, 512, Message), later(Conn, 1, 1, <<>>) end
+                                 || _ <- lists:seq(1, 2000)]
+                        end, Config),
+    ct:pal("2000 messages of 32 MB claimed: ~p", [grown(Before, Config)]),
+    {message_queue_len, 0} = merlon_peers:call(Pid, erlang, process_info, [Sleeper, message_queue_len]).
+
+message(Name) ->
+    From = list_to_pid("<0.1.0>"),
+    <<131, Control/binary>> = term_to_binary({6, From, '', Name}),
+    <<131, Text/binary>> = term_to_binary("little"),
+    <<Control/binary, Text/binary>>.
 
 %% ---- what is no lane ----
 

@@ -5,7 +5,8 @@
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
 -export([a_gigabyte_costs_its_size_on_each_side/1, a_stopped_peer_costs_a_megabyte_for_small_messages/1,
-         a_stopped_peer_costs_a_megabyte_for_giants/1, a_growing_mailbox_leaves_the_carrier_empty/1]).
+         a_stopped_peer_costs_a_megabyte_for_giants/1, a_growing_mailbox_leaves_the_carrier_empty/1,
+         a_link_at_rest_keeps_no_message_alive/1]).
 
 -define(MB, (1024 * 1024)).
 -define(GB, (1024 * ?MB)).
@@ -16,7 +17,8 @@ suite() -> [{timetrap, {seconds, 150}}].
 
 all() ->
     [a_gigabyte_costs_its_size_on_each_side, a_stopped_peer_costs_a_megabyte_for_small_messages,
-     a_stopped_peer_costs_a_megabyte_for_giants, a_growing_mailbox_leaves_the_carrier_empty].
+     a_stopped_peer_costs_a_megabyte_for_giants, a_growing_mailbox_leaves_the_carrier_empty,
+     a_link_at_rest_keeps_no_message_alive].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -112,3 +114,19 @@ a_growing_mailbox_leaves_the_carrier_empty(Config) ->
 length_of(Vm, Pid) ->
     {message_queue_len, Length} = merlon_ct:call(Vm, erlang, process_info, [Pid, message_queue_len]),
     Length.
+
+%% ---- a link at rest ----
+
+%% Each part of a message keeps all of it: also the small one that the last batch consists of.
+a_link_at_rest_keeps_no_message_alive(Config) ->
+    {{_, NodeA, _} = A, {_, NodeB, _} = B} = pair(Config, []),
+    Held = [begin
+                {Receiver, Pids} = work(A, senders, [NodeB, count, 1, Size, 1]),
+                ok = work(A, go, [Pids]),
+                merlon_peers:wait(fun() -> work(B, counted, [Receiver]) =:= 1 end),
+                timer:sleep(1500),
+                {maps:get(carrier, work(A, held, [NodeB])), maps:get(carrier, work(B, held, [NodeA]))}
+            end || Size <- lists:seq(20000000, 20500000, 60000)],
+    ct:pal("held by the carrier of either side: ~p", [Held]),
+    [true = Out < ?MB andalso In < ?MB || {Out, In} <- Held],
+    ok.

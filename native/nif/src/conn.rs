@@ -110,7 +110,7 @@ impl Incoming {
     }
 }
 
-/// Frames and bytes of frames, both ways.
+/// Frames and bytes of frames, both ways: messages on lanes by their fragments out, whole in.
 #[derive(Default)]
 pub struct Counters {
     pub frames_in: AtomicU64,

@@ -33,6 +33,11 @@ pub enum Error {
         /// The lane.
         lane: usize,
     },
+    /// Peer: a lane's frame ends long before the length that it claimed.
+    LaneShort {
+        /// The lane.
+        lane: usize,
+    },
     /// Peer: a preamble of a version that is not spoken here.
     BadVersion(u8),
     /// Peer: another message of the preamble than the one expected, or none at all.
@@ -76,6 +81,7 @@ impl Error {
             Error::NoLane(_) => "no_such_lane",
             Error::LaneHead { .. } => "bad_lane_head",
             Error::LaneOverrun { .. } => "lane_overrun",
+            Error::LaneShort { .. } => "lane_short",
             Error::BadVersion(_) => "bad_preamble_version",
             Error::BadKind(_) => "bad_preamble_message",
             Error::Cut => "preamble_cut",
@@ -110,6 +116,12 @@ impl fmt::Display for Error {
             }
             Error::LaneOverrun { lane } => {
                 write!(f, "the peer sent more than the frame on lane {lane}")
+            }
+            Error::LaneShort { lane } => {
+                write!(
+                    f,
+                    "the peer ended a frame long before its length on lane {lane}"
+                )
             }
             Error::BadVersion(v) => write!(f, "the peer speaks version {v} of the preamble"),
             Error::BadKind(k) => {

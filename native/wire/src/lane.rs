@@ -95,8 +95,8 @@ impl<B, const N: usize> Lanes<B, N> {
     /// The next record was of the lane that [`place`](Lanes::place) told, and its content of `len` bytes is there.
     ///
     /// # Errors
-    /// [`Error::LaneOverrun`] when that is more than the frame has left, [`Error::FrameTooLong`]. Final, as every
-    /// error of a lane.
+    /// [`Error::LaneOverrun`] when that is more than the frame has left, [`Error::LaneShort`] when it ends far too early,
+    /// [`Error::FrameTooLong`]. Final, as every error of a lane.
     pub fn placed<S: Sink<Big = B>>(
         &mut self,
         len: usize,
@@ -118,8 +118,8 @@ impl<B, const N: usize> Lanes<B, N> {
     ///
     /// # Errors
     /// [`Error::NoLane`], [`Error::LaneHead`] when a frame begins without its whole head or ends with nothing in it,
-    /// [`Error::FrameTooLong`], [`Error::LaneOverrun`] when the record holds more than the frame, or what the sink
-    /// says. Final.
+    /// [`Error::FrameTooLong`], [`Error::LaneOverrun`] when the record holds more than the frame, [`Error::LaneShort`]
+    /// when that ends far too early, or what the sink says. Final.
     pub fn push<S: Sink<Big = B>>(
         &mut self,
         lane: usize,
@@ -187,6 +187,8 @@ impl<B, const N: usize> Lanes<B, N> {
         match (part, filling.filled()) {
             (Part::Some, _) => *slot = Some(filling),
             (Part::Last, 0) => return Err(Error::LaneHead { lane }),
+            // Its buffer, as long as was claimed, lives as long as the message.
+            (Part::Last, _) if filling.missing() > SLACK => return Err(Error::LaneShort { lane }),
             (Part::Last, len) if len > self.max_frame => {
                 let max = self.max_frame;
                 return Err(Error::FrameTooLong { len, max });

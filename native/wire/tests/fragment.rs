@@ -16,8 +16,7 @@ fn fragment(tag: u8, sequence: u64, left: u64, rest: &[u8]) -> Vec<u8> {
 }
 
 fn route(router: &mut Router<LANES>, frame: &[u8]) -> Route {
-    let start = frame.get(..TELLING).unwrap_or(frame);
-    router.route(start, frame.len())
+    router.route(frame.get(..TELLING).unwrap_or(frame), frame.len())
 }
 
 #[test]

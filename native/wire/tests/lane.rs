@@ -11,6 +11,9 @@ use common::{Got, Kept};
 
 const LANES: usize = 3;
 
+/// What a frame may lack of its claim.
+const SLACK: usize = 65_536;
+
 fn lanes() -> Lanes<Vec<u8>, LANES> {
     Lanes::new(1 << 30)
 }
@@ -72,7 +75,7 @@ proptest! {
     fn frames_on_several_lanes_come_out_whole_in_any_interleaving(
         lens in prop::collection::vec(prop::collection::vec(a_length(), 0..4), LANES),
         picks in prop::collection::vec(0usize..LANES, 0..400),
-        slack in 0usize..70_000,
+        slack in 0usize..=SLACK,
     ) {
         let frames: Vec<Vec<Vec<u8>>> = lens.iter().enumerate()
             .map(|(lane, lens)| lens.iter().map(|len| frame(*len, lane as u8)).collect())
@@ -239,6 +242,25 @@ fn a_frame_shorter_than_its_head_says_ends_where_it_ends() {
         match fits {
             true => assert_eq!((error, &sink.got[..]), (&Ok(()), &[Got::Big(frame)][..])),
             false => assert_eq!(error, &Err(Error::FrameTooLong { len, max })),
+        }
+    }
+}
+
+/// However the end comes: else a few bytes would hold a buffer of what they claim.
+#[test]
+fn a_frame_that_ends_long_before_its_claim_is_refused() {
+    for (lacking, ending) in [
+        (SLACK, Ok(())),
+        (SLACK + 1, Err(Error::LaneShort { lane: 1 })),
+    ] {
+        for len in [10, STEP, 3 * STEP] {
+            let (mut lanes, mut sink) = (lanes(), Kept::default());
+            let results: Vec<_> = records_in(&frame(len, 3), len + lacking)
+                .iter()
+                .map(|record| take(&mut lanes, 1, record, &mut sink))
+                .collect();
+            assert_eq!(results.last().unwrap(), &ending);
+            assert_eq!(sink.got.is_empty(), ending.is_err());
         }
     }
 }

@@ -226,7 +226,8 @@ impl Simple {
             return false;
         }
         if part == Part::Last {
-            if frame.is_empty() || frame.len() > self.max {
+            let short = len > (frame.len() + SLACK) as u64;
+            if short || frame.is_empty() || frame.len() > self.max {
                 return false;
             }
             self.done.push(frame.to_vec());
