@@ -64,11 +64,11 @@ bombs() ->
 
 %% The same things without budget: so it is the budget that keeps them out, and they are real.
 the_bombs_are_real_test_() ->
-    {timeout, 60, fun() ->
+    {timeout, 120, fun() ->
         ?assertEqual(210000000, byte_size(binary_to_term(zip_bomb()))),
-        ?assertEqual(10000000, length(binary_to_term(list_bomb(10000000)))),
+        ?assertEqual(1000000, length(binary_to_term(list_bomb(1000000)))),
         ?assertMatch({ok, {{{_}}}}, merlon_term:decode(nested(1000000), open())),
-        ?assertMatch({ok, [_ | _]}, merlon_term:decode(list_bomb(10000000), open()))
+        ?assertMatch({ok, [_ | _]}, merlon_term:decode(list_bomb(1000000), open()))
     end}.
 
 %% ---- time ----
