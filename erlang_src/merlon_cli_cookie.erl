@@ -10,21 +10,25 @@ spec() ->
     #{summary => "Says how easily a cookie is guessed, without showing it",
       argument => {optional, "FILE|-"},
       options => [{'show-seed', flag, "also print the seed of OTP's generator: as good as the cookie"},
-                  {prove, {text, "CHALLENGE:DIGEST"},
+                  {prove, {text, "CHALLENGE:DIGEST|-"},
                    "search OTP's 2^36 cookies for the one that gave this answer (digest in hex)"},
                   {state, {text, "PATH"}, "with --prove: a file to go on from when interrupted"},
                   {'show-cookie', flag, "with --prove: print the cookie that was found"}],
-      details => "FILE is ~/.erlang.cookie when none is given.\n"
+      details => "FILE is ~/.erlang.cookie when none is given. --prove - reads the pair from standard\n"
+                 "input: others on this host see arguments.\n"
                  "Exits with 0 when the cookie is fine (or not found), 1 when it is weak, 2 when it\n"
                  "could not be read."}.
 
 -spec run(merlon_cli_args:options()) -> merlon_cli:result().
 run(#{argument := _, prove := _}) -> {usage, "--prove takes no FILE"};
-run(#{prove := Pair} = Options) ->
-    case string:split(Pair, ":") of
-        [Challenge, Digest] -> prove(number(Challenge), digest(Digest), Options);
-        _ -> bad_pair()
+run(#{prove := "-"} = Options) ->
+    case merlon_cookie:read("/dev/stdin") of
+        {ok, Pair} -> pair(binary_to_list(Pair), Options);
+        {error, _} -> bad_pair()
     end;
+run(#{prove := Pair} = Options) -> pair(Pair, Options);
+run(#{state := _}) -> {usage, "--state is for --prove"};
+run(#{'show-cookie' := _}) -> {usage, "--show-cookie is for --prove: a cookie that is analysed is not shown"};
 run(#{argument := "-"} = Options) -> analyse("/dev/stdin", #{}, Options);
 run(Options) ->
     File = maps:get(argument, Options, merlon_cookie:default_file()),
@@ -85,6 +89,12 @@ advice(_) -> "".
 
 %% ---- --prove ----
 
+pair(Pair, Options) ->
+    case string:split(Pair, ":") of
+        [Challenge, Digest] -> prove(number(Challenge), digest(Digest), Options);
+        _ -> bad_pair()
+    end.
+
 prove({ok, Challenge}, {ok, Digest}, Options) ->
     Start = erlang:monotonic_time(millisecond),
     Search = (maps:with([state], Options))#{progress => fun progress/2},
@@ -93,7 +103,7 @@ prove({ok, Challenge}, {ok, Digest}, Options) ->
 prove(_, _, _Options) -> bad_pair().
 
 bad_pair() ->
-    {usage, "--prove wants CHALLENGE:DIGEST, a number below 2^32 and 32 hexadecimal digits"}.
+    {usage, "--prove wants CHALLENGE:DIGEST (or - and this on standard input), a number below 2^32 and 32 hexadecimal digits"}.
 
 proved({found, Seed}, Seconds, Options) ->
     {unusable,
@@ -108,7 +118,7 @@ proved({error, {state, {File, other_capture}}}, _Seconds, _Options) ->
 proved({error, {state, {File, damaged}}}, _Seconds, _Options) ->
     {unreadable, [File, " is not the state of a search: remove it, or give another --state"]};
 proved({error, {state, {File, Posix}}}, _Seconds, _Options) ->
-    {unreadable, [File, " can't be read: ", file:format_error(Posix)]}.
+    {unreadable, [File, " can't be read or written: ", file:format_error(Posix), "; give another --state"]}.
 
 progress(Done, Rate) ->
     Left = ((1 bsl 36) - Done) / max(Rate, 1.0),

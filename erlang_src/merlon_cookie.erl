@@ -34,8 +34,10 @@
 -spec analyse(Cookie :: binary()) -> report().
 analyse(Cookie) -> analyse(Cookie, #{}).
 
+%% Any bytes; anything else is refused without being shown: a stack trace would show it.
 -spec analyse(Cookie :: binary(), context()) -> report().
 analyse(Cookie, Context) ->
+    is_binary(Cookie) orelse error(badarg),
     ok = merlon_nif:load(),
     {Class, Bits, More} = class(Cookie, maps:get(names, Context, names())),
     Tries = math:pow(2, min(Bits, 1000.0)),
@@ -71,13 +73,13 @@ known(Cookie) ->
 %% The name itself, maybe with a common word or some digits around it.
 derived(Cookie, Names) ->
     Plain = plain(Cookie),
-    case [Name || Name <- Names, byte_size(Name) > 2, plain(Name) =:= Plain] of
-        [] -> none;
-        _ -> {derived, 10.0, #{}}
+    case Plain =/= <<>> andalso [Name || Name <- Names, byte_size(Name) > 2, plain(Name) =:= Plain] of
+        [_ | _] -> {derived, 10.0, #{}};
+        _ -> none
     end.
 
 plain(Text) ->
-    re:replace(string:lowercase(Text), "cookie|secret|[^a-z]", "", [global, {return, binary}]).
+    re:replace(merlon_cookie_known:lowercase(Text), "cookie|secret|[^a-z]", "", [global, {return, binary}]).
 
 otp(Cookie) ->
     case merlon_nif:cookie_seed(Cookie) of

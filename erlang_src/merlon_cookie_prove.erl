@@ -95,13 +95,17 @@ tell(#{told := Told, since := Since, first := First, options := Options} = State
 capture_id(Challenge, Digest) ->
     integer_to_binary(erlang:phash2({Challenge, Digest}), 16).
 
-resume(#{state := File}, Capture) ->
+%% That it can be written is seen now, and not after hours.
+resume(#{state := File} = Options, Capture) ->
     case file:read_file(File) of
-        {error, enoent} -> {ok, 0};
+        {error, enoent} -> begun(save(#{options => Options, capture => Capture}, 0), File);
         {error, Posix} -> {error, {state, {File, Posix}}};
         {ok, Text} -> resumed(string:lexemes(Text, " \n"), Capture, File)
     end;
 resume(_Options, _Capture) -> {ok, 0}.
+
+begun(ok, _File) -> {ok, 0};
+begun({error, Posix}, File) -> {error, {state, {File, Posix}}}.
 
 resumed([<<"merlon-prove">>, <<"1">>, Capture, Number], Capture, File) ->
     case string:to_integer(Number) of
@@ -111,10 +115,12 @@ resumed([<<"merlon-prove">>, <<"1">>, Capture, Number], Capture, File) ->
 resumed([<<"merlon-prove">>, <<"1">>, _, _], _Capture, File) -> {error, {state, {File, other_capture}}};
 resumed(_, _Capture, File) -> {error, {state, {File, damaged}}}.
 
+%% Never through a link that another user has put there.
 save(#{options := #{state := File}, capture := Capture}, Done) ->
     Unfinished = [File, ".new"],
     Text = ["merlon-prove 1 ", Capture, $\s, integer_to_binary(Done), $\n],
-    case file:write_file(Unfinished, Text, [sync]) of
+    _ = file:delete(Unfinished),
+    case file:write_file(Unfinished, Text, [sync, exclusive]) of
         ok -> file:rename(Unfinished, File);
         {error, _} = Error -> Error
     end;

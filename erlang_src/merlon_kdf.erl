@@ -52,21 +52,18 @@
 -spec hkdf(hash(), Ikm :: key(), Salt :: key(), Info :: iodata(), output()) ->
           {ok, binary() | secret()} | {error, reason()}.
 hkdf(Hash, Ikm, Salt, Info, Output) ->
-    ok = load(),
-    merlon_nif:kdf_hkdf(Hash, key(Ikm), key(Salt), iolist_to_binary(Info), output(Output)).
+    call(kdf_hkdf, [Hash, key(Ikm), key(Salt), iolist_to_binary(Info), output(Output)]).
 
 %% HKDF-Extract: a key as long as the hash, as a binary or as a secret.
 -spec hkdf_extract(hash(), Ikm :: key(), Salt :: key(), binary | secret) -> {ok, binary() | secret()}.
 hkdf_extract(Hash, Ikm, Salt, As) ->
-    ok = load(),
-    merlon_nif:kdf_extract(Hash, key(Ikm), key(Salt), {As, 0}).
+    call(kdf_extract, [Hash, key(Ikm), key(Salt), {As, 0}]).
 
 %% HKDF-Expand of a key that is at least as long as the hash.
 -spec hkdf_expand(hash(), Prk :: key(), Info :: iodata(), output()) ->
           {ok, binary() | secret()} | {error, reason()}.
 hkdf_expand(Hash, Prk, Info, Output) ->
-    ok = load(),
-    merlon_nif:kdf_expand(Hash, key(Prk), iolist_to_binary(Info), output(Output)).
+    call(kdf_expand, [Hash, key(Prk), iolist_to_binary(Info), output(Output)]).
 
 %% ---- keys from passwords ----
 
@@ -83,8 +80,7 @@ derive(Params, Password, Salt, Output) ->
 derive(Params, Password, Salt, Output, Options) ->
     Limits = {maps:get(danger_weak, Options, false), ceiling()},
     with(Params, fun(Costs) ->
-                         merlon_nif:kdf_derive(Costs, key(Password), iolist_to_binary(Salt), Limits,
-                                               output(Output))
+                         call(kdf_derive, [Costs, key(Password), iolist_to_binary(Salt), Limits, output(Output)])
                  end).
 
 %% The strongest costs that stay within the time and the memory on this machine, for derive/4 and hash/2. Takes some
@@ -99,9 +95,8 @@ calibrate(#{milliseconds := Milliseconds} = Goal) ->
         _ when not Valid -> {error, {kdf, bad_params}};
         Ceiling when Memory > Ceiling ->
             {error, {kdf, {memory, #{needed => Memory, ceiling => Ceiling}}}};
-        _ ->
-            ok = load(),
-            calibrated(merlon_nif:kdf_calibrate(Algorithm, Milliseconds, Memory, Lanes))
+        Ceiling ->
+            calibrated(call(kdf_calibrate, [Algorithm, Milliseconds, {Memory, Ceiling}, Lanes]))
     end;
 calibrate(_Goal) ->
     {error, {kdf, bad_params}}.
@@ -130,7 +125,7 @@ hash(Password) ->
 
 -spec hash(Password :: key(), params()) -> {ok, Phc :: binary()} | {error, reason()}.
 hash(Password, Params) ->
-    with(Params, fun(Costs) -> merlon_nif:kdf_hash(Costs, key(Password), ceiling()) end).
+    with(Params, fun(Costs) -> call(kdf_hash, [Costs, key(Password), ceiling()]) end).
 
 %% Whether Phc is the hash of Password. False also for a string that can't be checked; check/2 says why. With `undefined`
 %% (there is no such user) it takes the time of a check and says false, so that nobody learns who exists.
@@ -146,8 +141,7 @@ verify(Password, Phc) ->
 %% needs_rehash/1 is true); costs above the limits are refused before anything is allocated.
 -spec check(Password :: key(), Phc :: iodata()) -> ok | {error, reason()}.
 check(Password, Phc) ->
-    ok = load(),
-    merlon_nif:kdf_check(key(Password), iolist_to_binary(Phc), ceiling()).
+    call(kdf_check, [key(Password), iolist_to_binary(Phc), ceiling()]).
 
 %% Whether the password should be hashed anew at the next login: another function, less cost, a shorter salt or hash
 %% than are made today, or not a PHC string.
@@ -158,27 +152,26 @@ needs_rehash(Phc) ->
 -spec needs_rehash(Phc :: iodata(), params()) -> boolean().
 needs_rehash(Phc, Params) ->
     {ok, Costs} = costs(Params),
-    ok = load(),
-    merlon_nif:kdf_needs_rehash(iolist_to_binary(Phc), Costs).
+    call(kdf_needs_rehash, [iolist_to_binary(Phc), Costs]).
 
 %% ---- the small ones ----
 
 %% HMAC (RFC 2104).
 -spec hmac(hash(), Key :: key(), Data :: iodata()) -> binary().
 hmac(Hash, Key, Data) ->
-    ok = load(),
-    case iolist_to_binary(Data) of
-        Small when byte_size(Small) =< ?SMALL -> merlon_nif:kdf_hmac(Hash, key(Key), Small);
-        Big -> merlon_nif:kdf_hmac_big(Hash, key(Key), Big)
+    {Bytes, Text} = {key(Key), iolist_to_binary(Data)},
+    case is_small(Bytes) andalso is_small(Text) of
+        true -> call(kdf_hmac, [Hash, Bytes, Text]);
+        false -> call(kdf_hmac_big, [Hash, Bytes, Text])
     end.
 
 %% The hash of Data (FIPS 180-4).
 -spec digest(hash(), Data :: iodata()) -> binary().
 digest(Hash, Data) ->
-    ok = load(),
-    case iolist_to_binary(Data) of
-        Small when byte_size(Small) =< ?SMALL -> merlon_nif:kdf_digest(Hash, Small);
-        Big -> merlon_nif:kdf_digest_big(Hash, Big)
+    Text = iolist_to_binary(Data),
+    case is_small(Text) of
+        true -> call(kdf_digest, [Hash, Text]);
+        false -> call(kdf_digest_big, [Hash, Text])
     end.
 
 %% In lower-case hexadecimal or base64.
@@ -193,14 +186,18 @@ hex(N) -> $a + N - 10.
 %% Whether both are the same bytes. The time depends on their lengths alone, never on where they differ.
 -spec equal(key(), key()) -> boolean().
 equal(A, B) ->
-    ok = load(),
-    merlon_nif:kdf_equal(key(A), key(B)).
+    {One, Other} = {key(A), key(B)},
+    case is_small(One) andalso is_small(Other) of
+        true -> call(kdf_equal, [One, Other]);
+        false -> call(kdf_equal_big, [One, Other])
+    end.
 
-%% Takes charge of these bytes. The copy that the caller has is the caller's to forget.
+%% Takes charge of these bytes, 64 KiB at most. The copy that the caller has is the caller's to forget.
 -spec secret(iodata()) -> secret().
 secret(Bytes) ->
-    ok = load(),
-    {ok, Secret} = merlon_nif:secret_new(iolist_to_binary(Bytes)),
+    Key = key(Bytes),
+    is_small(Key) orelse error(badarg),
+    {ok, Secret} = call(secret_new, [Key]),
     Secret.
 
 %% KiB that all calls that run at once may take: `kdf_memory` of the application's environment, else 1 GiB, or half of
@@ -250,9 +247,7 @@ words({budget, #{milliseconds := Needed}}) ->
 
 with(Params, Fun) ->
     case costs(Params) of
-        {ok, Costs} ->
-            ok = load(),
-            Fun(Costs);
+        {ok, Costs} -> Fun(Costs);
         error ->
             {error, {kdf, bad_params}}
     end.
@@ -281,10 +276,24 @@ is_cost(Cost) -> is_integer(Cost) andalso Cost > 0 andalso Cost =< ?MAX_COST.
 is_algorithm(Algorithm) -> lists:member(Algorithm, [argon2id, scrypt, pbkdf2_sha256, pbkdf2_sha512]).
 
 key(Secret) when is_reference(Secret) -> Secret;
-key(Bytes) -> iolist_to_binary(Bytes).
+key(Bytes) ->
+    try iolist_to_binary(Bytes)
+    catch error:badarg -> error(badarg)
+    end.
+
+%% A secret is never big: see secret/1.
+is_small(Bytes) -> is_reference(Bytes) orelse byte_size(Bytes) =< ?SMALL.
 
 output(Length) when is_integer(Length) -> {binary, Length};
 output({_, _} = Output) -> Output.
+
+%% What is no argument of the library's is raised again, without the arguments: a stack trace goes into logs, and it
+%% shows them.
+call(Function, Arguments) ->
+    ok = load(),
+    try apply(merlon_nif, Function, Arguments)
+    catch error:badarg -> error(badarg)
+    end.
 
 %% To ask load/0 at each call would hold up code loading.
 load() ->

@@ -16,7 +16,7 @@
 -export([cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
 -export([secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3]).
 -export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2]).
--export([kdf_equal/2]).
+-export([kdf_equal/2, kdf_equal_big/2]).
 -export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
               crl/0, revocation_reason/0]).
@@ -32,7 +32,7 @@
        cookie_seed/1, cookie_of_seed/1, cookie_search/4,
        secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3,
        kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2,
-       kdf_digest_big/2, kdf_equal/2]).
+       kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2]).
 
 -opaque listener() :: reference().
 -opaque conn() :: reference().
@@ -323,10 +323,10 @@ kdf_check(_Password, _Phc, _Ceiling) -> not_loaded().
 -spec kdf_needs_rehash(Phc :: binary(), kdf_params()) -> boolean().
 kdf_needs_rehash(_Phc, _Params) -> not_loaded().
 
--spec kdf_calibrate(merlon_kdf:algorithm(), Milliseconds :: pos_integer(), Memory :: pos_integer(),
-                    Lanes :: pos_integer()) ->
+-spec kdf_calibrate(merlon_kdf:algorithm(), Milliseconds :: pos_integer(),
+                    {Memory :: pos_integer(), Ceiling :: pos_integer()}, Lanes :: pos_integer()) ->
           {ok, kdf_params()} | {error, merlon_kdf:reason()}.
-kdf_calibrate(_Algorithm, _Milliseconds, _Memory, _Lanes) -> not_loaded().
+kdf_calibrate(_Algorithm, _Milliseconds, _Limits, _Lanes) -> not_loaded().
 
 %% The big ones are dirty.
 -spec kdf_hmac(merlon_kdf:hash(), kdf_key(), binary()) -> binary().
@@ -343,6 +343,9 @@ kdf_digest_big(_Hash, _Data) -> not_loaded().
 
 -spec kdf_equal(kdf_key(), kdf_key()) -> boolean().
 kdf_equal(_A, _B) -> not_loaded().
+
+-spec kdf_equal_big(kdf_key(), kdf_key()) -> boolean().
+kdf_equal_big(_A, _B) -> not_loaded().
 
 -spec not_loaded() -> term().
 not_loaded() ->

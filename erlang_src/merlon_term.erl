@@ -128,8 +128,10 @@ built_with_atoms(Bin, Limits) ->
     end.
 
 %% Still safe: the only atoms that are new are those that were counted, whoever else makes some meanwhile.
-built_with_atoms(Bin, Names, ok) ->
-    _ = [binary_to_atom(Name, utf8) || Name <- Names],
+built_with_atoms(Bin, [Name | Names], ok) ->
+    _ = binary_to_atom(Name, utf8),
+    built_with_atoms(Bin, Names, room_for(1)); % others make atoms at the same time
+built_with_atoms(Bin, [], _) ->
     try {ok, binary_to_term(Bin, [safe])}
     catch error:badarg -> {error, {term, {refused_by_vm, badarg}}}
     end;

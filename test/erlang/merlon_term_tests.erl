@@ -4,7 +4,7 @@
 -module(merlon_term_tests).
 
 -include_lib("eunit/include/eunit.hrl").
-
+-export([decode_at_once/1]).
 
 %% ---- the same as binary_to_term ----
 
@@ -163,6 +163,31 @@ a_full_atom_table_is_not_filled_further_test_() ->
             peer:stop(Peer)
         end
     end}.
+
+%% Each finds room for its own, all together do not.
+many_terms_at_once_do_not_fill_the_atom_table_test_() ->
+    {timeout, 60, fun() ->
+        Paths = [filename:dirname(code:which(Module)) || Module <- [merlon_term, ?MODULE]],
+        {ok, Peer, _Node} = peer:start(#{connection => standard_io, env => [{"ERL_CRASH_DUMP_BYTES", "0"}],
+                                   args => ["+t", "40000", "-pa" | Paths]}),
+        try
+            Results = peer:call(Peer, ?MODULE, decode_at_once, [20], 30000),
+            ?assertEqual([], [Result || Result <- Results, Result =/= ok, Result =/= atom_table_full])
+        after
+            peer:stop(Peer)
+        end
+    end}.
+
+decode_at_once(Many) ->
+    Me = self(),
+    Bins = [iolist_to_binary([131, 108, <<5000:32>>,
+                              [<<119, 12, "mr", N:16, (binary:encode_hex(<<I:32>>))/binary>> || I <- lists:seq(1, 5000)], 106])
+            || N <- lists:seq($a bsl 8 + $a, $a bsl 8 + $a + Many - 1)],
+    Pids = [spawn_link(fun() -> Me ! {self(), merlon_term:decode(Bin, #{new_atoms => infinity})} end) || Bin <- Bins],
+    [receive
+         {Pid, {ok, _}} -> ok;
+         {Pid, {error, {term, Why}}} -> element(1, Why)
+     end || Pid <- Pids].
 
 atoms(N) -> iolist_to_binary([131, 108, <<N:32>>, [<<119, 12, "mrln", (binary:encode_hex(<<I:32>>))/binary>> || I <- lists:seq(1, N)], 106]).
 

@@ -4,7 +4,7 @@ use crate::secret::{random, Key, Output};
 use crate::term::{atom, binary, error, ok};
 use merlon_secret::{
     calibrate, equal, hkdf, hkdf_expand, hkdf_extract, Algorithm, Argon2Kind, Argon2Params, Error,
-    Goal, Hash, Params, Phc, ScryptParams, SALT_LEN, TAG_LEN,
+    Goal, Hash, Params, Phc, ScryptParams, MAX_PHC, SALT_LEN, TAG_LEN,
 };
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Term};
@@ -124,13 +124,13 @@ fn kdf_needs_rehash<'a>(phc: Binary<'a>, wanted: Term<'a>) -> NifResult<bool> {
     Ok(parse(&phc).map_or(true, |phc| phc.needs_rehash(&wanted)))
 }
 
-/// The clock is read here, the search is the core's.
+/// The clock is read here, the search is the core's. `limits`: what one call may take, and all at once.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn kdf_calibrate<'a>(
     env: Env<'a>,
     algorithm: Atom,
     milliseconds: u64,
-    memory: u64,
+    (memory, ceiling): (u64, u64),
     lanes: u32,
 ) -> NifResult<Term<'a>> {
     let goal = Goal {
@@ -145,7 +145,7 @@ fn kdf_calibrate<'a>(
         Ok(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
     };
     let found = || {
-        let _held = Held::take(memory, memory)?;
+        let _held = Held::take(memory, ceiling)?;
         Ok(calibrate(&goal, measure)?)
     };
     Ok(answer(env, found(), |params| {
@@ -182,6 +182,11 @@ fn kdf_digest_big<'a>(env: Env<'a>, hash: Atom, data: Binary<'a>) -> NifResult<T
 
 #[rustler::nif]
 fn kdf_equal(a: Key, b: Key) -> bool {
+    equal(a.bytes(), b.bytes())
+}
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn kdf_equal_big(a: Key, b: Key) -> bool {
     equal(a.bytes(), b.bytes())
 }
 
@@ -283,6 +288,9 @@ fn map<'a>(env: Env<'a>, pairs: &[(Atom, u64)]) -> Term<'a> {
 }
 
 fn parse(phc: &Binary) -> Result<Phc, Error> {
+    if phc.len() > MAX_PHC {
+        return Err(Error::NotPhc); // before all of it is looked at
+    }
     Phc::parse(std::str::from_utf8(phc).map_err(|_| Error::NotPhc)?)
 }
 

@@ -40,7 +40,7 @@ pub use hash::{equal, Hash, Tag};
 pub use hkdf::{hkdf, hkdf_expand, hkdf_extract, hkdf_sha256};
 pub use params::{Algorithm, Params, DEFAULT};
 pub use pbkdf2::pbkdf2;
-pub use phc::{Phc, SALT_LEN, TAG_LEN};
+pub use phc::{Phc, MAX_PHC, SALT_LEN, TAG_LEN};
 pub use root::{KeyId, PairKey, Role, Root};
 pub use scrypt::{scrypt, ScryptParams};
 pub use secret::Secret;

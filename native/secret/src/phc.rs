@@ -7,8 +7,8 @@ pub const SALT_LEN: usize = 16;
 /// Bytes of a new hash.
 pub const TAG_LEN: usize = 32;
 
-/// More than any string has that is checked here.
-const MAX_STRING: usize = 512;
+/// More bytes than any string has that is checked here.
+pub const MAX_PHC: usize = 512;
 const MAX_SALT: usize = 64;
 /// A tag that is too short would soon be met by a wrong password.
 const MIN_TAG: usize = 12;
@@ -45,7 +45,7 @@ impl Phc {
     /// # Errors
     /// [`Error::NotPhc`] or [`Error::UnknownPhc`]. How big the parameters are is seen when it is [checked](Phc::check).
     pub fn parse(text: &str) -> Result<Phc, Error> {
-        if text.len() > MAX_STRING {
+        if text.len() > MAX_PHC {
             return Err(Error::NotPhc);
         }
         let fields: Vec<&str> = text.split('$').collect();
