@@ -50,7 +50,7 @@ trust(Dir) ->
 anchors(Dir) -> below(Dir, "trust", [<<".pem">>]).
 
 %% The revocation lists: DIR/crl.pem, and any number in DIR/crl. PEM or DER.
--spec crls(string()) -> {ok, texts()} | {error, merlon_identity:problem()}.
+-spec crls(string() | merlon_dir:path()) -> {ok, texts()} | {error, merlon_identity:problem()}.
 crls(Dir) ->
     case lists(Dir) of
         {ok, Files} -> read_all(Files, crl);
