@@ -118,13 +118,24 @@ issue(Dir, Work, Folder, {Kind, Name, Host} = Subject, Ips, Options) ->
 -spec ca(string()) -> {ok, #{ca_cert | ca_key := binary()}} | {error, term()}.
 ca(Dir) ->
     Key = merlon_dir:path([Dir, "ca", "ca.key"]),
-    case {merlon_dir:read(merlon_dir:path([Dir, "ca", "ca.pem"])), merlon_dir:read_secret(Key)} of
-        {{ok, CertPem}, {ok, KeyPem}} -> {ok, #{ca_cert => CertPem, ca_key => KeyPem}};
+    Cert = merlon_dir:path([Dir, "ca", "ca.pem"]),
+    case {merlon_dir:read(Cert), merlon_dir:read_secret(Key)} of
+        {{ok, CertPem}, {ok, KeyPem}} -> texts({Cert, CertPem}, {Key, KeyPem});
         {_, {error, {file, {read, _, enoent}}}} -> no_ca(Dir);
         {{error, {file, {read, _, enoent}}}, _} -> no_ca(Dir);
         {{error, _} = Error, _} -> Error;
         {_, {error, _} = Error} -> Error
     end.
+
+%% What is no text would be a crash further on, which prints the key.
+texts({Cert, CertPem}, {Key, KeyPem}) ->
+    case {is_text(CertPem), is_text(KeyPem)} of
+        {true, true} -> {ok, #{ca_cert => CertPem, ca_key => KeyPem}};
+        {false, _} -> {error, {identity, {not_pem, Cert, <<"CERTIFICATE">>}}};
+        {_, false} -> {error, {identity, {not_pem, Key, <<"PRIVATE KEY">>}}}
+    end.
+
+is_text(Bytes) -> is_binary(unicode:characters_to_binary(Bytes)).
 
 no_ca(Dir) ->
     Path = merlon_dir:path([Dir]),

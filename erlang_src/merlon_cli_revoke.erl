@@ -73,13 +73,15 @@ in_dir(What, Options) ->
 
 revoke(What, Dir, Work, #{ca_cert := CaCert} = Ca, Options) ->
     File = merlon_dir:path([Dir, "crl.pem"]),
-    case {ca_name(CaCert), list(File)} of
-        {{ok, CaName}, {ok, Text, Lists}} ->
+    case {ca_name(CaCert), known(Dir, File)} of
+        {{ok, CaName}, {ok, Known}} ->
             case serials(What, Dir, CaName) of
                 {ok, Serials} ->
-                    Listed = [Entry || #{issuer := Issuer, revoked := Entries} <- Lists,
+                    Listed = [Entry || {_, _, Lists} <- Known, #{issuer := Issuer, revoked := Entries} <- Lists,
                                        Issuer =:= CaName, Entry <- Entries],
                     New = [Serial || Serial <- Serials, not is_listed(Serial, Listed)],
+                    Text = iolist_to_binary([pem(Text) || {Of, Text, Lists} <- Known,
+                                                          Of =:= File orelse has_of(CaName, Lists)]),
                     write(New, Serials, Listed, {File, Text, CaName}, Work, Ca, Options);
                 {error, _} = Error -> Error
             end;
@@ -93,6 +95,32 @@ ca_name(CaCert) ->
         {ok, []} -> {error, {pki, no_certificate}};
         {error, _} = Error -> Error
     end.
+
+%% crl.pem and what is in crl/: of a CA's lists the newest counts, so that the next one must have what
+%% any of them revokes.
+known(Dir, File) ->
+    case list(File) of
+        {ok, Text, Lists} -> in_folder(merlon_identity_files:crls(Dir), [{File, Text, Lists}]);
+        {error, _} = Error -> Error
+    end.
+
+in_folder({error, _} = Error, _Known) -> Error;
+in_folder({ok, []}, Known) -> {ok, lists:reverse(Known)};
+in_folder({ok, [{File, _} | Files]}, Known) when element(1, hd(Known)) =:= File ->
+    in_folder({ok, Files}, Known);
+in_folder({ok, [{File, Text} | Files]}, Known) ->
+    case read_out(File, Text) of
+        {ok, Text, Lists} -> in_folder({ok, Files}, [{File, Text, Lists} | Known]);
+        {error, _} = Error -> Error
+    end.
+
+has_of(CaName, Lists) ->
+    lists:any(fun(#{issuer := Issuer}) -> Issuer =:= CaName end, Lists).
+
+pem(<<16#30, _/binary>> = Der) ->
+    ["-----BEGIN X509 CRL-----\n", base64:encode(Der), "\n-----END X509 CRL-----\n"];
+pem(<<>>) -> <<>>;
+pem(Text) -> [Text, $\n].
 
 list(File) ->
     case merlon_dir:exists(File) of

@@ -42,26 +42,36 @@ key(Folder) -> merlon_dir:path([Folder, "key.pem"]).
 -spec trust(string()) -> {ok, texts()} | {error, merlon_identity:problem()}.
 trust(Dir) ->
     case anchors(Dir) of
-        [] -> {error, {identity, {no_trust, merlon_dir:path([Dir, "trust"])}}};
-        Files -> read_all(Files, certificate)
+        {ok, []} -> {error, {identity, {no_trust, merlon_dir:path([Dir, "trust"])}}};
+        {ok, Files} -> read_all(Files, certificate);
+        {error, _} = Error -> Error
     end.
 
 anchors(Dir) -> below(Dir, "trust", [<<".pem">>]).
 
 %% The revocation lists: DIR/crl.pem, and any number in DIR/crl. PEM or DER.
--spec crls(string()) -> {ok, texts()} | {error, merlon_identity:problem()}.
-crls(Dir) -> read_all(lists(Dir), crl).
+-spec crls(string() | merlon_dir:path()) -> {ok, texts()} | {error, merlon_identity:problem()}.
+crls(Dir) ->
+    case lists(Dir) of
+        {ok, Files} -> read_all(Files, crl);
+        {error, _} = Error -> Error
+    end.
 
 lists(Dir) ->
     File = merlon_dir:path([Dir, "crl.pem"]),
-    [File || merlon_dir:exists(File)] ++ below(Dir, "crl", [<<".pem">>, <<".crl">>]).
+    case below(Dir, "crl", [<<".pem">>, <<".crl">>]) of
+        {ok, Files} -> {ok, [File || merlon_dir:exists(File)] ++ Files};
+        {error, _} = Error -> Error
+    end.
 
+%% None if there is no such folder. In one that can't be listed may be what revokes somebody.
 below(Dir, Name, Extensions) ->
     Folder = merlon_dir:path([Dir, Name]),
-    case merlon_dir:list(Folder) of
-        {ok, Names} -> [merlon_dir:path([Folder, File])
-                        || File <- Names, lists:member(filename:extension(File), Extensions)];
-        {error, _} -> []
+    case {merlon_dir:list(Folder), merlon_dir:exists(Folder)} of
+        {{ok, Names}, _} -> {ok, [merlon_dir:path([Folder, File])
+                                  || File <- Names, lists:member(filename:extension(File), Extensions)]};
+        {{error, {file, {list, _, enoent}}}, false} -> {ok, []};
+        {{error, _} = Error, _} -> Error
     end.
 
 read_all(Files, Kind) -> read_all(Files, Kind, []).
@@ -113,8 +123,11 @@ digest(Files, Config) ->
 %% What is there now, links followed, so that a secret mount that changes its links has changed.
 -spec stamp(merlon_dir:path(), string()) -> stamp().
 stamp(Folder, Dir) ->
-    Files = [merlon_config:file(Dir), cert(Folder), key(Folder)] ++ anchors(Dir) ++ lists(Dir),
-    [{File, look(File)} || File <- Files].
+    Files = [merlon_config:file(Dir), cert(Folder), key(Folder)],
+    [{File, look(File)} || File <- Files ++ found(Dir, "trust", anchors(Dir)) ++ found(Dir, "crl", lists(Dir))].
+
+found(_Dir, _Name, {ok, Files}) -> Files;
+found(Dir, Name, {error, _}) -> [merlon_dir:path([Dir, Name])].
 
 look(File) ->
     case prim_file:read_file_info(File, [{time, posix}]) of

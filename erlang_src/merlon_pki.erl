@@ -39,8 +39,9 @@
 %% Errors: bad_cluster, bad_lifetime, crypto.
 -spec new_ca(#{cluster := unicode:chardata(), alg => alg(), days => pos_integer(),
                now => integer()}) -> {ok, #{cert := binary(), key := key()}} | {error, reason()}.
-new_ca(#{cluster := Cluster} = Request) ->
+new_ca(Request) ->
     call(fun() ->
+             #{cluster := Cluster} = Request,
              merlon_nif:pki_new_ca(#{cluster => text(Cluster), alg => alg(Request), now => now(Request),
                                      days => maps:get(days, Request, 3650)})
          end).
@@ -66,8 +67,9 @@ issue(Ca, Request) ->
 -spec verify(Chain :: iodata(), #{trust := [iodata()], cluster := unicode:chardata(),
                                   usage := usage(), crls => [iodata()], now => integer()}) ->
           {ok, peer()} | {error, reason()}.
-verify(Chain, #{trust := Trust, cluster := Cluster, usage := Usage} = Options) ->
+verify(Chain, Options) ->
     call(fun() ->
+             #{trust := Trust, cluster := Cluster, usage := Usage} = Options,
              merlon_nif:pki_verify(#{cert => text(Chain), trust => [text(T) || T <- Trust],
                                      crls => [text(C) || C <- maps:get(crls, Options, [])],
                                      cluster => text(Cluster), usage => Usage, now => now(Options)})
@@ -83,8 +85,9 @@ inspect(Pem) ->
 -spec csr(#{cluster := unicode:chardata(), subject := subject(), alg => alg(),
             ips => [inet:ip_address() | binary()]}) ->
           {ok, #{csr := binary(), key := key()}} | {error, reason()}.
-csr(#{cluster := Cluster, subject := Subject} = Request) ->
+csr(Request) ->
     call(fun() ->
+             #{cluster := Cluster, subject := Subject} = Request,
              merlon_nif:pki_new_csr(#{cluster => text(Cluster), identity => subject(Subject),
                                       alg => alg(Request), ips => ips(Request)})
          end).
@@ -103,8 +106,9 @@ csr_identity(Csr) ->
 -spec sign_csr(ca(), #{csr := iodata(), subject := subject(),
                        ips => [inet:ip_address() | binary()], days => pos_integer(),
                        now => integer()}) -> {ok, Cert :: binary()} | {error, reason()}.
-sign_csr(Ca, #{csr := Csr} = Request) ->
+sign_csr(Ca, Request) ->
     call(fun() ->
+             #{csr := Csr} = Request,
              merlon_nif:pki_sign_csr(maps:merge(ca(Ca), (granted(Request))#{csr => text(Csr)}))
          end).
 
@@ -115,7 +119,8 @@ format_error({nif, _} = Reason) -> merlon_identity:format_error(Reason).
 
 %% ---- helpers ----
 
-%% A stacktrace would hold a key, so a badarg is raised here, without the arguments.
+%% A stacktrace would hold a key, so a badarg is raised here, without the arguments; none of the
+%% functions above matches its own.
 call(Call) ->
     case merlon_nif:load() of
         ok ->

@@ -2,7 +2,7 @@
 -module(merlon_cli_revoke_tests).
 -include_lib("eunit/include/eunit.hrl").
 
--import(merlon_test_dir, [cert/2, cert/3, put_file/2]).
+-import(merlon_test_dir, [cert/2, cert/3, put_file/2, put_file/3]).
 
 in_dir(Test) -> merlon_test_dir:with_node(Test).
 
@@ -76,6 +76,33 @@ a_node_is_revoked_with_all_its_certificates_test() ->
         ?assertEqual([], Serials -- [Serial || #{serial := Serial} <- Entries]),
         ?assertEqual(8#600, merlon_test_dir:mode(filename:join(Dir, "ca/issued")))
     end).
+
+%% The newest list of a CA counts, so that the next one must have what is revoked wherever it was put.
+what_lists_in_the_folder_revoke_stays_revoked_test_() ->
+    [{Name, fun() -> in_dir(fun(Dir) ->
+         cert(Dir, "other@here"),
+         {0, _, <<>>} = run("revoke", Dir, ["app@here", "--reason", "superseded"]),
+         {ok, Pem} = file:read_file(filename:join(Dir, "crl.pem")),
+         ok = file:delete(filename:join(Dir, "crl.pem")),
+         put_file(filename:join(Dir, "crl/old.crl"), As(Pem)),
+         {0, _, <<>>} = run("revoke", Dir, ["other@here"]),
+         ?assertMatch(#{number := 2, revoked := [#{reason := superseded}, #{reason := unspecified}]}, list(Dir)),
+         [?assertMatch({error, {identity, {unusable, _, {revoked, _}}}}, load(Dir, Node))
+          || Node <- ['app@here', 'other@here']]
+     end) end}
+     || {Name, As} <- [{"PEM", fun(Pem) -> Pem end},
+                       {"DER", fun(Pem) -> [{_, Der, _}] = public_key:pem_decode(Pem), Der end}]].
+
+%% A crash would print the key.
+a_ca_that_is_no_text_is_refused_in_words_test_() ->
+    [{Name ++ " " ++ hd(Command), fun() -> in_dir(fun(Dir) ->
+         File = filename:join([Dir, "ca", Name]),
+         {ok, Pem} = file:read_file(File),
+         put_file(File, <<"M\xfcller\n", Pem/binary>>, 8#600),
+         {1, <<>>, Error} = run(hd(Command), Dir, tl(Command)),
+         ?assertSaid(["ca/", Name, " holds no readable "], Error)
+     end) end}
+     || Name <- ["ca.pem", "ca.key"], Command <- [["revoke", "app@here"], ["cert", "new@here"]]].
 
 %% Nobody else's, and not the expired ones that nobody accepts anyway.
 what_has_run_out_is_not_kept_test() ->

@@ -76,3 +76,18 @@ lists_in_the_folder_are_read_in_pem_and_der_test() ->
         put_file(filename:join(Dir, "crl/c.pem"), "not a list"),
         ?assertMatch({error, {identity, {not_pem, _, <<"X509 CRL">>}}}, merlon_identity_files:crls(Dir))
     end).
+
+%% It may hold a list that revokes somebody: as if there were none would take him back.
+a_folder_of_lists_that_can_not_be_listed_is_not_an_empty_one_test() ->
+    in_dir(fun(Dir, _Folder) ->
+        ?assertEqual({ok, []}, merlon_identity_files:crls(Dir)),
+        Folder = filename:join(Dir, "crl"),
+        put_file(Folder, "not a folder"),
+        ?assertMatch({error, {file, {list, _, enotdir}}}, merlon_identity_files:crls(Dir)),
+        ok = file:delete(Folder),
+        ok = file:make_symlink("gone", Folder),
+        ?assertMatch({error, {file, {list, _, enoent}}}, merlon_identity_files:crls(Dir)),
+        ok = file:delete(Folder),
+        ok = file:rename(filename:join(Dir, "trust"), filename:join(Dir, "away")),
+        ?assertMatch({error, {identity, {no_trust, _}}}, merlon_identity_files:trust(Dir))
+    end).

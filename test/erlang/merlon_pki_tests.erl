@@ -115,3 +115,41 @@ a_wrong_argument_is_a_badarg_without_the_key_test() ->
         error:badarg:Stack ->
             ?assertNot(lists:any(fun({_, _, Args, _}) -> is_list(Args) end, [hd(Stack)]))
     end.
+
+a_missing_argument_is_a_badarg_without_the_key_test_() ->
+    {ok, #{cert := Cert, key := Key}} = merlon_pki:new_ca(#{cluster => "shop"}),
+    Ca = #{cert => Cert, key => Key()},
+    [{Name, fun() ->
+         try Call() of
+             Result -> error({accepted, Result})
+         catch
+             error:badarg:Stack ->
+                 ?assertEqual(nomatch, binary:match(term_to_binary(Stack), <<"PRIVATE KEY">>))
+         end
+     end} || {Name, Call} <-
+         [{"new_ca", fun() -> merlon_pki:new_ca(#{}) end},
+          {"issue", fun() -> merlon_pki:issue(Ca, #{}) end},
+          {"issue, not a map", fun() -> merlon_pki:issue(Ca, [{subject, 'app@h'}]) end},
+          {"a CA that is its key", fun() -> merlon_pki:issue(Key(), #{subject => 'app@h'}) end},
+          {"verify", fun() -> merlon_pki:verify(Cert, #{trust => [Cert]}) end},
+          {"verify, no lists", fun() -> merlon_pki:verify(Cert, (trusting(Ca, client))#{crls => none}) end},
+          {"inspect", fun() -> merlon_pki:inspect(none) end},
+          {"csr", fun() -> merlon_pki:csr(#{cluster => "shop"}) end},
+          {"csr_identity", fun() -> merlon_pki:csr_identity(#{}) end},
+          {"sign_csr", fun() -> merlon_pki:sign_csr(Ca, #{subject => 'app@h'}) end}]].
+
+%% Whoever reads a bundle, no scheduler waits for it.
+reading_certificates_holds_up_no_scheduler_test_() ->
+    {timeout, 60, fun() ->
+        #{cert := Cert} = ca(),
+        Bundle = binary:copy(Cert, 20000),
+        Before = erlang:system_monitor(self(), [{long_schedule, 100}]),
+        try
+            {Reader, Ref} = spawn_monitor(fun() -> {ok, Infos} = merlon_pki:inspect(Bundle),
+                                                   exit({read, length(Infos)}) end),
+            receive {'DOWN', Ref, process, _, Result} -> ?assertEqual({read, 20000}, Result) end,
+            receive {monitor, Reader, long_schedule, What} -> error({long_schedule, What}) after 200 -> ok end
+        after
+            erlang:system_monitor(Before)
+        end
+    end}.

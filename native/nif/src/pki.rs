@@ -80,7 +80,8 @@ pub fn cluster_of(ca_cert: &str) -> Result<String, Error> {
     }
 }
 
-#[rustler::nif]
+/// A file may hold many.
+#[rustler::nif(schedule = "DirtyCpu")]
 fn pki_inspect<'a>(env: Env<'a>, pem: Binary<'a>) -> NifResult<Term<'a>> {
     match merlon_pki::inspect_pem(&text(&pem)?) {
         Ok(infos) => {

@@ -1,6 +1,6 @@
 //! Writing a CA's revocation list, and reading out what lists say (RFC 5280, section 5).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use rcgen::{
     date_time_ymd, CertificateRevocationListParams, Issuer, KeyIdMethod, RevocationReason,
@@ -157,7 +157,7 @@ fn armour(der: &[u8]) -> Result<String, Error> {
     encode_string("X509 CRL", LineEnding::LF, der).map_err(|_| Error::Crypto)
 }
 
-/// The CA's own list, the newest if there are several, and the lists of others.
+/// The CA's own list, all that its lists revoke if there are several, and the lists of others.
 fn split(file: &[u8], ca: &Cert) -> Result<(Option<List>, Vec<Vec<u8>>), Error> {
     let (mut own, mut others) = (None::<List>, Vec::new());
     if file.is_empty() {
@@ -168,14 +168,26 @@ fn split(file: &[u8], ca: &Cert) -> Result<(Option<List>, Vec<Vec<u8>>), Error> 
         let found = read(&der)?;
         let same_key = found.issuer_key.is_none() || key.is_none() || found.issuer_key == key;
         if Some(found.issuer) == name && same_key {
-            own = own
-                .filter(|known| known.number >= found.list.number)
-                .or(Some(found.list));
+            own = Some(match own {
+                Some(known) => merged(known, found.list),
+                None => found.list,
+            });
         } else {
             others.push(der);
         }
     }
     Ok((own, others))
+}
+
+/// What is revoked in one of two lists is revoked.
+fn merged(a: List, b: List) -> List {
+    let (mut list, other) = if b.number > a.number { (b, a) } else { (a, b) };
+    let known: BTreeSet<String> = list.revoked.iter().map(|r| r.serial.clone()).collect();
+    let missing = other.revoked.into_iter();
+    list.revoked
+        .extend(missing.filter(|r| !known.contains(&r.serial)));
+    list.this_update = list.this_update.max(other.this_update);
+    list
 }
 
 fn params(

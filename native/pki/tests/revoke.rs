@@ -109,6 +109,23 @@ fn lists_of_other_cas_are_kept_as_they_are() {
 }
 
 #[test]
+fn of_two_lists_of_the_ca_what_either_revokes_stays_revoked() {
+    let ca = ca();
+    let newer = next(&ca, &next(&ca, "", &["0a"], NOW), &["0b"], NOW);
+    let older = next(&ca, "", &["0c"], NOW + 7);
+    for file in [format!("{newer}{older}"), format!("{older}{newer}")] {
+        let made = lists(next(&ca, &file, &["0d"], NOW).as_bytes()).unwrap();
+        let [list] = made.as_slice() else {
+            panic!("{made:?}")
+        };
+        let mut serials: Vec<_> = list.revoked.iter().map(|r| r.serial.as_str()).collect();
+        serials.sort_unstable();
+        assert_eq!(serials, ["0a", "0b", "0c", "0d"]);
+        assert_eq!((list.number, list.this_update), (Some(3), NOW + 7));
+    }
+}
+
+#[test]
 fn der_is_read_like_pem() {
     let ca = ca();
     let bad = leaf(&ca, node("a@b"));
