@@ -4,7 +4,7 @@
 -include_lib("eunit/include/eunit.hrl").
 
 -define(NOW, 1764201600).
--define(FILE, <<"/x/keyring">>).
+-define(PATH, <<"/x/keyring">>).
 
 entry(Byte) -> entry(Byte, never).
 
@@ -92,15 +92,15 @@ random_insertions_and_removals_are_refused_test() ->
 an_id_of_another_secret_is_refused_test() ->
     #{secret := Other} = entry(3),
     Text = merlon_keyring_core:text([entry(1), (entry(2))#{secret := Other}]),
-    ?assertEqual({error, {keyring, {?FILE, 3, other_secret}}}, merlon_keyring:parse(?FILE, Text)).
+    ?assertEqual({error, {keyring, {?PATH, 3, other_secret}}}, merlon_keyring:parse(?PATH, Text)).
 
 no_error_shows_a_secret_test() ->
     Secret = binary:copy(<<"ab">>, 32),
     {error, {Line, Problem}} = changed(fun(H, A, _) -> [H, A, ["x x x x x ", Secret]] end),
-    Text = iolist_to_binary(merlon_keyring:format_error({?FILE, Line, Problem})),
+    Text = iolist_to_binary(merlon_keyring:format_error({?PATH, Line, Problem})),
     ?assertEqual(<<"/x/keyring:3: an id is 16 digits of 0-9 and a-f">>, Text),
     %% Not even what is no text at all.
-    ?assertEqual({error, {keyring, {?FILE, 0, unreadable}}}, merlon_keyring:parse(?FILE, {Secret})).
+    ?assertEqual({error, {keyring, {?PATH, 0, unreadable}}}, merlon_keyring:parse(?PATH, {Secret})).
 
 every_problem_has_words_test() ->
     [?assert(iolist_size(merlon_keyring_core:words(Problem)) > 10)
