@@ -228,7 +228,7 @@ no_process_and_no_log_shows_the_secret(Config) ->
     true = byte_size(Shown) > 10000,
     ok = merlon_ct:call(A, logger_std_h, filesync, [all]),
     {ok, Logged} = file:read_file(Log),
-    {_, _} = binary:match(Logged, <<"CRASH REPORT">>),
+    {_, _} = binary:match(Logged, <<"crasher:">>),
     All = [Shown, Logged, term_to_binary(merlon_peers:log(element(1, A))),
            term_to_binary(merlon_peers:log(element(1, B)))],
     Hex = binary:encode_hex(secret(Byte)),

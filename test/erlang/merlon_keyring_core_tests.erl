@@ -55,7 +55,7 @@ every_malformed_line_is_named_test_() ->
              {{3, id}, field(1, "0123")}, {{3, id}, field(1, "0123456789ABCDEF")},
              {{3, {time, created}}, field(2, "2026-02-30T00:00:00Z")},
              {{3, {time, created}}, field(2, "never")},
-             {{3, {time, not_before}}, field(3, "2026-01-01 00:00:00Z")},
+             {{3, {time, not_before}}, field(3, "2026-01-01t00:00:00Z")},
              {{3, {time, not_before}}, field(3, "1969-12-31T23:59:59Z")},
              {{3, {time, not_after}}, field(4, "2026-01-01T00:00:60Z")},
              {{3, order}, field(4, "2020-01-01T00:00:00Z")},
@@ -96,7 +96,7 @@ an_id_of_another_secret_is_refused_test() ->
 
 no_error_shows_a_secret_test() ->
     Secret = binary:copy(<<"ab">>, 32),
-    {error, {Line, Problem}} = changed(fun(H, A, _) -> [H, A, ["x x x x x ", Secret]] end),
+    {error, {Line, Problem}} = changed(fun(H, A, _) -> [H, A, ["x x x x expand ", Secret]] end),
     Text = iolist_to_binary(merlon_keyring:format_error({?PATH, Line, Problem})),
     ?assertEqual(<<"/x/keyring:3: an id is 16 digits of 0-9 and a-f">>, Text),
     %% Not even what is no text at all.
