@@ -110,13 +110,10 @@ change(File, Work, {ok, Entries}, Change) ->
     end.
 
 current(File) ->
-    case merlon_dir:exists(File) of
-        false -> {ok, []};
-        true ->
-            case merlon_dir:read_secret(File) of
-                {ok, Text} -> merlon_keyring:parse(File, Text);
-                {error, _} = Error -> Error
-            end
+    case merlon_keyring:text(File) of
+        {ok, none} -> {ok, []};
+        {ok, Text} -> merlon_keyring:parse(File, Text);
+        {error, _} = Error -> Error
     end.
 
 said(ok, Done, Id, Dir) ->

@@ -4,7 +4,7 @@
 %% native library, which no function turns back.
 -module(merlon_keyring).
 
--export([file/1, read/1, parse/2, usable/3, public/1, state/2, preferred/2, derive/2, format_error/1]).
+-export([file/1, read/1, text/1, parse/2, usable/3, public/1, state/2, preferred/2, derive/2, format_error/1]).
 -export_type([keyring/0, entry/0, reason/0]).
 
 -type entry() :: #{id := binary(), created := integer(), not_before := integer(),
@@ -22,23 +22,25 @@ file(Dir) -> merlon_dir:path([Dir, "keyring"]).
 -spec read(string()) -> {ok, keyring()} | {error, {keyring, reason()} | {file, merlon_dir:reason()}}.
 read(Dir) ->
     File = file(Dir),
-    case merlon_dir:exists(File) of
-        true ->
-            Read = read_file(File),
-            %% The text is not kept longer than it must.
-            true = erlang:garbage_collect(),
-            Read;
-        false -> {ok, none}
+    Read = case text(File) of
+               {ok, none} -> {ok, none};
+               {ok, Text} -> opaque(parse(File, Text));
+               {error, _} = Error -> Error
+           end,
+    %% The text is not kept longer than it must.
+    true = erlang:garbage_collect(),
+    Read.
+
+%% Only where there is nothing of that name there is no keyring: a link to nowhere is an error.
+-spec text(merlon_dir:path()) -> {ok, none | binary()} | {error, {file, merlon_dir:reason()}}.
+text(File) ->
+    case {merlon_dir:read_secret(File), merlon_dir:exists(File)} of
+        {{error, {file, {read, _, enoent}}}, false} -> {ok, none};
+        {Read, _} -> Read
     end.
 
-read_file(File) ->
-    case merlon_dir:read_secret(File) of
-        {ok, Text} -> opaque(File, parse(File, Text));
-        {error, _} = Error -> Error
-    end.
-
-opaque(_File, {error, _} = Error) -> Error;
-opaque(_File, {ok, Entries}) ->
+opaque({error, _} = Error) -> Error;
+opaque({ok, Entries}) ->
     {ok, merlon_keyring_core:newest_first([maps:remove(secret, Entry) || Entry <- Entries])}.
 
 %% The entries with their secrets, for commands, and with references.

@@ -161,6 +161,25 @@ the_command_refuses_what_makes_no_sense_test() ->
         ?assertNot(filelib:is_file(filename:join(Dir, "keyring")))
     end).
 
+%% Whoever can make the file vanish for a moment must not bring the cookie back.
+what_can_not_be_read_is_not_taken_for_no_keyring_test() ->
+    merlon_test_dir:with_node(fun(Dir) ->
+        File = filename:join(Dir, "keyring"),
+        ?assertEqual({ok, none}, merlon_keyring:read(Dir)),
+        [begin
+             ok = file:make_symlink(To, File),
+             ?assertMatch({error, {file, {read, _, _}}}, merlon_keyring:read(Dir)),
+             ?assertMatch({error, {file, _}}, merlon_identity:load('app@here', config(Dir))),
+             ok = file:delete(File)
+         end || To <- ["nowhere", "keyring"]], % and one that goes round in circles
+        ok = file:make_dir(File),
+        ?assertMatch({error, {file, {not_a_file, _}}}, merlon_keyring:read(Dir))
+    end).
+
+config(Dir) ->
+    {ok, Config} = merlon_config:load(Dir),
+    Config.
+
 %% Nothing is written over a file that can't be read.
 a_bad_file_is_left_alone_test() ->
     merlon_test_dir:with_node(fun(Dir) ->
