@@ -59,19 +59,30 @@ known(Failure, #{name := Name} = Claim) ->
 prove(Conn, #{name := Name}) ->
     with_secrets(known_node(Name), fun(Secrets) -> merlon_nif:prove(Conn, Secrets) end).
 
-%% A node without a cookie (`nocookie` says so) has nothing to prove and takes no proof.
+%% With a keyring the cookie counts for nothing. Which entries are good now is for the native library to say.
 with_secrets(Node, Use) ->
+    case merlon_node:keyring() of
+        none -> with_cookie(Node, Use);
+        Entries ->
+            Now = erlang:system_time(second),
+            used(Use, [{keyring, Ref, Now} || #{ref := Ref} <- Entries])
+    end.
+
+%% A node without a cookie (`nocookie` says so) has nothing to prove and takes no proof.
+with_cookie(Node, Use) ->
     case merlon_registry:secret(Node) of
         None when None =:= <<"nocookie">>; None =:= <<>> ->
             {error, #{phase => preamble, reason => no_cookie,
                       text => <<"this node has no cookie: give it one with -setcookie">>}};
-        Cookie ->
-            %% A stacktrace would hold the cookie.
-            try Use([{vm_cookie, Cookie}])
-            catch error:_ ->
-                    {error, #{phase => preamble, reason => internal,
-                              text => <<"the native library refused its arguments">>}}
-            end
+        Cookie -> used(Use, [{vm_cookie, Cookie}])
+    end.
+
+%% A stacktrace would hold the cookie.
+used(Use, Secrets) ->
+    try Use(Secrets)
+    catch error:_ ->
+            {error, #{phase => preamble, reason => internal,
+                      text => <<"the native library refused its arguments">>}}
     end.
 
 %% No atom is made for a name before the peer has proven the secret.

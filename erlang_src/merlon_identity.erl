@@ -12,7 +12,7 @@
 -type loaded() :: #{ref := merlon_nif:identity(), identity := tuple(), dir := merlon_dir:path(),
                     config := merlon_config:config(), not_before := integer(),
                     not_after := integer(), sha256 := binary(), crl_due := integer() | none,
-                    digest := binary()}.
+                    digest := binary(), keyring := merlon_keyring:keyring()}.
 -type reason() :: {bad_name, binary()} |
                   {no_identity, Name :: binary(), Dir :: string()} |
                   {no_trust, merlon_dir:path()} |
@@ -21,7 +21,8 @@
                   {unusable, Cert :: merlon_dir:path(), merlon_nif:pki_reason()}.
 -type problem() :: {identity, reason()} | {config, merlon_config:reason()} |
                    {file, merlon_dir:reason()} | {no_dir, [string()]} |
-                   {pki, merlon_nif:pki_reason()} | {nif, string()}.
+                   {pki, merlon_nif:pki_reason()} | {nif, string()} |
+                   {keyring, merlon_keyring:reason()}.
 
 %% The identity for Name@Host from the merlon dir, wherever that is. Name is "" or "undefined" for
 %% a node that lets its peer choose its name.
@@ -41,7 +42,14 @@ load(Node, Config) ->
 -spec load_folder(folder(), merlon_config:config()) -> {ok, loaded()} | {error, problem()}.
 load_folder(Folder, Config) ->
     steps([fun(_) -> merlon_identity_files:read(Folder, Config) end,
+           fun(#{keyring := Keyring} = Files) -> with(Keyring, Files, Config) end,
            fun(Files) -> use(Files, Config, erlang:system_time(second)) end], start).
+
+with(Keyring, Files, #{dir := Dir}) ->
+    case merlon_keyring:usable(Keyring, none, Dir) of
+        ok -> {ok, Files};
+        {error, _} = Error -> Error
+    end.
 
 steps([], Value) -> {ok, Value};
 steps([Step | Steps], Value) ->
@@ -136,14 +144,14 @@ entries(Dir, Kind) ->
 %% A checked identity from files that were read, as they are good at the time Now.
 -spec use(merlon_identity_files:files(), merlon_config:config(), Now :: integer()) ->
           {ok, loaded()} | {error, problem()}.
-use(#{folder := Folder, trust := Trust, crls := Crls} = Files, Config, Now) ->
+use(#{folder := Folder, trust := Trust, crls := Crls, keyring := Keyring} = Files, Config, Now) ->
     Args = maps:merge(maps:with([cert, key], Files),
                       maps:with([cluster, cli_names, derived_names, key_update_after, stale_crl],
                                 Config)),
     try merlon_nif:identity_new(Args#{trust => texts(Trust), crls => texts(Crls),
                                       now => Now}) of
         {ok, Ref} ->
-            in_its_place(Files, #{ref => Ref, dir => Folder, config => Config,
+            in_its_place(Files, #{ref => Ref, dir => Folder, config => Config, keyring => Keyring,
                                   digest => merlon_identity_files:digest(Files, Config)});
         {error, {pki, Reason}} ->
             {error, {identity, {unusable, cert_file(Folder), Reason}}}
@@ -179,6 +187,7 @@ in_its_place(#{kind := Kind, folder := Folder}, #{ref := Ref} = Loaded) ->
 -spec format_error(problem()) -> iodata().
 format_error({config, Reason}) -> merlon_config:format_error(Reason);
 format_error({file, Reason}) -> file_error(Reason);
+format_error({keyring, Reason}) -> merlon_keyring:format_error(Reason);
 format_error({no_dir, _} = Reason) -> merlon_dir:format_error(Reason);
 format_error({pki, Reason}) -> merlon_pki_text:words(Reason);
 format_error({nif, Text}) ->

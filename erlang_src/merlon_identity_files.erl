@@ -10,7 +10,7 @@
 
 -type texts() :: [{merlon_dir:path(), binary()}].
 -type files() :: #{kind := node | cli, folder := merlon_dir:path(), cert := binary(), key := binary(),
-                   trust := texts(), crls := texts()}.
+                   trust := texts(), crls := texts(), keyring := merlon_keyring:keyring()}.
 %% What tells a changed file: where it is, its size, its times.
 -opaque stamp() :: [{merlon_dir:path(), tuple() | file:posix()}].
 
@@ -23,7 +23,8 @@ read({Kind, Folder}, #{dir := Dir}) ->
     collect([{cert, fun() -> pem(cert(Folder), certificate) end},
              {key, fun() -> pem(key(Folder), key) end},
              {trust, fun() -> trust(Dir) end},
-             {crls, fun() -> crls(Dir) end}], #{kind => Kind, folder => Folder}).
+             {crls, fun() -> crls(Dir) end},
+             {keyring, fun() -> merlon_keyring:read(Dir) end}], #{kind => Kind, folder => Folder}).
 
 collect([], Files) -> {ok, Files};
 collect([{Key, Read} | More], Files) ->
@@ -117,13 +118,14 @@ label(crl) -> <<"X509 CRL">>.
 
 %% Tells contents apart. Nothing is secured by it: who can write these files needs no collision.
 -spec digest(files(), merlon_config:config()) -> binary().
-digest(Files, Config) ->
-    erlang:md5(term_to_binary({maps:without([kind, folder], Files), Config})).
+digest(#{keyring := Keyring} = Files, Config) ->
+    Known = (maps:without([kind, folder], Files))#{keyring := merlon_keyring:public(Keyring)},
+    erlang:md5(term_to_binary({Known, Config})).
 
 %% What is there now, links followed, so that a secret mount that changes its links has changed.
 -spec stamp(merlon_dir:path(), string()) -> stamp().
 stamp(Folder, Dir) ->
-    Files = [merlon_config:file(Dir), cert(Folder), key(Folder)],
+    Files = [merlon_config:file(Dir), merlon_keyring:file(Dir), cert(Folder), key(Folder)],
     [{File, look(File)} || File <- Files ++ found(Dir, "trust", anchors(Dir)) ++ found(Dir, "crl", lists(Dir))].
 
 found(_Dir, _Name, {ok, Files}) -> Files;

@@ -17,7 +17,8 @@
 -export([secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3]).
 -export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2]).
 -export([kdf_equal/2, kdf_equal_big/2]).
--export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0]).
+-export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
+-export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
               crl/0, revocation_reason/0]).
 
@@ -32,7 +33,8 @@
        cookie_seed/1, cookie_of_seed/1, cookie_search/4,
        secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3,
        kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2,
-       kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2]).
+       kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2,
+       keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
 
 -opaque listener() :: reference().
 -opaque conn() :: reference().
@@ -52,7 +54,8 @@
 -type failure() :: #{reason := atom(), text := binary(), phase := tcp | tls | preamble,
                      claimed => binary(), fingerprint => binary(), identity => tuple()}.
 %% What the proof of the preamble is derived from.
--type secret() :: {vm_cookie, Cookie :: binary()}.
+-type secret() :: {vm_cookie, Cookie :: binary()} | {keyring, keyring_entry(), Now :: integer()}.
+-opaque keyring_entry() :: reference().
 
 %% Bytes that went in and never come out; wiped when the last reference is gone.
 -type secret_bytes() :: reference().
@@ -346,6 +349,25 @@ kdf_equal(_A, _B) -> not_loaded().
 
 -spec kdf_equal_big(kdf_key(), kdf_key()) -> boolean().
 kdf_equal_big(_A, _B) -> not_loaded().
+
+%% ---- entries of a keyring: native/secret. Times are seconds since 1970.
+
+%% The id comes from the secret, 16 hex digits; the secret does not come out again.
+-spec keyring_entry(Secret :: <<_:256>>, NotBefore :: integer(), NotAfter :: integer() | never) ->
+          {ok, {Id :: binary(), keyring_entry()}}.
+keyring_entry(_Secret, _NotBefore, _NotAfter) -> not_loaded().
+
+%% A new secret, of the system's generator.
+-spec keyring_new() -> {ok, {Id :: binary(), Secret :: <<_:256>>}} | {error, no_randomness}.
+keyring_new() -> not_loaded().
+
+-spec keyring_state(keyring_entry(), Now :: integer()) -> not_yet | accepted | expired.
+keyring_state(_Entry, _Now) -> not_loaded().
+
+-spec keyring_derive(keyring_entry(), Cluster :: binary(), Now :: integer(), Info :: binary(),
+                     Len :: non_neg_integer()) ->
+          {ok, binary()} | {error, not_accepted | merlon_kdf:reason()}.
+keyring_derive(_Entry, _Cluster, _Now, _Info, _Len) -> not_loaded().
 
 -spec not_loaded() -> term().
 not_loaded() ->

@@ -3,7 +3,7 @@
 %% listener, before it dials first) and kept for every handshake.
 -module(merlon_node).
 
--export([start/2, ensure/1, current/0, replace/2, identity/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
+-export([start/2, ensure/1, current/0, replace/2, identity/0, keyring/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
 -export_type([reason/0]).
 
 -type reason() :: {nif, string()} | {config | identity, term()} |
@@ -28,7 +28,7 @@ load_modules() ->
                   [merlon, merlon_acceptor, merlon_event, merlon_handshake, merlon_hs,
                    merlon_link_in, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text,
                    merlon_config, merlon_dir, merlon_identity, merlon_identity_files,
-                   merlon_live_core, merlon_reload, merlon_reload_core]).
+                   merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core]).
 
 load(Name, Host) ->
     case merlon_identity:load({Name, Host}) of
@@ -76,6 +76,9 @@ replace(#{name := Name, dir := Folder} = Known, #{dir := Folder} = Loaded) ->
 
 -spec identity() -> merlon_nif:identity().
 identity() -> maps:get(ref, node_map()).
+
+-spec keyring() -> merlon_keyring:keyring().
+keyring() -> maps:get(keyring, node_map()).
 
 -spec config() -> map().
 config() -> maps:get(config, node_map()).

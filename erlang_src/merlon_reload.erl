@@ -116,14 +116,17 @@ load(#{config := #{dir := Dir} = Config} = Node) ->
         {error, _} = Error -> Error
     end.
 
-load(#{dir := Folder, identity := Identity, digest := Digest} = Node, Config, Later) ->
+load(#{dir := Folder, identity := Identity} = Node, Config, Later) ->
     case merlon_identity_files:read({element(1, Identity), Folder}, Config) of
-        {ok, Files} ->
-            case merlon_identity_files:digest(Files, Config) of
-                Digest -> {ok, Later, same};
-                _ -> with(Later, merlon_identity:use(Files, Config, at(Node, Files)))
-            end;
+        {ok, Files} -> compare(Files, Node, Config, Later);
         {error, _} = Error -> Error
+    end.
+
+compare(#{keyring := New} = Files, #{digest := Digest, keyring := Old} = Node, #{dir := Dir} = Config, Later) ->
+    case {merlon_identity_files:digest(Files, Config), merlon_keyring:usable(New, Old, Dir)} of
+        {Digest, _} -> {ok, Later, same};
+        {_, ok} -> with(Later, merlon_identity:use(Files, Config, at(Node, Files)));
+        {_, {error, _} = Error} -> Error
     end.
 
 %% That the certificate in use has run out must not keep new trust and lists away from live links: it

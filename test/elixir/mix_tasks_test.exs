@@ -2,7 +2,7 @@ defmodule Merlon.MixTasksTest do
   use ExUnit.Case, async: false
   import ExUnit.CaptureIO
 
-  alias Mix.Tasks.Merlon.{Csr, Gen, Init, Inspect, Revoke, Revoked}
+  alias Mix.Tasks.Merlon.{Csr, Gen, Init, Inspect, Keyring, Revoke, Revoked}
 
   setup do
     dir =
@@ -112,7 +112,8 @@ defmodule Merlon.MixTasksTest do
           {Inspect, "inspect"},
           {Revoke, "revoke"},
           {Revoked, "revoked"},
-          {Csr, "csr"}
+          {Csr, "csr"},
+          {Keyring, "keyring"}
         ] do
       assert {0, out, ""} = run(task, ["--help"])
       assert String.starts_with?(out, "Usage: mix merlon.#{name} ")

@@ -149,16 +149,23 @@ many_calls_at_once_share_one_ceiling_test_() ->
 refused_meanwhile(false) -> ok;
 refused_meanwhile(true) ->
     Long = (merlon_kdf:defaults())#{passes := 15},
-    {Pid, Monitor} = spawn_monitor(fun() -> {ok, _} = merlon_kdf:hash("p", Long) end),
+    {Pid, Monitor} = spawn_monitor(fun() -> held(Long) end),
     ?assertMatch({error, {kdf, {busy, #{ceiling := 100000}}}}, until_busy(Pid)),
     receive {'DOWN', Monitor, process, Pid, Why} -> ?assertEqual(normal, Why) end.
+
+%% It may itself be refused beside a short call of the test.
+held(Params) ->
+    case merlon_kdf:hash("p", Params) of
+        {ok, _} -> ok;
+        {error, {kdf, {busy, _}}} -> timer:sleep(1), held(Params)
+    end.
 
 %% 40 MiB do not fit beside 64.
 until_busy(Pid) ->
     case merlon_kdf:hash("p", #{algorithm => argon2id, memory => 40960, passes => 2}) of
         {error, {kdf, {busy, _}}} = Busy -> Busy;
         {ok, _} -> case is_process_alive(Pid) of
-                       true -> until_busy(Pid);
+                       true -> timer:sleep(20), until_busy(Pid);
                        false -> never_busy
                    end
     end.
@@ -167,7 +174,7 @@ until_busy(Pid) ->
 calibration_goes_on_beside_other_calls_test_() ->
     {timeout, 120, fun() ->
         Long = (merlon_kdf:defaults())#{passes := 15},
-        {Pid, Monitor} = spawn_monitor(fun() -> {ok, _} = merlon_kdf:hash("p", Long) end),
+        {Pid, Monitor} = spawn_monitor(fun() -> held(Long) end),
         beside(Pid),
         receive {'DOWN', Monitor, process, Pid, Why} -> ?assertEqual(normal, Why) end
     end}.

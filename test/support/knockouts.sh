@@ -60,6 +60,7 @@ proof            merlon_tls     proof         a_client_with_another_secret_is_re
 proof            merlon_tls     proof         a_client_shows_no_proof_to_a_server_with_another_secret
 kdf_floor        merlon_secret  kdf           knockout_kdf_floor_a_password_is_not_hashed_weakly
 kdf_ceiling      merlon_secret  kdf           knockout_kdf_ceiling_memory_over_the_ceiling_is_refused
+keyring_expiry   merlon_secret  lib           entry::tests::knockout_keyring_expiry_an_expired_entry_gives_no_key
 kdf_verify       merlon_secret  kdf           knockout_kdf_verify_another_password_or_a_changed_hash_is_refused
 record_sequence  merlon_record  hostile       knockout_record_sequence_a_replayed_reordered_or_dropped_record_is_refused
 term_budget      merlon_wire    etf           each_limit_is_held
@@ -81,6 +82,7 @@ trust_domain  a_certificate_of_another_cluster_is_refused_even_from_a_trusted_ca
 proof         a_proof_that_is_made_up_is_refused
 live_links    the_link_of_a_revoked_peer_is_closed_and_not_made_again merlon_live_SUITE
 live_links    the_link_of_a_peer_whose_ca_is_no_longer_trusted_is_closed merlon_live_SUITE
+keyring_expiry an_expired_entry_is_never_accepted merlon_keyring_SUITE
 live_links    a_handshake_begun_before_the_revocation_gives_no_link merlon_live_SUITE
 TABLE
 }

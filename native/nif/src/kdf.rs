@@ -257,7 +257,7 @@ fn answer<'a, T>(
 }
 
 /// `{error, {kdf, Code}}` or `{error, {kdf, {Code, More}}}`
-fn refused<'a>(env: Env<'a>, fault: &Error) -> Term<'a> {
+pub fn refused<'a>(env: Env<'a>, fault: &Error) -> Term<'a> {
     let code = atom(env, fault.code());
     let more = match fault {
         Error::TooLong { len } | Error::ShortKey { len } => {

@@ -13,6 +13,7 @@ mod etf;
 mod frames;
 mod identity;
 mod kdf;
+mod keyring;
 mod link;
 mod pki;
 mod recv;

@@ -2,6 +2,7 @@
 
 use crate::conn::{lock, Conn, Session, Shake, Stage};
 use crate::identity::{self, Identity};
+use crate::keyring::KeyringEntry;
 use crate::link;
 use crate::select::Ready;
 use crate::term::{atom, atoms, binary, error, fault, hex, ok, Fault};
@@ -260,14 +261,25 @@ fn take_claim(shake: &mut Shake) -> Result<Box<Claimed>, Fault> {
 // ---- secrets ----
 
 fn roots(secrets: ListIterator, cluster: &str) -> NifResult<Vec<Root>> {
-    let root = |term: Term| {
-        let (kind, cookie): (Atom, Binary) = term.decode()?;
-        if kind != atoms::vm_cookie() {
-            return Err(rustler::Error::BadArg);
-        }
-        Root::from_vm_cookie(&cookie, cluster).map_err(|_| rustler::Error::BadArg)
-    };
-    secrets.map(root).collect()
+    secrets
+        .filter_map(|secret| root(secret, cluster).transpose())
+        .collect()
+}
+
+/// None of an entry that is not good now.
+fn root(secret: Term, cluster: &str) -> NifResult<Option<Root>> {
+    if let Ok((kind, entry, now)) = secret.decode::<(Atom, ResourceArc<KeyringEntry>, u64)>() {
+        return match kind == atoms::keyring() {
+            true => Ok(entry.0.root(cluster, now)),
+            false => Err(rustler::Error::BadArg),
+        };
+    }
+    let (kind, cookie): (Atom, Binary) = secret.decode()?;
+    if kind != atoms::vm_cookie() {
+        return Err(rustler::Error::BadArg);
+    }
+    let root = Root::from_vm_cookie(&cookie, cluster);
+    root.map(Some).map_err(|_| rustler::Error::BadArg)
 }
 
 /// The keys of this pair of nodes.

@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 pub mod atoms {
     rustler::atoms! {
         ok, error, wait, more, blocked, done, established, claim, undefined, none, nif, pki, node, cli,
-        p256, p384, ed25519, vm_cookie,
+        p256, p384, ed25519, vm_cookie, keyring,
         malformed, term,
         reason, text, phase, claimed, fingerprint, identity, tcp, tls, preamble,
         keepalive, linger, nodelay, recbuf, sndbuf, tos,

@@ -1,6 +1,6 @@
 //! Secrets, what is derived from them, and the proofs that two nodes share one.
 //!
-//! A [`Root`] is one shared secret of a cluster. Each pair of nodes has a [`PairKey`] of its own under it, which
+//! A [`Root`] is one shared secret of a cluster: its VM cookie, or an [`Entry`] of its keyring. Each pair of nodes has a [`PairKey`] of its own under it, which
 //! proves itself bound to one TLS session, and a cookie of its own for `dist_util`. All derivation is
 //! HKDF-SHA256 (RFC 5869) under labels that no two uses share; all names enter it with their lengths in front.
 //!
@@ -15,13 +15,14 @@
 //! as text; [`calibrate`] finds costs for a time.
 //!
 //! Knock-outs: with `--cfg knockout="proof"` every proof is taken for good, with `"kdf_verify"` every password; with
-//! `"kdf_floor"` no parameter is too weak, with `"kdf_ceiling"` none too big.
+//! `"kdf_floor"` no parameter is too weak, with `"kdf_ceiling"` none too big; with `"keyring_expiry"` no entry ever expires.
 
 #![forbid(unsafe_code)]
 
 mod argon2;
 mod calibrate;
 pub mod cookie;
+mod entry;
 mod error;
 mod hash;
 mod hkdf;
@@ -35,6 +36,7 @@ mod secret;
 
 pub use argon2::{argon2, Argon2Extra, Argon2Kind, Argon2Params};
 pub use calibrate::{calibrate, Goal};
+pub use entry::{Entry, State};
 pub use error::Error;
 pub use hash::{equal, Hash, Tag};
 pub use hkdf::{hkdf, hkdf_expand, hkdf_extract, hkdf_sha256};

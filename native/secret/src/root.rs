@@ -1,7 +1,7 @@
 use ring::hmac;
 
-use crate::hkdf::{expand_one, extract, hmac_sha256};
-use crate::{Error, Secret};
+use crate::hkdf::{expand_one, extract, hkdf_expand, hmac_sha256};
+use crate::{Error, Hash, Secret};
 
 /// Names one shared secret among several. Not secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,18 +38,13 @@ impl Root {
             return Err(Error::NoCookie);
         }
         let prk = extract(b"merlon/1 vm cookie", cookie);
-        let key = expand_one(
-            &prk,
-            &[
-                b"merlon/1 root",
-                &length(cluster.as_bytes()),
-                cluster.as_bytes(),
-            ],
-        );
-        Ok(Root {
-            id: KeyId::VM_COOKIE,
-            key,
-        })
+        Ok(Root::expanded(KeyId::VM_COOKIE, &prk, cluster))
+    }
+
+    pub(crate) fn expanded(id: KeyId, prk: &Secret<[u8; 32]>, cluster: &str) -> Root {
+        let cluster = cluster.as_bytes();
+        let key = expand_one(prk, &[b"merlon/1 root", &length(cluster), cluster]);
+        Root { id, key }
     }
 
     /// The id under which peers find this root.
@@ -66,6 +61,16 @@ impl Root {
     /// The same pair under the same root always has the same cookie, as every new one is an atom.
     pub fn pair_cookie(&self, a: &[u8], b: &[u8]) -> Secret<String> {
         Secret::new(base32(self.pair(b"merlon/1 cookie", a, b).expose()))
+    }
+
+    /// Key material for whatever an application calls `info`, as many bytes as `out` has. No other use of this root
+    /// gives the same.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when `out` is longer than 8160 bytes.
+    pub fn derive(&self, info: &[u8], out: &mut [u8]) -> Result<(), Error> {
+        let label: [&[u8]; 3] = [b"merlon/1 application", &length(info), info];
+        hkdf_expand(Hash::Sha256, self.key.expose(), &label, out)
     }
 
     fn pair(&self, label: &[u8], a: &[u8], b: &[u8]) -> Secret<[u8; 32]> {

@@ -169,7 +169,7 @@ impl fmt::Display for Error {
             Self::NoSuite => f.write_str("no cipher suite is configured"),
             Self::Local(e) => write!(f, "TLS cannot start: {e}"),
             Self::OwnPreamble(e) => write!(f, "the own name or key cannot be sent: {e}"),
-            Self::NoKeys => f.write_str("no key was given to prove this node with"),
+            Self::NoKeys => f.write_str("this node has no secret to prove itself with: no entry of its keyring is accepted now"),
             Self::PlaintextDist => {
                 f.write_str("the peer speaks plaintext distribution, without TLS")
             }
@@ -189,9 +189,9 @@ impl fmt::Display for Error {
             Self::OtherNode => {
                 f.write_str("the server is another node than the one that was dialled")
             }
-            Self::NoCommonKey => {
-                f.write_str("the two nodes have no secret (keyring entry) in common")
-            }
+            Self::NoCommonKey => f.write_str(
+                "the two nodes have no secret in common: no accepted keyring entry, or only one of them has a keyring",
+            ),
             Self::Proof => {
                 f.write_str("the peer's proof is wrong: it holds another secret (cookie)")
             }
