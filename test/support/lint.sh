@@ -50,6 +50,8 @@ if [ "${CI:-}" = true ] && ! cargo deny --version >/dev/null 2>&1; then
     cargo install --quiet --locked --root "$cache" cargo-deny
 fi
 if cargo deny --version >/dev/null 2>&1; then
+    # It looks at the crates of every target; a build has fetched those of this one only.
+    cargo fetch --locked --quiet
     check 'cargo deny' cargo deny --offline --log-level error --config native/deny.toml check bans licenses sources
 else
     echo 'left    cargo deny (not installed: cargo install --locked cargo-deny)'
