@@ -3,7 +3,7 @@
 %% time come in. Times are seconds since 1970.
 -module(merlon_live_core).
 
--export([new/0, is_known/2, judged/5, forget/2, due/2]).
+-export([new/0, is_known/2, came_up/3, judged/5, forget/2, due/2]).
 -export_type([links/0, verdict/0]).
 
 %% When to look next, and since when the peer would not be accepted any more.
@@ -19,6 +19,11 @@ new() -> #{}.
 
 -spec is_known(pid(), links()) -> boolean().
 is_known(Pid, Links) -> is_map_key(Pid, Links).
+
+%% A link that the handshake has judged, which may have begun under files that have been replaced since: to be
+%% looked at soon, but not while it is being made.
+-spec came_up(pid(), Now :: integer(), links()) -> links().
+came_up(Pid, Now, Links) -> Links#{Pid => {Now, good}}.
 
 %% Takes a verdict on a link's peer, and says whether the link is to end now, and why.
 -spec judged(pid(), verdict(), Now :: integer(), grace(), links()) ->

@@ -73,7 +73,7 @@ handle_call({link_up, Pid, Conn, Info}, _From, State) ->
     _ = erlang:monitor(process, Pid),
     Since = erlang:system_time(second),
     true = ets:insert(?LINKS, {Pid, Conn, Info#{since => Since}}),
-    ok = merlon_reload:link_up(Pid, Conn),
+    ok = merlon_reload:link_up(Pid),
     {reply, ok, State};
 handle_call({secret, Node}, _From, State) ->
     {reply, cookie(source(Node, State)), State};

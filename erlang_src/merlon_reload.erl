@@ -5,7 +5,7 @@
 -module(merlon_reload).
 -behaviour(gen_server).
 
--export([child_spec/0, start_link/0, reload/0, link_up/2]).
+-export([child_spec/0, start_link/0, reload/0, link_up/1]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2]).
 
 %% Milliseconds between two looks at the files' stamps, and at the clock.
@@ -39,10 +39,10 @@ reload() ->
     catch exit:{noproc, _} -> {error, not_distributed}
     end.
 
-%% A new link: its handshake may have begun under files that have been replaced since.
--spec link_up(pid(), merlon_nif:conn()) -> ok.
-link_up(Pid, Conn) ->
-    gen_server:cast(?MODULE, {link_up, Pid, Conn}).
+%% A new link: looked at within the next poll.
+-spec link_up(pid()) -> ok.
+link_up(Pid) ->
+    gen_server:cast(?MODULE, {link_up, Pid}).
 
 -spec init([]) -> {ok, #state{}, {continue, links}}.
 init([]) ->
@@ -63,8 +63,9 @@ handle_call(_, _From, State) ->
     {reply, {error, unknown_call}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
-handle_cast({link_up, Pid, Conn}, State) ->
-    {noreply, judge({Pid, Conn}, State)};
+handle_cast({link_up, Pid}, #state{links = Links} = State) ->
+    _ = erlang:monitor(process, Pid),
+    {noreply, State#state{links = merlon_live_core:came_up(Pid, now_s(), Links)}};
 handle_cast(_, State) ->
     {noreply, State}.
 

@@ -20,6 +20,12 @@ a_good_peer_is_looked_at_again_when_its_verdict_ends_test() ->
     {keep, Past} = judged({ok, 400}, 500, ?NONE, Links),
     ?assertNot(due(500, Past)).
 
+a_new_link_is_looked_at_by_the_next_poll_test() ->
+    Links = merlon_live_core:came_up(self(), 500, merlon_live_core:new()),
+    ?assert(merlon_live_core:is_known(self(), Links)),
+    ?assert(due(500, Links)),
+    ?assertMatch({{close, revoked}, _}, judged(?REVOKED, 500, ?NONE, Links)).
+
 without_grace_a_bad_peer_goes_at_once_test_() ->
     [?_assertMatch({{close, Code}, _}, judged(Verdict, 1001, ?NONE, merlon_live_core:new()))
      || {Verdict, Code} <- [{?EXPIRED(1000, 1001), expired}, {?REVOKED, revoked}, {?GONE, unknown_issuer}]].

@@ -2,6 +2,7 @@
 //! receiving half, so that the two directions never wait for each other.
 
 use crate::select::{Handle, Ready};
+use crate::window::Window;
 use crate::{link, recv, term::Fault};
 use merlon_pki::Peer;
 use merlon_record::{Buffer, Rx, Tx};
@@ -87,8 +88,7 @@ pub struct TxSide {
 pub struct RxSide {
     pub half: Option<Rx>,
     pub frames: Incoming,
-    /// The beginning of a record whose end has not arrived.
-    pub rest: Vec<u8>,
+    pub window: Window,
     /// Bytes that the last call has read.
     pub read: usize,
     /// Whole frames that arrived behind the one that was asked for.
@@ -140,7 +140,7 @@ impl Conn {
                     reader: Reader::new(MAX_HANDSHAKE_FRAME, recv::BIG_FRAME),
                     lanes: Lanes::new(MAX_HANDSHAKE_FRAME),
                 },
-                rest: Vec::new(),
+                window: Window::default(),
                 read: 0,
                 queue: VecDeque::new(),
                 end: None,

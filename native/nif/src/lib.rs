@@ -23,6 +23,7 @@ mod send;
 mod shake;
 mod socket;
 mod term;
+mod window;
 
 fn load(env: rustler::Env, _: rustler::Term) -> bool {
     select::open_type(env)

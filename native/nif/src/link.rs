@@ -53,7 +53,7 @@ pub fn say_goodbye(conn: &Conn) {
 pub fn establish(conn: &Conn, tx: Tx, rx: Rx, shake: &mut Shake) -> Result<(), Fault> {
     let mut side = lock(&conn.rx)?;
     side.half = Some(rx);
-    side.rest = std::mem::take(&mut shake.input);
+    side.window = std::mem::take(&mut shake.input).into();
     let mut side = lock(&conn.tx)?;
     side.half = Some(tx);
     side.pending = std::mem::take(&mut shake.output).into();
