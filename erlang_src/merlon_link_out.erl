@@ -8,7 +8,7 @@
 -export([init/3]).
 
 %% Bytes that are taken from the VM at once.
--define(BATCH, 524288).
+-define(BATCH, 262144).
 %% So many at once are somebody's big messages.
 -define(BULK, 65536).
 %% Milliseconds without anything to do after which no message is kept alive that has been sent.
