@@ -11,7 +11,7 @@
 
 %% `refused`: what the last one asked has said.
 -type reason() :: not_distributed | not_a_node | no_issuer | {refused, node(), merlon_ca:reason() | no_answer} |
-                  {bad_answer, node()} | {locked, iodata()} | crashed.
+                  {bad_answer, node()} | {ca_ends, node()} | {locked, iodata()} | crashed.
 -type problem() :: {renew, reason()} | merlon_identity:problem().
 
 %% Milliseconds between two looks at the clock; that long at most until a flag is seen.
@@ -63,7 +63,7 @@ init([]) ->
 
 -spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}} | {noreply, #state{}}.
 handle_call(renew, From, #state{waiting = Waiting} = State) ->
-    {noreply, start(State#state{waiting = [From | Waiting]})};
+    {noreply, start(by_hand, State#state{waiting = [From | Waiting]})};
 handle_call(_, _From, State) ->
     {reply, {error, unknown_call}, State}.
 
@@ -103,21 +103,21 @@ look(#state{plan = Known} = State) ->
 due(#{dir := Folder, config := #{renew := Wanted}}, #state{plan = Plan, worker = none} = State) ->
     Taken = taken(Folder),
     case {prim_file:rename(flag(Folder), Taken), Wanted andalso merlon_renew_core:is_due(now_s(), Plan)} of
-        {ok, _} -> start(State#state{flag = Taken});
-        {_, true} -> start(State);
+        {ok, _} -> start(by_hand, State#state{flag = Taken});
+        {_, true} -> start(by_itself, State);
         {_, false} -> State
     end;
 due(_Node, State) ->
     State.
 
 %% In a process of its own, which holds the new key and waits for others. A crash report might tell it.
-start(#state{worker = none} = State) ->
-    {Pid, _} = Worker = spawn_monitor(fun() -> exit({result, try merlon_renew_ask:renew()
+start(How, #state{worker = none} = State) ->
+    {Pid, _} = Worker = spawn_monitor(fun() -> exit({result, try merlon_renew_ask:renew(How)
                                                              catch _:_ -> {error, {renew, crashed}}
                                                              end}) end),
     _ = erlang:send_after(?PATIENCE, self(), {out_of_patience, Pid}),
     State#state{worker = Worker};
-start(State) ->
+start(_How, State) ->
     State.
 
 result({result, Result}) -> Result;
@@ -160,5 +160,7 @@ format_error({refused, Node, Reason}) ->
     [atom_to_binary(Node), " gives no certificate: ", merlon_ca:format_error(Reason)];
 format_error({bad_answer, Node}) ->
     ["what ", atom_to_binary(Node), " has sent is no better certificate for this node: look at the CA there"];
+format_error({ca_ends, Node}) ->
+    ["the CA of ", atom_to_binary(Node), " itself ends when this certificate does: make a new CA"];
 format_error({locked, Text}) -> Text;
 format_error(crashed) -> "the renewal has taken too long or crashed: look at the log".

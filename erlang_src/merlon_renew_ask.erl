@@ -3,7 +3,7 @@
 %% what it says as at a start of the node, and puts it into place.
 -module(merlon_renew_ask).
 
--export([renew/0]).
+-export([renew/1]).
 
 %% Milliseconds for all to say whether they give certificates, and for one to give one.
 -define(WHO, 5000).
@@ -11,12 +11,14 @@
 %% Bytes of an answer.
 -define(CERT_MAX, 65536).
 
--spec renew() -> {ok, #{sha256 := binary(), not_after := integer(), issuer := node()}} |
-                 {error, {renew, merlon_renew:reason()} | merlon_identity:problem()}.
-renew() ->
+%% By hand, the new one may end when the old one does: it has a new key for all that.
+-spec renew(by_hand | by_itself) ->
+          {ok, #{sha256 := binary(), not_after := integer(), issuer := node()}} |
+          {error, {renew, merlon_renew:reason()} | merlon_identity:problem()}.
+renew(How) ->
     process_flag(sensitive, true),
     case merlon_node:current() of
-        {ok, #{identity := {node, _, _, _}} = Node} -> prepared(Node, issuers());
+        {ok, #{identity := {node, _, _, _}} = Node} -> prepared(Node, How, issuers());
         {ok, _} -> {error, {renew, not_a_node}};
         none -> {error, {renew, not_distributed}}
     end.
@@ -41,9 +43,9 @@ answer(Request, Deadline) ->
 shuffled(Nodes) ->
     [Node || {_, Node} <- lists:sort([{rand:uniform(), Node} || Node <- Nodes])].
 
-prepared(_Node, []) ->
+prepared(_Node, _How, []) ->
     {error, {renew, no_issuer}};
-prepared(#{dir := Folder, config := Config, identity := {Kind, Cluster, Name, Host}}, Issuers) ->
+prepared(#{dir := Folder, config := Config, identity := {Kind, Cluster, Name, Host}}, How, Issuers) ->
     case merlon_identity_files:read({Kind, Folder}, Config) of
         {ok, #{cert := Cert, key := Key} = Files} ->
             {ok, [#{ips := Ips, key_alg := Alg, not_after := End} | _]} = merlon_nif:pki_inspect(Cert),
@@ -52,7 +54,7 @@ prepared(#{dir := Folder, config := Config, identity := {Kind, Cluster, Name, Ho
                                          alg => merlon_renew_core:alg(Alg)}),
             {ok, Signature} = merlon_nif:pki_vouch(Key, Csr),
             Request = #{csr => Csr, chain => Cert, signature => Signature},
-            ask(Issuers, Request, Files#{key := New}, {Config, End}, no_issuer);
+            ask(Issuers, Request, Files#{key := New}, {Config, How, End}, no_issuer);
         {error, _} = Error -> Error
     end.
 
@@ -62,7 +64,8 @@ ask([Issuer | More], Request, Files, About, _Problem) ->
     case call(Issuer, {renew, Request}) of
         {ok, Cert} when is_binary(Cert), byte_size(Cert) =< ?CERT_MAX ->
             case judged(Files#{cert := Cert}, About, Issuer) of
-                {error, {renew, {bad_answer, _} = Bad}} -> ask(More, Request, Files, About, Bad);
+                {error, {renew, {Bad, _} = Why}} when Bad =:= bad_answer; Bad =:= ca_ends ->
+                    ask(More, Request, Files, About, Why);
                 Result -> Result
             end;
         {error, Reason} -> ask(More, Request, Files, About, {refused, Issuer, merlon_ca:reason(Reason)});
@@ -76,14 +79,17 @@ call(Node, Request) ->
     end.
 
 %% It has to be good for a start of this very node, and to last longer than the one in use.
-judged(#{folder := Folder, cert := Cert, key := Key} = Files, {#{dir := Dir} = Config, End}, Issuer) ->
+judged(Files, {Config, How, End}, Issuer) ->
     case merlon_identity:use(Files, Config, erlang:system_time(second)) of
-        {ok, #{not_after := Later, sha256 := Sha256}} when Later > End ->
-            Put = fun(Work) -> merlon_identity_write:put_pair(Folder, Work, Cert, Key) end,
-            in_use(merlon_dir_write:locked(merlon_dir:path([Dir]), Put),
-                   #{sha256 => Sha256, not_after => Later, issuer => Issuer});
+        {ok, #{not_after := Later, sha256 := Sha256}} when Later > End; Later =:= End, How =:= by_hand ->
+            put_pair(Files, Config, #{sha256 => Sha256, not_after => Later, issuer => Issuer});
+        {ok, #{not_after := End}} -> {error, {renew, {ca_ends, Issuer}}};
         _ -> {error, {renew, {bad_answer, Issuer}}}
     end.
+
+put_pair(#{folder := Folder, cert := Cert, key := Key}, #{dir := Dir}, Renewed) ->
+    Put = fun(Work) -> merlon_identity_write:put_pair(Folder, Work, Cert, Key) end,
+    in_use(merlon_dir_write:locked(merlon_dir:path([Dir]), Put), Renewed).
 
 in_use(ok, Renewed) ->
     case merlon_reload:reload() of
