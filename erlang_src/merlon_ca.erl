@@ -84,7 +84,21 @@ renew(_Request, Node, State) ->
 is_text(Texts) -> lists:all(fun(Text) -> is_list(unicode:characters_to_list(Text)) end, Texts).
 
 checked(false, _Dir, _Request, _Node, _State) -> {error, bad_request};
-checked(true, Dir, Request, Node, #state{given = Given}) ->
+checked(true, Dir, Request, Node, State) ->
+    case vouched(Request) of
+        {ok, _} -> locked(Dir, Request, Node, State);
+        {error, _} = Error -> Error
+    end.
+
+%% Whose certificate it is that vouches, as this node's own links would judge it.
+vouched(#{csr := Csr, chain := Chain, signature := Signature}) ->
+    {ok, #{ref := Own}} = merlon_node:current(),
+    case merlon_nif:pki_vouched(Own, Chain, Csr, Signature, now_s()) of
+        {ok, Identity} -> {ok, Identity};
+        {error, {pki, Reason}} -> {error, {pki, code(Reason)}}
+    end.
+
+locked(Dir, Request, Node, #state{given = Given}) ->
     Sign = fun(Work) -> in_lock(Dir, Work, Request, Node, Given) end,
     case merlon_dir_write:locked(merlon_dir:path([Dir]), Sign) of
         {error, {Class, _}} when Class =:= file; Class =:= refused; Class =:= identity; Class =:= config;
@@ -93,8 +107,8 @@ checked(true, Dir, Request, Node, #state{given = Given}) ->
         Result -> Result
     end.
 
-%% `merlon revoke` takes the same lock: a list that it has written is read here before a certificate
-%% is given that is not on it.
+%% `merlon revoke` takes the same lock: a list that it has written is read here, and the certificate
+%% judged again, before one is given that is not on it. Nobody can have this done who has not vouched.
 in_lock(Dir, Work, #{csr := Csr, chain := Chain} = Request, Node, Given) ->
     case {merlon_cli_cert:ca(Dir), merlon_reload:reload()} of
         {{ok, Ca}, {ok, _}} ->
@@ -105,17 +119,15 @@ in_lock(Dir, Work, #{csr := Csr, chain := Chain} = Request, Node, Given) ->
         _ -> {error, failed}
     end.
 
-%% Whose certificate it is that vouches, as this node's own links would judge it.
-entitled(Ca, #{csr := Csr, chain := Chain, signature := Signature}, Node, Given) ->
-    {ok, #{ref := Own}} = merlon_node:current(),
-    case merlon_nif:pki_vouched(Own, Chain, Csr, Signature, now_s()) of
+entitled(Ca, #{chain := Chain} = Request, Node, Given) ->
+    case vouched(Request) of
         {ok, {node, Cluster, Name, Host}} ->
             Full = <<Name/binary, $@, Host/binary>>,
             allowed([{not_ours, is_ours(Ca, Chain, Cluster)}, {wrong_node, atom_to_binary(Node) =:= Full},
                      {too_often, now_s() - maps:get(Full, Given, 0) >= ?APART}],
                     {ok, {node, Name, Host}, Full});
         {ok, _} -> {error, not_a_node};
-        {error, {pki, Reason}} -> {error, {pki, code(Reason)}}
+        {error, _} = Error -> Error
     end.
 
 allowed([], Entitled) -> Entitled;

@@ -123,7 +123,7 @@ at_next_start(Keys) ->
 own_expired(End) ->
     log(error, #{event => own_expired, not_after => End,
                  text => iolist_to_binary(["this node's certificate expired on ", merlon_text:date(End),
-                                           ": peers refuse it; issue another with `merlon cert`"])}).
+                                           ": peers refuse it; issue another with `merlon renew`"])}).
 
 %% A revocation list is past its next update.
 -spec crl_stale(refuse | warn, integer()) -> ok.

@@ -6,11 +6,14 @@ use x509_cert::{
     crl::CertificateList,
     der::{
         asn1::{BitString, ObjectIdentifier},
-        oid::AssociatedOid,
+        oid::{
+            db::rfc5912::{ID_CE_DELTA_CRL_INDICATOR, ID_CE_ISSUING_DISTRIBUTION_POINT},
+            AssociatedOid,
+        },
         Decode, Encode,
     },
     ext::{
-        pkix::{AuthorityKeyIdentifier, BaseCrlNumber, CrlNumber, IssuingDistributionPoint},
+        pkix::{AuthorityKeyIdentifier, CrlNumber},
         Extension,
     },
     name::Name,
@@ -189,7 +192,8 @@ impl Crl {
         let number =
             extension::<CrlNumber>(extensions)?.map_or_else(Vec::new, |n| n.0.as_bytes().to_vec());
         let issuer = name_der(&tbs.issuer).ok_or(malformed)?;
-        let part = [IssuingDistributionPoint::OID, BaseCrlNumber::OID];
+        // Not IssuingDistributionPoint::OID, which is another extension's in x509-cert 0.2.5.
+        let part = [ID_CE_ISSUING_DISTRIBUTION_POINT, ID_CE_DELTA_CRL_INDICATOR];
         Ok(Self {
             list,
             issuer,
