@@ -77,8 +77,11 @@ handle_cast(_, State) ->
 handle_info(poll, State) ->
     next_poll(),
     {noreply, look(State)};
-handle_info({'DOWN', Ref, process, Pid, Reason}, #state{worker = {Pid, Ref}} = State) ->
-    {noreply, done(result(Reason), State#state{worker = none})};
+handle_info({result, Pid, Result}, #state{worker = {Pid, Ref}} = State) ->
+    true = erlang:demonitor(Ref, [flush]),
+    {noreply, done(Result, State#state{worker = none})};
+handle_info({'DOWN', Ref, process, Pid, _}, #state{worker = {Pid, Ref}} = State) ->
+    {noreply, done({error, {renew, crashed}}, State#state{worker = none})};
 handle_info({out_of_patience, Pid}, #state{worker = {Pid, _}} = State) ->
     true = exit(Pid, kill),
     {noreply, State};
@@ -110,18 +113,20 @@ due(#{dir := Folder, config := #{renew := Wanted}}, #state{plan = Plan, worker =
 due(_Node, State) ->
     State.
 
-%% In a process of its own, which holds the new key and waits for others. A crash report might tell it.
+%% In a process of its own, which holds the new key and waits for others.
 start(How, #state{worker = none} = State) ->
-    {Pid, _} = Worker = spawn_monitor(fun() -> exit({result, try merlon_renew_ask:renew(How)
-                                                             catch _:_ -> {error, {renew, crashed}}
-                                                             end}) end),
+    Server = self(),
+    {Pid, _} = Worker = spawn_monitor(fun() -> Server ! {result, self(), renewed(How)} end),
     _ = erlang:send_after(?PATIENCE, self(), {out_of_patience, Pid}),
     State#state{worker = Worker};
 start(_How, State) ->
     State.
 
-result({result, Result}) -> Result;
-result(_) -> {error, {renew, crashed}}.
+%% A crash report might tell the key.
+renewed(How) ->
+    try merlon_renew_ask:renew(How)
+    catch _:_ -> {error, {renew, crashed}}
+    end.
 
 done(Result, #state{waiting = Waiting, flag = Flag} = State) ->
     _ = [gen_server:reply(From, Result) || From <- Waiting],

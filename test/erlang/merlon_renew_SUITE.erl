@@ -217,6 +217,7 @@ a_certificate_that_is_not_a_nodes_or_another_cas_vouches_for_nothing(Config) ->
     Foreign = request(Own, B, #{chain => read(file(Other, B, "cert.pem")), key => read(file(Other, B, "key.pem"))}),
     {error, {pki, unknown_issuer}} = ask(B, Ca, Foreign),
     {ok, _} = file:copy(filename:join([Other, "trust", "ca.pem"]), filename:join([Dir, "trust", "other.pem"])),
+    {ok, _} = merlon_live_ct:reload(Ca),
     {error, not_ours} = ask(B, Ca, Foreign),
     %% One that has run out.
     ok = merlon_peers:add_node(Dir, name(B), #{days => 1, now => erlang:system_time(second) - 86500}),
