@@ -18,12 +18,12 @@
 -define(CSR_MAX, 8192).
 -define(CHAIN_MAX, 65536).
 -define(SIGNATURE_MAX, 1024).
-%% Seconds between two certificates of a node, and between two lines about refusals.
+%% Seconds between two certificates of a node.
 -define(APART, 2).
--define(QUIET, 10).
 
-%% When who has got one, and about the refusals: when the next may be told, how many were not.
--record(state, {given = #{} :: #{binary() => integer()}, tell = 0 :: integer(), untold = 0 :: non_neg_integer()}).
+%% When who has got one.
+-record(state, {given = #{} :: #{binary() => integer()},
+                quiet = merlon_quiet_core:new() :: merlon_quiet_core:quiet()}).
 
 -spec child_spec() -> supervisor:child_spec().
 child_spec() ->
@@ -161,13 +161,10 @@ told({ok, Cert, Name}, _Node, #state{given = Given} = State) ->
     Now = now_s(),
     Recent = maps:filter(fun(_, At) -> Now - At < ?APART end, Given),
     {{ok, Cert}, State#state{given = Recent#{Name => Now}}};
-told({error, Reason} = Error, Node, #state{tell = Tell, untold = Untold} = State) ->
-    case now_s() of
-        Now when Now >= Tell ->
-            _ = spawn(merlon_event, issue_refused, [Node, format_error(Reason), Untold]),
-            {Error, State#state{tell = Now + ?QUIET, untold = 0}};
-        _ -> {Error, State#state{untold = Untold + 1}}
-    end.
+told({error, Reason} = Error, Node, #state{quiet = Quiet} = State) ->
+    {Told, Next} = merlon_quiet_core:refused(now_s(), Quiet),
+    _ = [spawn(merlon_event, issue_refused, [Node, format_error(Reason), Untold]) || {tell, Untold} <- [Told]],
+    {Error, State#state{quiet = Next}}.
 
 %% ---- words ----
 

@@ -20,11 +20,9 @@
 -define(ANSWER, 15000).
 -define(AGAIN, 500).
 -define(TRIES, 5).
-%% Seconds between two lines about lists that were no good.
--define(QUIET, 10).
 
 -record(state, {counts = #{taken => 0, known => 0, refused => 0} :: counts(),
-                tell = 0 :: integer(), untold = 0 :: non_neg_integer()}).
+                quiet = merlon_quiet_core:new() :: merlon_quiet_core:quiet()}).
 
 -spec child_spec() -> supervisor:child_spec().
 child_spec() ->
@@ -194,13 +192,10 @@ counted({error, {file, Reason}}, Node, State) ->
 counted({error, Reason} = Error, Node, State) ->
     refused(words(Reason), Node, Error, State).
 
-refused(Text, Node, Error, #state{tell = Tell, untold = Untold} = State) ->
-    case erlang:system_time(second) of
-        Now when Now >= Tell ->
-            _ = spawn(merlon_event, crl_refused, [Node, Text, Untold]),
-            {Error, count(refused, State#state{tell = Now + ?QUIET, untold = 0})};
-        _ -> {Error, count(refused, State#state{untold = Untold + 1})}
-    end.
+refused(Text, Node, Error, #state{quiet = Quiet} = State) ->
+    {Told, Next} = merlon_quiet_core:refused(erlang:system_time(second), Quiet),
+    _ = [spawn(merlon_event, crl_refused, [Node, Text, Untold]) || {tell, Untold} <- [Told]],
+    {Error, count(refused, State#state{quiet = Next})}.
 
 count(What, #state{counts = Counts} = State) ->
     State#state{counts = maps:update_with(What, fun(N) -> N + 1 end, Counts)}.

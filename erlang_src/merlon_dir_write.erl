@@ -3,7 +3,7 @@
 %% ends them. Reading is merlon_dir's.
 -module(merlon_dir_write).
 
--export([make/2, locked/2, put_ca/3, put_file/4, put_folder/3, move/2]).
+-export([make/2, locked/2, put_ca/3, put_file/4, put_folder/3, move/2, each/1]).
 
 -import(merlon_dir, [path/1, exists/1, is_dir/1, read/1]).
 
@@ -100,6 +100,8 @@ names(Dir) ->
         {error, _} -> []
     end.
 
+%% One step after the other, until one fails.
+-spec each([fun(() -> ok | {error, Reason})]) -> ok | {error, Reason}.
 each([]) -> ok;
 each([Step | Steps]) ->
     case Step() of

@@ -10,10 +10,10 @@
           ok | {error, {file, merlon_dir:reason()}}.
 put_pair(Folder, Work, Cert, Key) ->
     Put = fun(File, Content, Mode) -> merlon_dir_write:put_file(File, Work, Content, Mode) end,
-    each([fun() -> settle(Folder) end,
-          fun() -> Put(merlon_identity_files:next_key(Folder), Key, 8#600) end,
-          fun() -> Put(merlon_identity_files:cert(Folder), Cert, 8#644) end,
-          fun() -> settle(Folder) end]).
+    merlon_dir_write:each([fun() -> settle(Folder) end,
+                           fun() -> Put(merlon_identity_files:next_key(Folder), Key, 8#600) end,
+                           fun() -> Put(merlon_identity_files:cert(Folder), Cert, 8#644) end,
+                           fun() -> settle(Folder) end]).
 
 %% Moves the new key into its place once its certificate is there: also what an earlier one has left,
 %% whose key must not be lost.
@@ -22,11 +22,4 @@ settle(Folder) ->
     case merlon_identity_files:key_in_use(Folder) of
         Next -> merlon_dir_write:move(Next, merlon_identity_files:key(Folder));
         _ -> ok
-    end.
-
-each([]) -> ok;
-each([Step | Steps]) ->
-    case Step() of
-        ok -> each(Steps);
-        {error, _} = Error -> Error
     end.
