@@ -47,7 +47,7 @@ command(Name, Args, Program) ->
 
 commands() ->
     [{"init", merlon_cli_init}, {"cert", merlon_cli_cert}, {"inspect", merlon_cli_inspect},
-     {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr},
+     {"renew", merlon_cli_renew}, {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr},
      {"cookie", merlon_cli_cookie}, {"keyring", merlon_cli_keyring}].
 
 loaded(Module, Options) ->

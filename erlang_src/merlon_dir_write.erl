@@ -3,7 +3,7 @@
 %% ends them. Reading is merlon_dir's.
 -module(merlon_dir_write).
 
--export([make/2, locked/2, put_ca/3, put_file/4, put_folder/3]).
+-export([make/2, locked/2, put_ca/3, put_file/4, put_folder/3, move/2, each/1]).
 
 -import(merlon_dir, [path/1, exists/1, is_dir/1, read/1]).
 
@@ -59,6 +59,8 @@ create_folder(Path) ->
 change_mode(Path, Mode) ->
     prim_file:write_file_info(Path, #file_info{mode = Mode}).
 
+%% A rename that is on the disk when this returns.
+-spec move(merlon_dir:path(), merlon_dir:path()) -> ok | {error, {file, merlon_dir:reason()}}.
 move(From, To) ->
     case prim_file:rename(From, To) of
         ok ->
@@ -98,6 +100,8 @@ names(Dir) ->
         {error, _} -> []
     end.
 
+%% One step after the other, until one fails.
+-spec each([fun(() -> ok | {error, Reason})]) -> ok | {error, Reason}.
 each([]) -> ok;
 each([Step | Steps]) ->
     case Step() of

@@ -6,6 +6,7 @@
 -export([listening/1, not_started/1, accept_failed/1, refused/3, unresolved/3]).
 -export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
+-export([renewed/1, renew_failed/2, issued/2, issue_refused/3, crl_taken/2, crl_refused/3, crl_too_big/2]).
 -export([format/1]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
@@ -122,7 +123,7 @@ at_next_start(Keys) ->
 own_expired(End) ->
     log(error, #{event => own_expired, not_after => End,
                  text => iolist_to_binary(["this node's certificate expired on ", merlon_text:date(End),
-                                           ": peers refuse it; issue another with `merlon cert`"])}).
+                                           ": peers refuse it; issue another with `merlon renew`"])}).
 
 %% A revocation list is past its next update.
 -spec crl_stale(refuse | warn, integer()) -> ok.
@@ -135,6 +136,52 @@ crl_stale(Rule, Due) ->
                  text => iolist_to_binary(["a revocation list was to be renewed by ",
                                            merlon_text:date(Due), ": ", Effect, "; put a current one "
                                            "into the merlon dir"])}).
+
+%% This node has a new certificate.
+-spec renewed(#{sha256 := binary(), not_after := integer(), issuer := node()}) -> ok.
+renewed(#{sha256 := Sha256, not_after := End, issuer := Node}) ->
+    log(info, #{event => renewed, node => Node, fingerprint => Sha256, not_after => End,
+                text => iolist_to_binary(["the certificate that this node has given is valid until ",
+                                          merlon_text:date(End)])}).
+
+%% The certificate in use runs out soon, and there is none to follow.
+-spec renew_failed(integer(), iodata()) -> ok.
+renew_failed(End, Text) ->
+    log(warning, #{event => renew_failed, not_after => End,
+                   text => iolist_to_binary(["this node's certificate runs out on ", merlon_text:date(End),
+                                             " and could not be renewed so far: ", Text])}).
+
+%% This node has given another one its next certificate.
+-spec issued(binary(), Cert :: binary()) -> ok.
+issued(Name, Cert) ->
+    {ok, [#{serial := Serial, sha256 := Sha256, not_after := End} | _]} = merlon_nif:pki_inspect(Cert),
+    log(info, #{event => issued, claimed => Name, fingerprint => Sha256, serial => Serial, not_after => End}).
+
+%% A request for a certificate was refused, and some before of which nothing was said.
+-spec issue_refused(node(), iodata(), non_neg_integer()) -> ok.
+issue_refused(Node, Text, Untold) ->
+    log(warning, #{event => issue_refused, node => Node, text => iolist_to_binary([Text, others(Untold)])}).
+
+%% A node has passed a newer revocation list on to this one.
+-spec crl_taken(node(), integer()) -> ok.
+crl_taken(Node, Made) ->
+    log(info, #{event => crl_taken, node => Node,
+                text => iolist_to_binary(["a revocation list of ", merlon_text:date(Made)])}).
+
+%% A node has sent a revocation list that is no good, and some before of which nothing was said.
+-spec crl_refused(node(), iodata(), non_neg_integer()) -> ok.
+crl_refused(Node, Text, Untold) ->
+    log(warning, #{event => crl_refused, node => Node, text => iolist_to_binary([Text, others(Untold)])}).
+
+%% A revocation list is too big to be passed on.
+-spec crl_too_big(pos_integer(), pos_integer()) -> ok.
+crl_too_big(Bytes, Max) ->
+    log(warning, #{event => crl_too_big,
+                   text => iolist_to_binary(io_lib:format("a revocation list of ~b bytes is not passed on to other "
+                                                          "nodes, which take ~b: copy it", [Bytes, Max]))}).
+
+others(0) -> "";
+others(Untold) -> io_lib:format(" (and ~b more since the last line)", [Untold]).
 
 %% Some tools log to their standard output (those of an Elixir release do): what went as it should
 %% would stand in their answers.

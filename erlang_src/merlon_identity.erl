@@ -12,13 +12,15 @@
 -type loaded() :: #{ref := merlon_nif:identity(), identity := tuple(), dir := merlon_dir:path(),
                     config := merlon_config:config(), not_before := integer(),
                     not_after := integer(), sha256 := binary(), crl_due := integer() | none,
+                    crls := [merlon_nif:list_id()],
                     digest := binary(), keyring := merlon_keyring:keyring()}.
 -type reason() :: {bad_name, binary()} |
                   {no_identity, Name :: binary(), Dir :: string()} |
                   {no_trust, merlon_dir:path()} |
                   {not_pem, merlon_dir:path(), Wanted :: binary()} |
                   {wrong_folder, Cert :: merlon_dir:path(), Found :: binary()} |
-                  {unusable, Cert :: merlon_dir:path(), merlon_nif:pki_reason()}.
+                  {unusable, Cert :: merlon_dir:path(), merlon_nif:pki_reason()} |
+                  {older_list, Dir :: merlon_dir:path(), Made :: integer(), InUse :: integer()}.
 -type problem() :: {identity, reason()} | {config, merlon_config:reason()} |
                    {file, merlon_dir:reason()} | {no_dir, [string()]} |
                    {pki, merlon_nif:pki_reason()} | {nif, string()} |
@@ -205,6 +207,9 @@ format_error({identity, {not_pem, File, Wanted}}) ->
 format_error({identity, {wrong_folder, Cert, Found}}) ->
     [Cert, " is for ", Found, ": rename its folder to that, or issue another with `",
      issue(Cert), "`"];
+format_error({identity, {older_list, Dir, Made, InUse}}) ->
+    ["the newest revocation list of a CA in ", Dir, " is of ", merlon_text:date(Made), ", older than the one "
+     "in use, of ", merlon_text:date(InUse), ": put that one back into ", Dir, "/crl.pem or ", Dir, "/crl"];
 format_error({identity, {unusable, Cert, Reason}}) ->
     [merlon_pki_text:about(Cert, Reason), advice(Reason, Cert)].
 

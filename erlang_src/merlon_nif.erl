@@ -7,6 +7,7 @@
 -export([pki_new_ca/1, pki_issue/1, pki_inspect/1]).
 -export([pki_revoke/1, pki_lists/1]).
 -export([pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1]).
+-export([pki_matches/2, pki_vouch/2, pki_vouched/5, crl_parts/1, crl_check/3]).
 -export([identity_new/1, identity_info/1, binds/4, judge/3]).
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
@@ -20,10 +21,11 @@
 -export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
 -export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
-              crl/0, revocation_reason/0]).
+              crl/0, revocation_reason/0, list_id/0]).
 
 -nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, pki_revoke/1, pki_lists/1,
        pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1,
+       pki_matches/2, pki_vouch/2, pki_vouched/5, crl_parts/1, crl_check/3,
        identity_new/1, identity_info/1, binds/4, judge/3,
        listen/4, accept/1, connect/4, connected/1,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
@@ -49,6 +51,8 @@
                  next_update := integer() | none,
                  revoked := [#{serial := binary(), since := integer(),
                                reason := revocation_reason()}]}.
+%% Which list of which CA: its name and key hashed, when it was made, the octets of its number.
+-type list_id() :: {Ca :: binary(), ThisUpdate :: integer(), Number :: binary()}.
 %% A failed handshake: `reason` is an atom of the design's list, `text` says it in words, the rest
 %% is what is known of the peer. Nothing secret and no raw peer bytes.
 -type failure() :: #{reason := atom(), text := binary(), phase := tcp | tls | preamble,
@@ -141,12 +145,34 @@ pki_sign_csr(_Args) -> not_loaded().
                  sha256 := binary()}} | {error, {pki, pki_reason()}}.
 pki_verify(_Args) -> not_loaded().
 
+%% Whether a private key is that of the first certificate.
+-spec pki_matches(Cert :: binary(), Key :: binary()) -> boolean().
+pki_matches(_Cert, _Key) -> not_loaded().
+
+%% The signature with which the key in use vouches for a request: native/pki/src/renewal.rs.
+-spec pki_vouch(Key :: binary(), Csr :: binary()) -> {ok, binary()} | {error, {pki, pki_reason()}}.
+pki_vouch(_Key, _Csr) -> not_loaded().
+
+%% Whose certificate has vouched for a request: {node | cli, Cluster, Name, Host}. Its chain is judged
+%% as that of Own's peers.
+-spec pki_vouched(Own :: identity(), Chain :: binary(), Csr :: binary(), Signature :: binary(),
+                  Now :: integer()) -> {ok, tuple()} | {error, {pki, pki_reason()}}.
+pki_vouched(_Own, _Chain, _Csr, _Signature, _Now) -> not_loaded().
+
+%% The revocation lists of a file one by one, in DER. Their signatures are not checked.
+-spec crl_parts(File :: binary()) -> {ok, [{list_id(), Der :: binary()}]} | {error, {pki, pki_reason()}}.
+crl_parts(_File) -> not_loaded().
+
+%% Whether a list that somebody has sent is signed by one of Own's anchors, complete and not yet due.
+-spec crl_check(Own :: identity(), Der :: binary(), Now :: integer()) ->
+          {ok, list_id()} | {error, {pki, pki_reason()}}.
+crl_check(_Own, _Der, _Now) -> not_loaded().
+
 %% A checked identity to shake hands with: key, chain, trust, rules. The key stays in Rust. `crls` are
 %% files, PEM or DER; the other texts are PEM.
 -spec identity_new(#{cert := binary(), key := binary(), trust := [binary()], crls := [binary()],
                      stale_crl := refuse | warn, cluster := binary(), cli_names := default | [binary()], derived_names := [binary()],
-                     key_update_after := pos_integer(),
-                     now := integer()}) ->
+                     key_update_after := pos_integer(), now := integer()}) ->
           {ok, identity()} | {error, {pki, pki_reason()}}.
 identity_new(_Args) -> not_loaded().
 
@@ -158,7 +184,7 @@ binds(_Identity, _Claimed, _CliNames, _DerivedNames) -> not_loaded().
 
 -spec identity_info(identity()) ->
           #{identity := tuple(), not_before := integer(), not_after := integer(),
-            sha256 := binary(), crl_due := integer() | none}.
+            sha256 := binary(), crl_due := integer() | none, crls := [list_id()]}.
 identity_info(_Identity) -> not_loaded().
 
 %% Whether Identity would still accept the certificates that the peer of a link has shown, and until

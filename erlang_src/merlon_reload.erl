@@ -65,6 +65,8 @@ handle_call(_, _From, State) ->
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast({link_up, Pid}, #state{links = Links} = State) ->
     _ = erlang:monitor(process, Pid),
+    ok = merlon_crl:link_up(Pid),
+    ok = merlon_renew:link_up(),
     {noreply, State#state{links = merlon_live_core:came_up(Pid, now_s(), Links)}};
 handle_cast(_, State) ->
     {noreply, State}.
@@ -126,7 +128,7 @@ load(#{dir := Folder, identity := Identity} = Node, Config, Later) ->
 compare(#{keyring := New} = Files, #{digest := Digest, keyring := Old} = Node, #{dir := Dir} = Config, Later) ->
     case {merlon_identity_files:digest(Files, Config), merlon_keyring:usable(New, Old, Dir)} of
         {Digest, _} -> {ok, Later, same};
-        {_, ok} -> with(Later, merlon_identity:use(Files, Config, at(Node, Files)));
+        {_, ok} -> with(Later, not_older(merlon_identity:use(Files, Config, at(Node, Files)), Node));
         {_, {error, _} = Error} -> Error
     end.
 
@@ -137,6 +139,15 @@ at(#{sha256 := InUse, not_after := End}, #{cert := Cert}) ->
         {ok, [#{sha256 := InUse} | _]} -> min(now_s(), End);
         _ -> now_s()
     end.
+
+%% An older list would take back what was revoked since.
+not_older({ok, #{crls := New, config := #{dir := Dir}}} = Loaded, #{crls := Known}) ->
+    case merlon_crl_core:older(New, Known) of
+        none -> Loaded;
+        {Made, InUse} -> {error, {identity, {older_list, merlon_dir:path([Dir]), Made, InUse}}}
+    end;
+not_older({error, _} = Error, _Node) ->
+    Error.
 
 with(Later, {ok, Loaded}) -> {ok, Later, Loaded};
 with(_Later, {error, _} = Error) -> Error.
@@ -151,6 +162,7 @@ accepted(Stamp, Later, State) ->
 
 use(Loaded, Node, State) ->
     ok = merlon_node:replace(Node, Loaded),
+    ok = merlon_crl:changed(maps:get(crls, Loaded), maps:get(crls, Node)),
     _ = spawn(merlon_event, reloaded, [maps:with([identity, sha256, not_after], Loaded)]),
     judge_all(State).
 

@@ -2,7 +2,7 @@ defmodule Merlon.MixTasksTest do
   use ExUnit.Case, async: false
   import ExUnit.CaptureIO
 
-  alias Mix.Tasks.Merlon.{Csr, Gen, Init, Inspect, Keyring, Revoke, Revoked}
+  alias Mix.Tasks.Merlon.{Csr, Gen, Init, Inspect, Keyring, Renew, Revoke, Revoked}
 
   setup do
     dir =
@@ -54,6 +54,17 @@ defmodule Merlon.MixTasksTest do
 
     assert {:ok, %{identity: {:node, "shop", "app", "web1"}}} =
              :merlon_identity.load(:app@web1, config)
+  end
+
+  test "renew gives a node its next certificate", %{dir: dir} do
+    assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
+    assert {0, _, ""} = run(Gen.Cert, ["app@web1", "--dir", dir])
+    before = File.read!(Path.join(dir, "nodes/app@web1/cert.pem"))
+    assert {0, out, ""} = run(Renew, ["--dir", dir])
+    assert out =~ "Renewed the certificate of app@web1"
+    assert File.read!(Path.join(dir, "nodes/app@web1/cert.pem")) != before
+    assert {1, "", error} = run(Renew, ["other@web1", "--dir", dir])
+    assert error =~ "merlon cert other@web1"
   end
 
   test "revoke writes the list that revoked reads", %{dir: dir} do

@@ -51,6 +51,9 @@ issuers          merlon_pki     issuers       refuses_an_anchor_with_an_unknown_
 issuers          merlon_pki     issuers       refuses_an_issuer_whose_key_may_not_sign_certificates
 issuers          merlon_pki     issuers       refuses_an_extension_that_comes_twice
 issuers          merlon_pki     issuers       refuses_lists_of_an_anchor_that_may_sign_none
+list_signature   merlon_pki     spread        refuses_a_list_that_no_anchor_has_signed
+list_signature   merlon_pki     spread        refuses_a_list_of_an_anchor_that_is_out_of_its_time
+renewal_vouched  merlon_pki     renewal       refuses_who_has_the_certificate_and_not_its_key
 csr_signature    merlon_pki     csr           refuses_a_request_that_is_not_signed_with_its_own_key
 csr_names        merlon_pki     csr           refuses_a_request_for_another_name
 csr_names        merlon_pki     csr           refuses_a_request_with_another_subject
@@ -84,6 +87,8 @@ live_links    the_link_of_a_revoked_peer_is_closed_and_not_made_again merlon_liv
 live_links    the_link_of_a_peer_whose_ca_is_no_longer_trusted_is_closed merlon_live_SUITE
 keyring_expiry an_expired_entry_is_never_accepted merlon_keyring_SUITE
 live_links    a_handshake_begun_before_the_revocation_gives_no_link merlon_live_SUITE
+list_signature a_list_that_no_trusted_ca_has_signed_is_refused merlon_spread_SUITE
+renewal_vouched a_request_with_a_stolen_certificate_is_refused merlon_renew_SUITE
 TABLE
 }
 

@@ -1,6 +1,7 @@
 //! A node's checked identity as a resource: key and trust stay on this side.
 
 use crate::conn::Conn;
+use crate::crl::list_id;
 use crate::pki::pki_error;
 use crate::term::{atoms, binary, fault, hex, ok, Fault};
 use merlon_pki::{
@@ -144,8 +145,11 @@ fn identity_info<'a>(env: Env<'a>, identity: ResourceArc<Identity>) -> NifResult
         Some(due) => due.encode(env),
         None => atoms::none().encode(env),
     };
+    let lists = identity.local.verifier().crls().ids();
+    let lists: Vec<Term> = lists.iter().map(|id| list_id(env, id)).collect();
     let pairs = [
         (atoms::crl_due(), crl_due),
+        (atoms::crls(), lists.encode(env)),
         (atoms::identity(), to_term(env, identity.peer.identity())),
         (atoms::not_before(), identity.not_before.encode(env)),
         (atoms::not_after(), identity.peer.not_after().encode(env)),

@@ -18,7 +18,7 @@ pub mod atoms {
         keepalive, linger, nodelay, recbuf, sndbuf, tos,
         cert, key, subject, issuer, serial, not_before, not_after, uris, dns, ips, is_ca, path_len,
         eku, key_usage, key_alg, sig_alg, sha256, name,
-        refuse, warn, crl_due, crl, serials, days, number, this_update, next_update, revoked, since,
+        refuse, warn, crl_due, crls, crl, serials, days, number, this_update, next_update, revoked, since,
         unspecified, key_compromise, affiliation_changed, superseded, cessation_of_operation,
         privilege_withdrawn,
         tls_version, cipher_suite, key_exchange_group,

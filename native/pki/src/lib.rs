@@ -14,7 +14,10 @@ pub mod issue;
 mod issuer;
 mod key;
 pub mod name;
+mod renewal;
 pub mod revoke;
+mod signed;
+mod spread;
 pub mod verify;
 
 mod x509;
@@ -26,7 +29,9 @@ pub use error::{Error, Part};
 pub use inspect::{inspect_pem, leaf_matches_key, Info};
 pub use issue::{issue, new_ca, Alg, Issued, Request};
 pub use name::{Claimed, Identity, NodeName};
+pub use renewal::{check_vouched, vouch};
 pub use revoke::{lists, revoke, List, Reason, Revocation, Revoked};
+pub use spread::{check_list, list_parts, ListId};
 pub use verify::{Anchors, Peer, Usage, Verifier};
 
 /// One DER certificate, the type that rustls hands out.

@@ -11,7 +11,9 @@ use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RevocationCheckDepth,
     RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath, ALL_VERIFICATION_ALGS,
 };
-use x509_cert::{der::asn1::ObjectIdentifier, ext::pkix::KeyUsages};
+use x509_cert::{
+    der::asn1::ObjectIdentifier, ext::pkix::KeyUsages, spki::SubjectPublicKeyInfoOwned,
+};
 
 use crate::{
     again::Shown,
@@ -61,13 +63,14 @@ impl fmt::Display for Usage {
 
 /// The CA certificates that vouch for peers.
 #[derive(Clone, Debug)]
-pub struct Anchors(Vec<Anchor>);
+pub struct Anchors(pub(crate) Vec<Anchor>);
 
 #[derive(Clone, Debug)]
-struct Anchor {
+pub(crate) struct Anchor {
     trust: TrustAnchor<'static>,
-    subject: Vec<u8>,
-    rules: IssuerRules,
+    pub(crate) subject: Vec<u8>,
+    pub(crate) key: SubjectPublicKeyInfoOwned,
+    pub(crate) rules: IssuerRules,
     not_before: UnixTime,
     not_after: UnixTime,
 }
@@ -122,10 +125,11 @@ impl Anchor {
             rules,
             not_before: cert.not_before(),
             not_after: cert.not_after(),
+            key: cert.raw.tbs_certificate.subject_public_key_info,
         })
     }
 
-    fn is_valid(&self, now: UnixTime) -> bool {
+    pub(crate) fn is_valid(&self, now: UnixTime) -> bool {
         cfg!(knockout = "expiry") || (self.not_before <= now && now <= self.not_after)
     }
 }
@@ -177,8 +181,9 @@ pub struct Verifier {
 
 impl Verifier {
     /// [`Error::BadCluster`] if that is no cluster's name.
-    pub fn new(anchors: Anchors, crls: Crls, cluster: &str) -> Result<Self, Error> {
+    pub fn new(anchors: Anchors, mut crls: Crls, cluster: &str) -> Result<Self, Error> {
         check_cluster(cluster)?;
+        crls.attribute(&anchors);
         Ok(Self {
             anchors,
             crls,
@@ -288,6 +293,7 @@ impl Verifier {
             usage,
             now,
             crls: &self.crls,
+            all: &self.anchors,
             stale,
         };
         let verdict = path.check(&valid);
@@ -349,6 +355,7 @@ struct Path<'a> {
     usage: Usage,
     now: UnixTime,
     crls: &'a Crls,
+    all: &'a Anchors,
     stale: StaleCrl,
 }
 
@@ -356,7 +363,7 @@ impl Path<'_> {
     fn check(&self, anchors: &[&Anchor]) -> Result<(), Error> {
         let issuers = |path: &VerifiedPath<'_>| self.check_issuers(path, anchors);
         let anchors: Vec<_> = anchors.iter().map(|a| a.trust.clone()).collect();
-        let lists = self.crls.of(self.leaf, self.rest);
+        let lists = self.crls.of(self.leaf, self.rest, self.all);
         let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
             options
                 .with_depth(RevocationCheckDepth::Chain)
