@@ -3,7 +3,7 @@
 -module(merlon_cli_init).
 -behaviour(merlon_cli).
 
--export([spec/0, run/1]).
+-export([spec/0, run/1, config/1]).
 
 -define(DAYS, 3650).
 
@@ -50,6 +50,8 @@ unless_there(Dir, Work, Ca) ->
                                "choose another --dir, or move it away"]}}
     end.
 
+%% merlon.config of a new merlon dir.
+-spec config(unicode:chardata()) -> iodata().
 config(Cluster) ->
     ["%% Settings of every node of this cluster: {Key, Value}.\n{cluster, \"", Cluster, "\"}.\n"].
 

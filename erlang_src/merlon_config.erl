@@ -13,7 +13,8 @@
           handshake_timeout := pos_integer(), max_handshakes := pos_integer(),
           key_update_after := pos_integer(), max_frame := pos_integer(),
           stale_crl := refuse | warn, grace := non_neg_integer(),
-          revoked_grace := non_neg_integer(), require_carrier := boolean()}.
+          revoked_grace := non_neg_integer(), require_carrier := boolean(),
+          enroll := boolean()}.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
 -type kind() :: cluster | patterns | boolean | {integer, non_neg_integer(), pos_integer()} |
@@ -51,7 +52,9 @@ keys() ->
      {revoked_grace, {default, 0}, {integer, 0, ?MONTH},
       "seconds that a link outlives the revocation of its peer's certificate"},
      {require_carrier, {default, false}, boolean,
-      "whether the application refuses to start on a node without the carrier"}].
+      "whether the application refuses to start on a node without the carrier"},
+     {enroll, {default, false}, boolean,
+      "whether a node that holds the CA lets others join on its distribution port"}].
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].

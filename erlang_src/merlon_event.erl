@@ -6,6 +6,7 @@
 -export([listening/1, not_started/1, accept_failed/1, refused/3, unresolved/3]).
 -export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
+-export([join/2, enroll_off/1]).
 -export([format/1]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
@@ -135,6 +136,21 @@ crl_stale(Rule, Due) ->
                  text => iolist_to_binary(["a revocation list was to be renewed by ",
                                            merlon_text:date(Due), ": ", Effect, "; put a current one "
                                            "into the merlon dir"])}).
+
+%% One has joined by a token, or has tried to.
+-spec join(merlon_join_server:outcome(), address()) -> ok.
+join({joined, Known} = Outcome, Address) ->
+    join_report(notice, Known#{event => joined}, Outcome, Address);
+join({refused, Known} = Outcome, Address) ->
+    join_report(warning, Known#{event => join_refused}, Outcome, Address).
+
+join_report(Level, Report, Outcome, Address) ->
+    log(Level, Report#{peer => peer(Address), text => iolist_to_binary(merlon_join_server:text(Outcome))}).
+
+%% Nobody can join here, although {enroll, true} is set.
+-spec enroll_off(binary()) -> ok.
+enroll_off(Why) ->
+    log(error, #{event => enroll_off, text => iolist_to_binary(["nobody can join here: ", Why])}).
 
 %% Some tools log to their standard output (those of an Elixir release do): what went as it should
 %% would stand in their answers.

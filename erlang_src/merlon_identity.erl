@@ -12,7 +12,8 @@
 -type loaded() :: #{ref := merlon_nif:identity(), identity := tuple(), dir := merlon_dir:path(),
                     config := merlon_config:config(), not_before := integer(),
                     not_after := integer(), sha256 := binary(), crl_due := integer() | none,
-                    digest := binary(), keyring := merlon_keyring:keyring()}.
+                    digest := binary(), keyring := merlon_keyring:keyring(),
+                    joins := merlon_enroll:joins()}.
 -type reason() :: {bad_name, binary()} |
                   {no_identity, Name :: binary(), Dir :: string()} |
                   {no_trust, merlon_dir:path()} |
@@ -152,6 +153,7 @@ use(#{folder := Folder, trust := Trust, crls := Crls, keyring := Keyring} = File
                                       now => Now}) of
         {ok, Ref} ->
             in_its_place(Files, #{ref => Ref, dir => Folder, config => Config, keyring => Keyring,
+                                  joins => merlon_enroll:server(Files, Config, Now),
                                   digest => merlon_identity_files:digest(Files, Config)});
         {error, {pki, Reason}} ->
             {error, {identity, {unusable, cert_file(Folder), Reason}}}

@@ -198,7 +198,7 @@ serve(_Conn, _Identity, _Own, _Now) -> not_loaded().
 %% Goes on as far as the bytes at hand allow. `claim`: the client has named itself and the name
 %% is bound to its certificate; answer with prove/2, or close/1.
 -spec advance(conn()) ->
-          established | wait | {claim, #{name := binary(), identity := tuple()}} |
+          established | wait | {claim, #{name := binary(), identity := tuple()}} | join |
           {error, failure()}.
 advance(_Conn) -> not_loaded().
 
@@ -368,6 +368,9 @@ keyring_state(_Entry, _Now) -> not_loaded().
                      Len :: non_neg_integer()) ->
           {ok, binary()} | {error, not_accepted | merlon_kdf:reason()}.
 keyring_derive(_Entry, _Cluster, _Now, _Info, _Len) -> not_loaded().
+
+%% Joining has a room of its own.
+-include("merlon_nif_join.hrl").
 
 -spec not_loaded() -> term().
 not_loaded() ->

@@ -24,6 +24,7 @@ use x509_cert::{
         Extension,
     },
     request::{CertReq, CertReqInfo},
+    spki::SubjectPublicKeyInfoOwned,
 };
 use zeroize::Zeroizing;
 
@@ -137,7 +138,12 @@ impl Csr {
         let csr = CertReq::from_der(der).map_err(|_| malformed.clone())?;
         check_key_kind(key_kind(&csr.info.public_key))?;
         if cfg!(not(knockout = "csr_signature")) {
-            check_signature(der, &csr)?;
+            let signed = Signed {
+                der,
+                algorithm: csr.algorithm.oid,
+                signature: csr.signature.as_bytes(),
+            };
+            signed.check(&csr.info.public_key, Error::CsrSignature)?;
         }
         let public_key = csr.info.public_key.to_der().map_err(|_| malformed)?;
         let extensions = extensions(&csr.info)?;
@@ -282,18 +288,29 @@ fn refused(oid: ObjectIdentifier) -> Error {
     }
 }
 
-/// Over the bytes as they came, not as they would be written again.
-fn check_signature(der: &[u8], csr: &CertReq) -> Result<(), Error> {
-    let algorithm = verification(key_kind(&csr.info.public_key), csr.algorithm.oid)
-        .ok_or(Error::UnsupportedAlgorithm)?;
-    let signed = AnyRef::from_der(der)
-        .and_then(|whole| SliceReader::new(whole.value())?.tlv_bytes())
-        .map_err(|_| Error::Malformed(Part::Csr))?;
-    let signature = csr.signature.as_bytes().ok_or(Error::CsrSignature)?;
-    let key = csr.info.public_key.subject_public_key.as_bytes();
-    UnparsedPublicKey::new(algorithm, key.ok_or(Error::CsrSignature)?)
-        .verify(signed, signature)
-        .map_err(|_| Error::CsrSignature)
+/// What is signed with a key: a request or a certificate, in DER.
+pub(crate) struct Signed<'a> {
+    pub(crate) der: &'a [u8],
+    pub(crate) algorithm: ObjectIdentifier,
+    pub(crate) signature: Option<&'a [u8]>,
+}
+
+impl Signed<'_> {
+    /// Over the bytes as they came, not as they would be written again. `bad` if the signature is not that key's.
+    pub(crate) fn check(&self, key: &SubjectPublicKeyInfoOwned, bad: Error) -> Result<(), Error> {
+        let algorithm =
+            verification(key_kind(key), self.algorithm).ok_or(Error::UnsupportedAlgorithm)?;
+        let signed = AnyRef::from_der(self.der)
+            .and_then(|whole| SliceReader::new(whole.value())?.tlv_bytes())
+            .map_err(|_| bad.clone())?;
+        let (Some(key), Some(signature)) = (key.subject_public_key.as_bytes(), self.signature)
+        else {
+            return Err(bad);
+        };
+        UnparsedPublicKey::new(algorithm, key)
+            .verify(signed, signature)
+            .map_err(|_| bad)
+    }
 }
 
 /// No SHA-1, no PSS (nothing makes such requests by itself).
