@@ -57,6 +57,9 @@
 -type secret() :: {vm_cookie, Cookie :: binary()} | {keyring, keyring_entry(), Now :: integer()}.
 -opaque keyring_entry() :: reference().
 
+%% Joining: functions for it alone.
+-include("merlon_nif_join.hrl").
+
 %% Bytes that went in and never come out; wiped when the last reference is gone.
 -type secret_bytes() :: reference().
 -type kdf_key() :: binary() | secret_bytes().
@@ -368,9 +371,6 @@ keyring_state(_Entry, _Now) -> not_loaded().
                      Len :: non_neg_integer()) ->
           {ok, binary()} | {error, not_accepted | merlon_kdf:reason()}.
 keyring_derive(_Entry, _Cluster, _Now, _Info, _Len) -> not_loaded().
-
-%% Joining has a room of its own.
--include("merlon_nif_join.hrl").
 
 -spec not_loaded() -> term().
 not_loaded() ->
