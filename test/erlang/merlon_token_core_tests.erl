@@ -78,7 +78,7 @@ forged_fields_are_refused_test() ->
                 Body(0, <<1, 1:16, 0>>, Names), Body(0, <<1, 1:16, 9, "h">>, Names), Body(0, At, <<0>>),
                 Body(0, At, <<17>>), Body(0, At, <<1, 3, "a@b", 0>>), Body(0, At, <<1, 2, "ab">>),
                 Body(0, At, <<1, 5, "a@b@c">>), Body(0, At, <<1, 2, "@b">>), Body(0, At, <<1, 5, "../@h">>),
-                Body(0, At, <<1, 4, "a\e@h">>), Body(0, At, <<1, 3, 255, "@h">>), <<>>, <<0>>]].
+                Body(0, At, <<1, 4, "a\e@h">>), Body(0, At, <<1, 3, 255, "@h">>), <<0>>]].
 
 written(Body) ->
     Bits = <<Body/binary, (erlang:crc32(["MRLN-1-", Body])):32>>,
