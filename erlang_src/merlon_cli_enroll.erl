@@ -13,7 +13,7 @@
 -define(FRESH, 12 * 3600).
 
 -record(state, {dir :: string(), listener :: merlon_nif:listener() | undefined, say :: fun((iodata()) -> ok),
-                shown = none :: none | {merlon_nif:join_server(), Made :: integer()},
+                shown = none :: none | {merlon_nif:join_server(), Made :: integer(), Root :: binary()},
                 rate = merlon_join_rate_core:new() :: merlon_join_rate_core:rate()}).
 
 -spec spec() -> merlon_cli_args:spec().
@@ -133,36 +133,39 @@ joining(Conn, Server, Dir, Say) ->
 words({refused, Text}) -> Text;
 words(Reason) -> merlon_identity:format_error(Reason).
 
-%% A node's certificate of this CA that only this process has, written down like any other.
-shown(#state{shown = {Server, Made}} = State) ->
-    case erlang:system_time(second) - Made < ?FRESH of
-        true -> {ok, Server, State};
-        false -> shown(State#state{shown = none})
-    end;
-shown(#state{dir = Dir, shown = none} = State) ->
+%% A node's certificate of this CA that only this process has, written down like any other. Made anew in time, and
+%% when the CA has changed.
+shown(#state{dir = Dir, shown = Shown} = State) ->
     Now = erlang:system_time(second),
+    case {merlon_cli_cert:ca(Dir), Shown} of
+        {{ok, #{ca_cert := Root}}, {Server, Made, Root}} when Now - Made < ?FRESH -> {ok, Server, State};
+        {{ok, #{ca_cert := Root}}, _} -> show(Root, Now, State);
+        {{error, _} = Error, _} -> Error
+    end.
+
+show(Root, Now, #state{dir = Dir} = State) ->
     case own(Dir, Now) of
         {ok, Cert, Key} ->
             case merlon_join_server:shown(Dir, Cert, Key, Now) of
-                {ok, Server} -> {ok, Server, State#state{shown = {Server, Now}}};
+                {ok, Server} -> {ok, Server, State#state{shown = {Server, Now, Root}}};
                 {error, _} = Error -> Error
             end;
         {error, _} = Error -> Error
     end.
 
 own(Dir, Now) ->
-    {ok, Host} = inet:gethostname(),
-    Subject = {node, <<"merlon-enroll">>, unicode:characters_to_binary(Host)},
     case cluster(Dir) of
         {ok, Cluster} ->
-            {ok, #{csr := Csr, key := Key}} =
-                merlon_nif:pki_new_csr(#{cluster => Cluster, identity => Subject, alg => p256, ips => []}),
-            case merlon_sign:csr(Dir, #{csr => Csr, subject => Subject, days => 1, now => Now}) of
-                {ok, Cert} -> {ok, Cert, Key};
-                {error, _} = Error -> Error
-            end;
+            {ok, Host} = inet:gethostname(),
+            Subject = {node, <<"merlon-enroll">>, unicode:characters_to_binary(Host)},
+            Wanted = #{cluster => Cluster, identity => Subject, alg => p256, ips => []},
+            {ok, #{csr := Csr, key := Key}} = merlon_nif:pki_new_csr(Wanted),
+            signed(merlon_sign:csr(Dir, #{csr => Csr, subject => Subject, days => 1, now => Now}), Key);
         {error, _} = Error -> Error
     end.
+
+signed({ok, Cert}, Key) -> {ok, Cert, Key};
+signed({error, _} = Error, _Key) -> Error.
 
 cluster(Dir) ->
     case merlon_config:load(Dir) of

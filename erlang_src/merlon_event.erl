@@ -145,7 +145,7 @@ join({refused, Known} = Outcome, Address) ->
     join_report(warning, Known#{event => join_refused}, Outcome, Address).
 
 join_report(Level, Report, Outcome, Address) ->
-    log(Level, Report#{peer => peer(Address), text => iolist_to_binary(merlon_join_server:text(Outcome))}).
+    log(Level, Report#{peer => peer(Address), text => iolist_to_binary(merlon_join_server:details(Outcome))}).
 
 %% Nobody can join here, although {enroll, true} is set.
 -spec enroll_off(binary()) -> ok.

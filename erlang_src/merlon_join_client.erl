@@ -16,8 +16,13 @@
 %% Joins as Name (NAME@HOST, or USER@HOST for tools), which the token must cover.
 -spec join(merlon_token_core:token(), Name :: binary(), string(), p256 | p384 | ed25519) ->
           {ok, joined()} | {error, term()}.
-join(#{names := Names} = Token, Name, Dir, Alg) ->
-    _ = process_flag(sensitive, true),
+join(Token, Name, Dir, Alg) ->
+    Before = process_flag(sensitive, true),
+    try covered(Token, Name, Dir, Alg)
+    after process_flag(sensitive, Before)
+    end.
+
+covered(#{names := Names} = Token, Name, Dir, Alg) ->
     case merlon_token_core:covers(Name, Names) of
         false -> {error, {refused, ["the token is not for ", Name, ", but for ", lists:join(", ", Names)]}};
         _ ->
@@ -147,9 +152,10 @@ read(Due, Conn, Deadline) ->
 sent(ok) -> ok;
 sent({error, #{text := Text}}) -> failed(Text).
 
-%% What was given is judged as a node judges it before it listens.
+%% What was given is judged as a node judges it before it listens; whether an old revocation list will do is for that
+%% node's own configuration.
 judged(#{cert := Cert, key := Key, trust := Trust, crls := Crls, cluster := Cluster, subject := {Kind, Before, Host}} = Given) ->
-    Args = #{cert => Cert, key => Key, trust => Trust, crls => Crls, stale_crl => refuse, cluster => Cluster,
+    Args = #{cert => Cert, key => Key, trust => Trust, crls => Crls, stale_crl => warn, cluster => Cluster,
              cli_names => default, derived_names => [], key_update_after => 1, now => erlang:system_time(second)},
     try merlon_nif:identity_new(Args) of
         {ok, Ref} ->

@@ -3,7 +3,7 @@
 %% its own, which ends with it.
 -module(merlon_join_server).
 
--export([shown/4, serve/3, text/1]).
+-export([shown/4, serve/3, text/1, details/1]).
 -export_type([outcome/0]).
 
 %% What came of it, for the log. A token is named by its id when it was proven, and by `claimed` when not.
@@ -175,11 +175,16 @@ now_s() -> erlang:system_time(second).
 
 %% One line.
 -spec text(outcome()) -> iodata().
-text({joined, #{name := Name, kind := Kind, token := Token, serial := Serial, keyring := Keyring}}) ->
-    ["joined: ", Name, [" (tools)" || Kind =:= cli], ", token ", Token, ", certificate ", Serial,
+text({joined, _} = Outcome) -> ["joined: ", details(Outcome)];
+text({refused, #{reason := Reason}} = Outcome) -> ["refused: ", atom_to_binary(Reason), ": ", details(Outcome)].
+
+%% What there is to say beside that and the reason.
+-spec details(outcome()) -> iodata().
+details({joined, #{name := Name, kind := Kind, token := Token, serial := Serial, keyring := Keyring}}) ->
+    [Name, [" (tools)" || Kind =:= cli], ", token ", Token, ", certificate ", Serial,
      [", with the keyring" || Keyring]];
-text({refused, #{reason := Reason, text := Text} = Known}) ->
-    ["refused: ", atom_to_binary(Reason), [[" ", atom_to_binary(Key), $=, printable(maps:get(Key, Known))]
-                                           || Key <- [name, token, claimed], is_map_key(Key, Known)], ": ", Text].
+details({refused, #{text := Text} = Known}) ->
+    [Text, [[", ", atom_to_binary(Key), $\s, printable(maps:get(Key, Known))]
+            || Key <- [name, token, claimed], is_map_key(Key, Known)]].
 
 printable(Text) -> [case Char of _ when Char > 32, Char < 127 -> Char; _ -> $? end || <<Char>> <= Text].
