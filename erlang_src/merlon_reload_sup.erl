@@ -20,8 +20,8 @@ start_link() ->
         {error, _} = Error -> Error
     end.
 
-%% Its children do nothing that can fail before its first poll, so a thousand deaths take their time.
+%% Its children do nothing that can fail before somebody asks them to, so a thousand deaths take their time.
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
-    {ok, {#{strategy => one_for_one, intensity => 1000, period => 1}, [merlon_reload:child_spec(),
-                                                                          merlon_enroll:child_spec()]}}.
+    {ok, {#{strategy => one_for_one, intensity => 1000, period => 1},
+          [merlon_reload:child_spec(), merlon_enroll:child_spec()]}}.
