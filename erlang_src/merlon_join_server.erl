@@ -160,11 +160,14 @@ read(Due, Conn, Deadline, Known) ->
                 {ok, Read} -> Read;
                 {error, malformed} -> throw({refused, Known#{reason => malformed, text => "it sent no message of this protocol"}})
             end;
-        Error -> ok(Error, Known)
+        {error, Failure} -> broken(Failure, Known)
     end.
 
 ok(ok, _Known) -> ok;
-ok({error, Failure}, Known) -> throw({refused, maps:merge(maps:with([reason, text], Failure), Known)}).
+ok({error, Failure}, Known) -> broken(Failure, Known).
+
+-spec broken(merlon_join_wire:failure(), map()) -> no_return().
+broken(Failure, Known) -> throw({refused, maps:merge(maps:with([reason, text], Failure), Known)}).
 
 -spec refuse(merlon_nif:conn(), merlon_join_core:refusal(), iodata(), map(), integer()) -> no_return().
 refuse(Conn, Code, Text, Known, Deadline) ->

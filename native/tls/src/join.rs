@@ -84,14 +84,23 @@ impl std::fmt::Debug for JoinServer {
 }
 
 /// What there is to do next.
-#[derive(Debug)]
 pub enum JoinEvent {
     /// More bytes of the peer are needed.
     More,
     /// TLS is up; comes once, before any message.
     Up,
-    /// A whole message.
+    /// A whole message. It may hold a keyring.
     Message(Zeroizing<Vec<u8>>),
+}
+
+impl std::fmt::Debug for JoinEvent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::More => "More",
+            Self::Up => "Up",
+            Self::Message(_) => "Message",
+        })
+    }
 }
 
 /// One session, either side.

@@ -111,6 +111,12 @@ fn both_sides_have_the_same_exporter_and_hear_each_other() {
 }
 
 #[test]
+fn a_message_is_not_printed() {
+    let event = JoinEvent::Message(b"keyring".to_vec().into());
+    assert_eq!(format!("{event:?}"), "Message");
+}
+
+#[test]
 fn each_session_has_an_exporter_of_its_own() {
     let ca = ca(CLUSTER);
     let ((one, _, _), (other, _, _)) = (session(&ca), session(&ca));
@@ -192,7 +198,11 @@ fn a_message_for_every_byte_runs_out_of_records() {
 #[test]
 fn garbage_is_refused() {
     let ca = ca(CLUSTER);
-    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[22, 3, 1, 0xff, 0xff], &[0; 64]] {
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        &[22, 3, 1, 0xff, 0xff],
+        &[0; 64],
+    ] {
         let mut server = Join::accept(&server(&ca), NOW).unwrap();
         let result = server.advance(&mut bytes.to_vec(), &mut vec![]);
         assert!(result.is_err(), "{bytes:?}");
@@ -253,8 +263,7 @@ fn a_join_that_a_listener_took_is_served_to_its_end() {
     let listener = Handshake::accept_joining(&node.local, &common::node(B), &server(&ca), NOW);
     let (mut client, mut wire) = (client(&ca), wire());
     wire.client(&mut client).unwrap();
-    let Ok(Progress::Join(mut served)) =
-        listener.advance(&mut wire.to_server, &mut wire.to_client)
+    let Ok(Progress::Join(mut served)) = listener.advance(&mut wire.to_server, &mut wire.to_client)
     else {
         panic!("no join");
     };
