@@ -89,6 +89,7 @@ loop(#state{listener = Listener, say = Say} = State) ->
         {ok, Conn} -> loop(admit(Conn, State));
         wait ->
             receive {select, _, _, ready_input} -> loop(State) end;
+        {error, Reason} when Reason =:= ebadf; Reason =:= enotconn; Reason =:= einval -> exit(Reason);
         {error, Reason} ->
             Say(["accept failed: ", inet:format_error(Reason)]),
             timer:sleep(200),

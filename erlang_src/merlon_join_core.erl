@@ -95,4 +95,4 @@ words(not_covered) -> "the token is not for that name";
 words(name_taken) -> "that name has a certificate already, and a token with a pattern gives none a second time: "
                      "make a token for exactly that name";
 words(bad_request) -> "the server takes no such request";
-words(internal) -> "the server can't sign now: its log says why; the token may be spent".
+words(internal) -> "the server can't sign now: its log says why".

@@ -14,6 +14,9 @@
 
 %% Milliseconds between two tries to get at a dir where others are at work.
 -define(PAUSE, 50).
+%% Of what goes with a certificate: less than a message may have (TO_CLIENT_MAX in native/tls/src/join.rs).
+-define(MAX_BYTES, 4000000).
+-define(MAX_PARTS, 200).
 
 %% What is shown to those who join: a node's certificate and key, and the CA of Dir behind it.
 -spec shown(string(), Cert :: binary(), Key :: binary(), Now :: integer()) ->
@@ -69,12 +72,18 @@ granted(Conn, Dir, #{kind := Kind, names := Names} = Record, {Name, Csr}, Known,
         false -> refuse(Conn, not_covered, "the token is not for that name", Known, Deadline);
         How ->
             case issue(Dir, Record, How, Name, Csr, address(Conn), Deadline) of
-                {ok, Cert, Parts} ->
-                    ok(merlon_join_wire:send(Conn, merlon_join_core:grant([{cert, Cert} | Parts]), Deadline), Known),
-                    {ok, [#{serial := Serial} | _]} = merlon_identity:inspect(Cert),
-                    {joined, Known#{kind => Kind, serial => Serial, keyring => lists:keymember(keyring, 1, Parts)}};
+                {ok, Cert, Parts} -> hand_out(Conn, Cert, Parts, Known#{kind => Kind}, Deadline);
                 {error, {Code, Text}} -> refuse(Conn, Code, Text, Known, Deadline)
             end
+    end.
+
+hand_out(Conn, Cert, Parts, Known, Deadline) ->
+    {ok, [#{serial := Serial} | _]} = merlon_identity:inspect(Cert),
+    case merlon_join_wire:send(Conn, merlon_join_core:grant([{cert, Cert} | Parts]), Deadline) of
+        ok -> {joined, Known#{serial => Serial, keyring => lists:keymember(keyring, 1, Parts)}};
+        {error, #{text := Text} = Failure} ->
+            broken(Failure#{text := iolist_to_binary(["certificate ", Serial, " was signed and did not arrive: ", Text])},
+                   maps:remove(kind, Known))
     end.
 
 %% What the new node needs is read before the token is taken: a dir that is not in order costs none.
@@ -135,11 +144,19 @@ signed(Signed, Dir, Work, Record, What) ->
 parts(Dir) ->
     case {merlon_identity_files:trust(Dir), merlon_identity_files:crls(Dir), merlon_keyring:text(merlon_keyring:file(Dir))} of
         {{ok, Trust}, {ok, Crls}, {ok, Keyring}} ->
-            {ok, [{trust, Text} || {_, Text} <- Trust] ++ [{crl, Text} || {_, Text} <- Crls]
-                 ++ [{keyring, Keyring} || Keyring =/= none]};
+            small([{trust, Text} || {_, Text} <- Trust] ++ [{crl, Text} || {_, Text} <- Crls]
+                  ++ [{keyring, Keyring} || Keyring =/= none]);
         {{error, Reason}, _, _} -> {error, Reason};
         {_, {error, Reason}, _} -> {error, Reason};
         {_, _, {error, Reason}} -> {error, Reason}
+    end.
+
+%% As much as a joiner takes.
+small(Parts) ->
+    case length(Parts) =< ?MAX_PARTS andalso iolist_size([Text || {_, Text} <- Parts]) =< ?MAX_BYTES of
+        true -> {ok, Parts};
+        false -> {error, {refused, "trust and revocation lists are more than a join can carry (4 MB, 200 files): "
+                                   "copy them by hand"}}
     end.
 
 internal({refused, Text}) -> {error, {internal, Text}};

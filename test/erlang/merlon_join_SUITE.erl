@@ -3,7 +3,7 @@
 -module(merlon_join_SUITE).
 
 -export([all/0, init_per_suite/1, end_per_suite/1]).
--export([a_join_brings_all_that_a_node_needs/1, a_tool_joins_too/1, what_exists_is_not_overwritten/1,
+-export([a_join_brings_all_that_a_node_needs/1, a_dir_that_can_not_be_handed_out_spends_no_token/1, a_tool_joins_too/1, what_exists_is_not_overwritten/1,
          a_dir_of_another_cluster_is_refused_before_the_token_is_shown/1,
          a_dir_that_trusts_another_ca_is_refused_before_the_token_is_shown/1,
          the_commands_say_what_they_did/1, a_token_comes_from_a_file_or_from_standard_input/1,
@@ -16,7 +16,7 @@
 -define(NODE, <<"app@web1.example">>).
 
 all() ->
-    [a_join_brings_all_that_a_node_needs, a_tool_joins_too, what_exists_is_not_overwritten,
+    [a_join_brings_all_that_a_node_needs, a_dir_that_can_not_be_handed_out_spends_no_token, a_tool_joins_too, what_exists_is_not_overwritten,
      a_dir_of_another_cluster_is_refused_before_the_token_is_shown,
      a_dir_that_trusts_another_ca_is_refused_before_the_token_is_shown,
      the_commands_say_what_they_did, a_token_comes_from_a_file_or_from_standard_input,
@@ -55,6 +55,24 @@ a_join_brings_all_that_a_node_needs(Config) ->
     true = abs(End - erlang:system_time(second) - 7 * 86400) < 60,
     %% What was signed can be revoked by its name.
     {ok, [#{serial := Serial}]} = merlon_issued:known(merlon_dir:path([Dir]), ?NODE).
+
+a_dir_that_can_not_be_handed_out_spends_no_token(Config) ->
+    Dir = ca(Config),
+    Token = at(decoded(token(Dir, ["app@web1.example"])), service(Dir)),
+    [begin
+         Spoil(),
+         {{error, {refused, Text}}, _} = join(Token, ?NODE),
+         says("can't sign now", Text),
+         [{refused, #{reason := internal, text := Why}}] = outcomes(1),
+         says(Words, Why),
+         open = state(Dir, Token)
+     end || {Spoil, Words} <-
+                [{fun() -> merlon_test_dir:put_file(filename:join(Dir, "keyring"), "open to all", 8#644) end, "chmod 600"},
+                 {fun() ->
+                      ok = file:delete(filename:join(Dir, "keyring")),
+                      Long = ["-----BEGIN X509 CRL-----\n", lists:duplicate(5000000, $A), "\n-----END X509 CRL-----\n"],
+                      ok = file:write_file(filename:join(Dir, "crl.pem"), Long)
+                  end, "more than a join can carry"}]].
 
 a_tool_joins_too(Config) ->
     Dir = ca(Config),

@@ -32,7 +32,10 @@ join(Token, Name) ->
 
 join(Token, Name, Dir) ->
     {_, Ref} = spawn_monitor(fun() -> exit({joined, merlon_join_client:join(Token, Name, Dir, p256)}) end),
-    receive {'DOWN', Ref, process, _, {joined, Result}} -> {Result, Dir} end.
+    receive
+        {'DOWN', Ref, process, _, {joined, Result}} -> {Result, Dir};
+        {'DOWN', Ref, process, _, Crash} -> error(Crash)
+    end.
 
 %% The names of what the CA has issued by joins, sorted.
 issued(Dir) ->
