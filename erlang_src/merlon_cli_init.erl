@@ -64,6 +64,9 @@ written(ok, Dir, Cluster, End) ->
           "  ", Path, "/merlon.config  settings of every node\n\n",
           "Next, for each node:\n\n",
           "  merlon cert NAME@HOST --dir ", Path, "\n\n",
-          "and copy merlon.config, trust/ and the node's own nodes/NAME@HOST to its machine.\n"]};
+          "and copy merlon.config, trust/ and the node's own nodes/NAME@HOST to its machine. Or copy nothing:\n\n"
+          "  merlon enroll --dir ", Path, "\n"
+          "  merlon token NAME@HOST --dir ", Path, "\n\n",
+          "and on its machine `merlon join TOKEN`.\n"]};
 written({error, _} = Error, _Dir, _Cluster, _End) ->
     Error.
