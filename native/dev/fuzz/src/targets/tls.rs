@@ -174,7 +174,12 @@ fn meet(alterations: &[u8]) -> Met {
     }
 }
 
-fn on_the_wire(alterations: &[u8], side: u8, sent: &mut Vec<u8>, mut out: Vec<u8>) -> Vec<u8> {
+pub(super) fn on_the_wire(
+    alterations: &[u8],
+    side: u8,
+    sent: &mut Vec<u8>,
+    mut out: Vec<u8>,
+) -> Vec<u8> {
     let start = sent.len();
     sent.extend_from_slice(&out);
     for alteration in alterations.chunks_exact(4) {
