@@ -33,11 +33,18 @@ all() ->
      a_slow_client_is_dropped, attempts_are_limited, what_is_kept_of_a_token_does_not_give_it_away,
      a_record_that_others_can_read_is_no_token].
 
+%% What is joined is below the folder of the run.
 init_per_suite(Config) ->
     ok = merlon_nif:load(),
-    Config.
+    Before = os:getenv("TMPDIR"),
+    true = os:putenv("TMPDIR", proplists:get_value(priv_dir, Config)),
+    [{tmpdir, Before} | Config].
 
-end_per_suite(_Config) -> ok.
+end_per_suite(Config) ->
+    case proplists:get_value(tmpdir, Config) of
+        false -> os:unsetenv("TMPDIR");
+        Before -> os:putenv("TMPDIR", Before)
+    end.
 
 %% ---- tokens ----
 

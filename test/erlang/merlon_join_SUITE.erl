@@ -24,11 +24,18 @@ all() ->
      a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them, a_node_lets_nobody_join_unasked,
      a_node_without_the_ca_lets_nobody_join].
 
+%% What is joined is below the folder of the run.
 init_per_suite(Config) ->
     ok = merlon_nif:load(),
-    Config.
+    Before = os:getenv("TMPDIR"),
+    true = os:putenv("TMPDIR", proplists:get_value(priv_dir, Config)),
+    [{tmpdir, Before} | Config].
 
-end_per_suite(_Config) -> ok.
+end_per_suite(Config) ->
+    case proplists:get_value(tmpdir, Config) of
+        false -> os:unsetenv("TMPDIR");
+        Before -> os:putenv("TMPDIR", Before)
+    end.
 
 a_join_brings_all_that_a_node_needs(Config) ->
     Dir = ca(Config),
