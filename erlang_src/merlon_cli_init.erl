@@ -3,7 +3,7 @@
 -module(merlon_cli_init).
 -behaviour(merlon_cli).
 
--export([spec/0, run/1]).
+-export([spec/0, run/1, config/1]).
 
 -define(DAYS, 3650).
 
@@ -50,6 +50,8 @@ unless_there(Dir, Work, Ca) ->
                                "choose another --dir, or move it away"]}}
     end.
 
+%% merlon.config of a new merlon dir.
+-spec config(unicode:chardata()) -> iodata().
 config(Cluster) ->
     ["%% Settings of every node of this cluster: {Key, Value}.\n{cluster, \"", Cluster, "\"}.\n"].
 
@@ -62,6 +64,9 @@ written(ok, Dir, Cluster, End) ->
           "  ", Path, "/merlon.config  settings of every node\n\n",
           "Next, for each node:\n\n",
           "  merlon cert NAME@HOST --dir ", Path, "\n\n",
-          "and copy merlon.config, trust/ and the node's own nodes/NAME@HOST to its machine.\n"]};
+          "and copy merlon.config, trust/ and the node's own nodes/NAME@HOST to its machine. Or copy nothing:\n\n"
+          "  merlon enroll --dir ", Path, "\n"
+          "  merlon token NAME@HOST --dir ", Path, "\n\n",
+          "and on its machine `merlon join TOKEN`.\n"]};
 written({error, _} = Error, _Dir, _Cluster, _End) ->
     Error.

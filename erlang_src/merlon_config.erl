@@ -14,7 +14,7 @@
           key_update_after := pos_integer(), max_frame := pos_integer(),
           stale_crl := refuse | warn, grace := non_neg_integer(),
           revoked_grace := non_neg_integer(), require_carrier := boolean(),
-          renew := boolean(), issue := boolean()}.
+          renew := boolean(), issue := boolean(), enroll := boolean()}.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
 -type kind() :: cluster | patterns | boolean | {integer, non_neg_integer(), pos_integer()} |
@@ -56,7 +56,9 @@ keys() ->
      {renew, {default, true}, boolean,
       "whether the node gets its next certificate by itself, from a node that holds the CA's key"},
      {issue, {default, true}, boolean,
-      "whether the node, if it holds the CA's key, gives others their next certificates"}].
+      "whether the node, if it holds the CA's key, gives others their next certificates"},
+     {enroll, {default, false}, boolean,
+      "whether a node that holds the CA lets others join on its distribution port"}].
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].

@@ -7,6 +7,7 @@
 -export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
 -export([renewed/1, renew_failed/2, issued/2, issue_refused/3, crl_taken/2, crl_refused/3, crl_too_big/2]).
+-export([join/2, enroll_off/1]).
 -export([format/1]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
@@ -182,6 +183,20 @@ crl_too_big(Bytes, Max) ->
 
 others(0) -> "";
 others(Untold) -> io_lib:format(" (and ~b more since the last line)", [Untold]).
+%% One has joined by a token, or has tried to.
+-spec join(merlon_join_server:outcome(), address()) -> ok.
+join({joined, Known} = Outcome, Address) ->
+    join_report(notice, Known#{event => joined}, Outcome, Address);
+join({refused, Known} = Outcome, Address) ->
+    join_report(warning, Known#{event => join_refused}, Outcome, Address).
+
+join_report(Level, Report, Outcome, Address) ->
+    log(Level, Report#{peer => peer(Address), text => iolist_to_binary(merlon_join_server:details(Outcome))}).
+
+%% Nobody can join here, although {enroll, true} is set.
+-spec enroll_off(binary()) -> ok.
+enroll_off(Why) ->
+    log(error, #{event => enroll_off, text => iolist_to_binary(["nobody can join here: ", Why])}).
 
 %% Some tools log to their standard output (those of an Elixir release do): what went as it should
 %% would stand in their answers.

@@ -13,7 +13,8 @@
                     config := merlon_config:config(), not_before := integer(),
                     not_after := integer(), sha256 := binary(), crl_due := integer() | none,
                     crls := [merlon_nif:list_id()],
-                    digest := binary(), keyring := merlon_keyring:keyring()}.
+                    digest := binary(), keyring := merlon_keyring:keyring(),
+                    joins := merlon_enroll:joins()}.
 -type reason() :: {bad_name, binary()} |
                   {no_identity, Name :: binary(), Dir :: string()} |
                   {no_trust, merlon_dir:path()} |
@@ -154,6 +155,7 @@ use(#{folder := Folder, trust := Trust, crls := Crls, keyring := Keyring} = File
                                       now => Now}) of
         {ok, Ref} ->
             in_its_place(Files, #{ref => Ref, dir => Folder, config => Config, keyring => Keyring,
+                                  joins => merlon_enroll:server(Files, Config, Now),
                                   digest => merlon_identity_files:digest(Files, Config)});
         {error, {pki, Reason}} ->
             {error, {identity, {unusable, cert_file(Folder), Reason}}}

@@ -61,6 +61,9 @@
 -type secret() :: {vm_cookie, Cookie :: binary()} | {keyring, keyring_entry(), Now :: integer()}.
 -opaque keyring_entry() :: reference().
 
+%% Joining: functions for it alone.
+-include("merlon_nif_join.hrl").
+
 %% Bytes that went in and never come out; wiped when the last reference is gone.
 -type secret_bytes() :: reference().
 -type kdf_key() :: binary() | secret_bytes().
@@ -224,7 +227,7 @@ serve(_Conn, _Identity, _Own, _Now) -> not_loaded().
 %% Goes on as far as the bytes at hand allow. `claim`: the client has named itself and the name
 %% is bound to its certificate; answer with prove/2, or close/1.
 -spec advance(conn()) ->
-          established | wait | {claim, #{name := binary(), identity := tuple()}} |
+          established | wait | {claim, #{name := binary(), identity := tuple()}} | join |
           {error, failure()}.
 advance(_Conn) -> not_loaded().
 

@@ -3,7 +3,7 @@
 %% listener, before it dials first) and kept for every handshake.
 -module(merlon_node).
 
--export([start/2, ensure/1, current/0, replace/2, identity/0, keyring/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
+-export([start/2, ensure/1, current/0, replace/2, identity/0, joins/0, keyring/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
 -export_type([reason/0]).
 
 -type reason() :: {nif, string()} | {config | identity, term()} |
@@ -30,13 +30,16 @@ load_modules() ->
                    merlon_config, merlon_dir, merlon_identity, merlon_identity_files,
                    merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core,
                    merlon_renew, merlon_renew_ask, merlon_renew_core, merlon_ca, merlon_crl, merlon_crl_core,
-                   merlon_quiet_core]).
+                   merlon_quiet_core,
+                   merlon_enroll, merlon_join_server, merlon_join_wire, merlon_join_core,
+                   merlon_join_rate_core, merlon_token, merlon_token_core, merlon_sign]).
 
 load(Name, Host) ->
     case merlon_identity:load({Name, Host}) of
         {ok, #{ref := _, config := _} = Loaded} ->
             Node = Loaded#{name => Name ++ "@" ++ Host},
             persistent_term:put(?KEY, Node),
+            merlon_enroll:told(Node),
             {ok, Node};
         {error, _} = Error -> Error
     end.
@@ -72,12 +75,22 @@ current() ->
 -spec replace(Known :: map(), merlon_identity:loaded()) -> ok.
 replace(#{name := Name, dir := Folder} = Known, #{dir := Folder} = Loaded) ->
     case persistent_term:get(?KEY, none) of
-        Known -> persistent_term:put(?KEY, Loaded#{name => Name});
+        Known ->
+            persistent_term:put(?KEY, Loaded#{name => Name}),
+            merlon_enroll:told(Loaded);
         _ -> ok
     end.
 
 -spec identity() -> merlon_nif:identity().
 identity() -> maps:get(ref, node_map()).
+
+%% What those who want to join are shown.
+-spec joins() -> {on, merlon_nif:join_server()} | none.
+joins() ->
+    case node_map() of
+        #{joins := {on, _} = On} -> On;
+        #{} -> none
+    end.
 
 -spec keyring() -> merlon_keyring:keyring().
 keyring() -> maps:get(keyring, node_map()).

@@ -26,11 +26,11 @@ every_setting_can_be_set_test() ->
                         "{derived_names, []}.\n{handshake_timeout, 100}.\n{max_handshakes, 1}.\n"
                         "{key_update_after, 1}.\n{max_frame, 65536}.\n{require_carrier, true}.\n"
                         "{stale_crl, warn}. {grace, 0}. {revoked_grace, 2592000}.\n"
-                        "{renew, false}. {issue, false}."),
+                        "{renew, false}. {issue, false}. {enroll, true}."),
     ?assertEqual(#{cluster => <<"a-b.c_1">>, cli_names => [<<"x-*">>, <<"y">>], derived_names => [],
                    handshake_timeout => 100, max_handshakes => 1, key_update_after => 1,
                    max_frame => 65536, require_carrier => true, stale_crl => warn, grace => 0,
-                   revoked_grace => 2592000, renew => false, issue => false}, Config),
+                   revoked_grace => 2592000, renew => false, issue => false, enroll => true}, Config),
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
 

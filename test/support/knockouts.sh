@@ -70,6 +70,12 @@ term_budget      merlon_wire    etf           each_limit_is_held
 term_budget      merlon_wire    etf           new_atoms_are_told_once_and_bounded
 term_kind        merlon_wire    etf           kinds_are_let_in_one_by_one
 term_claimed_size merlon_wire   etf           a_lie_about_the_size_is_seen_before_the_end
+join_pin         merlon_pki     pin           refuses_a_chain_of_another_ca
+join_pin         merlon_tls     join          a_server_of_another_ca_is_refused_before_anything_is_shown
+join_node        merlon_pki     pin           refuses_a_server_that_is_a_tool
+join_node        merlon_tls     join          a_server_that_is_a_tool_is_refused
+join_proof       merlon_secret  lib           join::tests::knockout_join_proof_of_another_token_session_or_role_is_refused
+join_limit       merlon_tls     join          a_message_longer_than_allowed_ends_the_session
 TABLE
 }
 
@@ -89,6 +95,11 @@ keyring_expiry an_expired_entry_is_never_accepted merlon_keyring_SUITE
 live_links    a_handshake_begun_before_the_revocation_gives_no_link merlon_live_SUITE
 list_signature a_list_that_no_trusted_ca_has_signed_is_refused merlon_spread_SUITE
 renewal_vouched a_request_with_a_stolen_certificate_is_refused merlon_renew_SUITE
+join_pin      a_join_server_of_another_ca_is_shown_nothing merlon_attack_join_SUITE
+join_node     a_join_server_that_is_a_tool_is_shown_nothing merlon_attack_join_SUITE
+join_proof    a_join_server_that_does_not_know_the_token_gets_no_request merlon_attack_join_SUITE
+join_proof    a_proof_from_another_session_is_refused merlon_attack_join_SUITE
+join_proof    a_wrong_secret_is_refused merlon_attack_join_SUITE
 TABLE
 }
 
@@ -156,7 +167,7 @@ library() {
 suite() {
     rm -rf "$2/tests" && mkdir -p "$2/tests" "$2/logs"
     suite=$(attacks | awk -v name="$3" '$2 == name { print $3 }' | head -n 1)
-    cp test/erlang/"${suite:-merlon_attack_SUITE}.erl" test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,work}.erl "$2/tests/"
+    cp test/erlang/"${suite:-merlon_attack_SUITE}.erl" test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,join_ct,test_dir,work}.erl "$2/tests/"
     erl -noshell -pa "$1/ebin" -eval '
         [Suite, Tests, Logs | Cases] = init:get_plain_arguments(),
         Result = ct:run_test([{dir, Tests}, {suite, list_to_atom(Suite)}, {logdir, Logs}, {auto_compile, true},

@@ -8,7 +8,7 @@ use merlon_pki::Peer;
 use merlon_record::{Buffer, Rx, Tx};
 use merlon_secret::{Root, Secret};
 use merlon_sock::Sock;
-use merlon_tls::{Claimed, Handshake, Info};
+use merlon_tls::{Claimed, Handshake, Info, Join};
 use merlon_wire::fragment::Router;
 use merlon_wire::frame::Reader;
 use merlon_wire::lane::Lanes;
@@ -71,6 +71,8 @@ pub enum Stage {
     None,
     Running(Handshake),
     Claimed(Box<Claimed>),
+    /// No link: see join.rs.
+    Join(Box<Join>),
 }
 
 /// The sending half; `None` before the handshake is done.

@@ -12,6 +12,7 @@ mod csr;
 mod etf;
 mod frames;
 mod identity;
+mod join;
 mod kdf;
 mod keyring;
 mod link;

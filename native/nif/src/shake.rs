@@ -16,7 +16,7 @@ use std::io::ErrorKind;
 const READ: usize = 4096;
 
 /// Why a handshake did not become a link.
-enum Refusal {
+pub enum Refusal {
     /// Of the connection, before or beside TLS.
     Fault(Fault),
     /// Of TLS or preamble.
@@ -50,6 +50,7 @@ enum Stop {
     Wait(Ready),
     Claim,
     Established,
+    Join,
 }
 
 #[rustler::nif]
@@ -98,13 +99,24 @@ fn serve<'a>(
 }
 
 fn start_serve(conn: &Conn, local: &Identity, own: &[u8], now: u64) -> Result<(), Refusal> {
+    start_accept(conn, local, own, |node| {
+        Handshake::accept(&local.local, node, now)
+    })
+}
+
+pub fn start_accept(
+    conn: &Conn,
+    local: &Identity,
+    own: &[u8],
+    accept: impl FnOnce(&NodeName) -> Handshake,
+) -> Result<(), Refusal> {
     let mut shake = lock(&conn.shake)?;
     let node = std::str::from_utf8(own).map_err(|_| Fault::Misuse)?;
     let node = NodeName::parse(node).map_err(|_| Fault::Misuse)?;
     shake.own = own.to_vec();
     shake.own_label = label(local.peer.identity(), own);
     shake.cluster.clone_from(&local.cluster);
-    shake.stage = Stage::Running(Handshake::accept(&local.local, &node, now));
+    shake.stage = Stage::Running(accept(&node));
     Ok(())
 }
 
@@ -130,6 +142,7 @@ fn advance<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
             Err(error) => refused(env, &error.into()),
         },
         Ok(Stop::Established) => atoms::established().encode(env),
+        Ok(Stop::Join) => atoms::join().encode(env),
         Err(refusal) => refused(env, &refusal),
     }
 }
@@ -149,6 +162,10 @@ fn run(conn: &Conn, shake: &mut Shake) -> Result<Stop, Refusal> {
                 return Ok(Stop::Claim);
             }
             Progress::Done(established) => return finish(conn, shake, *established),
+            Progress::Join(join) => {
+                shake.stage = Stage::Join(join);
+                return Ok(Stop::Join);
+            }
             Progress::More(handshake) if !shake.output.is_empty() => {
                 shake.stage = Stage::Running(handshake);
             }
@@ -180,7 +197,7 @@ fn finish(conn: &Conn, shake: &mut Shake, established: Established) -> Result<St
     Ok(Stop::Established)
 }
 
-fn read(conn: &Conn, shake: &mut Shake) -> Result<usize, Fault> {
+pub fn read(conn: &Conn, shake: &mut Shake) -> Result<usize, Fault> {
     let mut buffer = [0; READ];
     let n = conn.handle.with(|sock| sock.read(&mut buffer))?;
     shake
@@ -190,7 +207,7 @@ fn read(conn: &Conn, shake: &mut Shake) -> Result<usize, Fault> {
 }
 
 /// True: nothing is left to write.
-fn flush(conn: &Conn, shake: &mut Shake) -> Result<bool, Fault> {
+pub fn flush(conn: &Conn, shake: &mut Shake) -> Result<bool, Fault> {
     while !shake.output.is_empty() {
         match conn.handle.with(|sock| sock.write(&shake.output)) {
             Ok(n) => drop(shake.output.drain(..n)),
@@ -340,14 +357,14 @@ fn link_info<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
     Term::map_from_pairs(env, &pairs)
 }
 
-fn done(env: Env, result: Result<(), Refusal>) -> Term {
+pub fn done(env: Env, result: Result<(), Refusal>) -> Term {
     match result {
         Ok(()) => atoms::ok().encode(env),
         Err(refusal) => refused(env, &refusal),
     }
 }
 
-fn refused<'a>(env: Env<'a>, refusal: &Refusal) -> Term<'a> {
+pub fn refused<'a>(env: Env<'a>, refusal: &Refusal) -> Term<'a> {
     let mut pairs = match refusal {
         Refusal::Fault(fault) => vec![
             (atoms::phase(), atoms::tls().encode(env)),

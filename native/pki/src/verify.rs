@@ -76,6 +76,11 @@ pub(crate) struct Anchor {
 }
 
 impl Anchors {
+    /// One certificate; errors as [`from_pems`](Self::from_pems).
+    pub(crate) fn one(der: &Der<'_>) -> Result<Self, Error> {
+        Ok(Self(vec![Anchor::read(der)?]))
+    }
+
     /// Reads every certificate of the given PEM texts. [`Error::NoAnchors`] if there is none, [`Error::NotCa`] for one that
     /// may not sign certificates, [`Error::WeakKey`] and [`Error::UnsupportedAlgorithm`] for its key,
     /// [`Error::UnknownCritical`] for an extension that is not understood.
@@ -243,15 +248,7 @@ impl Verifier {
         (usage, stale): (Usage, StaleCrl),
         now: UnixTime,
     ) -> Result<Peer, Error> {
-        let count = rest.len().saturating_add(1);
-        if count > CHAIN_MAX {
-            return Err(Error::ChainTooLong { count });
-        }
-        let sizes = rest.iter().map(|der| der.len());
-        let bytes = sizes.fold(leaf.len(), usize::saturating_add);
-        if bytes > CHAIN_BYTES_MAX {
-            return Err(Error::ChainTooLarge { bytes });
-        }
+        check_size(leaf, rest)?;
         let cert = Cert::read(leaf)?;
         check_leaf(&cert, usage)?;
         if cfg!(not(knockout = "peer_chain")) {
@@ -313,6 +310,20 @@ impl Verifier {
     }
 }
 
+/// What may be read at all of what a stranger shows.
+pub(crate) fn check_size(leaf: &Der<'_>, rest: &[Der<'_>]) -> Result<(), Error> {
+    let count = rest.len().saturating_add(1);
+    if count > CHAIN_MAX {
+        return Err(Error::ChainTooLong { count });
+    }
+    let sizes = rest.iter().map(|der| der.len());
+    let bytes = sizes.fold(leaf.len(), usize::saturating_add);
+    if bytes > CHAIN_BYTES_MAX {
+        return Err(Error::ChainTooLarge { bytes });
+    }
+    Ok(())
+}
+
 /// What webpki doesn't look at.
 fn check_leaf(cert: &Cert, usage: Usage) -> Result<(), Error> {
     if cert.names.len() > NAMES_MAX {
@@ -338,7 +349,7 @@ fn check_leaf(cert: &Cert, usage: Usage) -> Result<(), Error> {
 }
 
 /// X.509-SVID, section 2: exactly one URI.
-fn identity_of(cert: &Cert) -> Result<Identity, Error> {
+pub(crate) fn identity_of(cert: &Cert) -> Result<Identity, Error> {
     let mut uris = cert.uris();
     match (uris.next(), uris.next()) {
         (None, _) => Err(Error::NoIdentity),

@@ -15,7 +15,8 @@
 //! as text; [`calibrate`] finds costs for a time.
 //!
 //! Knock-outs: with `--cfg knockout="proof"` every proof is taken for good, with `"kdf_verify"` every password; with
-//! `"kdf_floor"` no parameter is too weak, with `"kdf_ceiling"` none too big; with `"keyring_expiry"` no entry ever expires.
+//! `"kdf_floor"` no parameter is too weak, with `"kdf_ceiling"` none too big; with `"keyring_expiry"` no entry ever expires; with `"join_proof"` every proof of a
+//! token is taken.
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ mod entry;
 mod error;
 mod hash;
 mod hkdf;
+mod join;
 mod memory;
 mod params;
 mod pbkdf2;
@@ -40,6 +42,7 @@ pub use entry::{Entry, State};
 pub use error::Error;
 pub use hash::{equal, Hash, Tag};
 pub use hkdf::{hkdf, hkdf_expand, hkdf_extract, hkdf_sha256};
+pub use join::JoinKey;
 pub use params::{Algorithm, Params, DEFAULT};
 pub use pbkdf2::pbkdf2;
 pub use phc::{Phc, MAX_PHC, SALT_LEN, TAG_LEN};

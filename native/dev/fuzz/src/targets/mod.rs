@@ -5,6 +5,7 @@ mod content;
 mod csr;
 mod etf;
 mod frame;
+mod join;
 mod lane;
 mod preamble;
 mod record;
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     certificate::TARGET,
     csr::TARGET,
     tls::TARGET,
+    join::TARGET,
 ];
 
 /// A number that stands for what happened.
