@@ -151,6 +151,7 @@ accepted(Stamp, Later, State) ->
 use(Loaded, Node, State) ->
     ok = merlon_node:replace(Node, Loaded),
     _ = spawn(merlon_event, reloaded, [maps:with([identity, sha256, not_after], Loaded)]),
+    ok = merlon_reprove:changed(),
     judge_all(State).
 
 %% Time may heal it (a certificate that is not valid yet), so it is read again next time.
@@ -195,7 +196,7 @@ judge_due(#state{links = Links} = State) ->
 judge({Pid, Conn}, #state{links = Links} = State) ->
     _ = merlon_live_core:is_known(Pid, Links) orelse erlang:monitor(process, Pid),
     Now = now_s(),
-    case merlon_nif:judge(Conn, merlon_node:identity(), Now) of
+    case verdict(Conn, Now) of
         {error, einval} -> State;
         Verdict ->
             {Action, New} = merlon_live_core:judged(Pid, Verdict, Now, merlon_node:config(), Links),
@@ -203,10 +204,24 @@ judge({Pid, Conn}, #state{links = Links} = State) ->
             State#state{links = New}
     end.
 
+%% Of certificate and secret.
+verdict(Conn, Now) ->
+    case merlon_nif:judge(Conn, merlon_node:identity(), Now) of
+        {ok, Until} ->
+            case merlon_reprove:secret(Conn, Now) of
+                {ok, Last} -> {ok, min(Until, Last)}; % never is more than any number
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error -> Error
+    end.
+
 act(keep, _Pid, _Verdict) ->
     ok;
-act({close, Code}, Pid, {error, {pki, Reason}}) ->
+act({close, Code}, Pid, {error, {Class, _} = Reason}) ->
     _ = [spawn(merlon_event, link_closed, [Info, Reason]) || {_, _, Info} <- merlon_registry:link(Pid)],
     %% Whatever it is doing, and whoever waits for whom: the socket goes with its owner.
-    true = exit(Pid, {peer_certificate, Code}),
+    true = exit(Pid, {ended(Class), Code}),
     ok.
+
+ended(pki) -> peer_certificate;
+ended(keyring) -> peer_secret.

@@ -56,8 +56,15 @@ csr_names        merlon_pki     csr           refuses_a_request_for_another_name
 csr_names        merlon_pki     csr           refuses_a_request_with_another_subject
 csr_extensions   merlon_pki     csr           refuses_a_request_for_extensions_that_are_not_given
 proof            merlon_secret  lib           root::tests::knockout_proof_a_proof_of_another_secret_session_name_or_role_is_refused
+proof            merlon_secret  lib           root::tests::knockout_proof_a_live_proof_and_one_of_a_handshake_are_two_things
+proof            merlon_tls     live          a_secret_proved_on_another_link_or_that_is_another_is_refused
 proof            merlon_tls     proof         a_client_with_another_secret_is_refused_by_the_server
 proof            merlon_tls     proof         a_client_shows_no_proof_to_a_server_with_another_secret
+reproof_name      merlon_tls    live          another_nodes_certificate_is_refused_even_with_its_key
+reproof_signature merlon_tls    live          a_certificate_whose_key_is_not_held_is_refused
+reproof_signature merlon_tls    live          a_certificate_shown_on_another_link_is_refused
+reproof_binding   merlon_tls    live          a_certificate_shown_on_another_link_is_refused
+reproof_binding   merlon_tls    live          a_secret_proved_on_another_link_or_that_is_another_is_refused
 kdf_floor        merlon_secret  kdf           knockout_kdf_floor_a_password_is_not_hashed_weakly
 kdf_ceiling      merlon_secret  kdf           knockout_kdf_ceiling_memory_over_the_ceiling_is_refused
 keyring_expiry   merlon_secret  lib           entry::tests::knockout_keyring_expiry_an_expired_entry_gives_no_key
@@ -84,6 +91,9 @@ live_links    the_link_of_a_revoked_peer_is_closed_and_not_made_again merlon_liv
 live_links    the_link_of_a_peer_whose_ca_is_no_longer_trusted_is_closed merlon_live_SUITE
 keyring_expiry an_expired_entry_is_never_accepted merlon_keyring_SUITE
 live_links    a_handshake_begun_before_the_revocation_gives_no_link merlon_live_SUITE
+reproof_name      another_nodes_certificate_is_refused merlon_attack_live_SUITE
+reproof_signature a_certificate_with_a_bad_signature_is_refused merlon_attack_live_SUITE
+reproof_binding   a_proof_of_another_link_is_refused merlon_attack_live_SUITE
 TABLE
 }
 

@@ -14,6 +14,7 @@ pub mod issue;
 mod issuer;
 mod key;
 pub mod name;
+mod possession;
 pub mod revoke;
 pub mod verify;
 
@@ -26,6 +27,7 @@ pub use error::{Error, Part};
 pub use inspect::{inspect_pem, leaf_matches_key, Info};
 pub use issue::{issue, new_ca, Alg, Issued, Request};
 pub use name::{Claimed, Identity, NodeName};
+pub use possession::holds_key;
 pub use revoke::{lists, revoke, List, Reason, Revocation, Revoked};
 pub use verify::{Anchors, Peer, Usage, Verifier};
 

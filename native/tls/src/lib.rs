@@ -9,7 +9,8 @@
 //! can only be made from the tokens [`PeerVerified`] and [`NodeNameBound`].
 //!
 //! rustls is fed record by record and dropped after its Finished: it never sees a byte of the application
-//! epoch, whose two halves are `merlon_record`'s.
+//! epoch, whose two halves are `merlon_record`'s. What a node proves later, while the link is up, is bound to the link by
+//! its [`Binding`].
 //!
 //! Knock-outs checked at this level too: `peer_chain`, `node_name`, `eku`, `expiry`, `trust_domain` (in
 //! `merlon_pki`) and `proof` (in `merlon_secret`).
@@ -20,6 +21,7 @@ mod error;
 mod handshake;
 mod input;
 mod keylog;
+mod live;
 mod preamble;
 mod provider;
 mod verify;
@@ -27,6 +29,7 @@ mod verify;
 pub use config::{Local, LocalConfig, ALPN};
 pub use error::{alert_name, Error, Failure, Seen, TlsFault};
 pub use handshake::{Handshake, Progress};
+pub use live::Binding;
 pub use preamble::{Claim, Claimed, Established, Info};
 pub use provider::suites_by_cpu;
 pub use verify::{NodeNameBound, PeerVerified};
