@@ -141,6 +141,7 @@ mark(Pid, Kinds, #state{links = Links} = State) ->
 look(#state{shown = Shown, links = Links} = State) ->
     case in_use() of
         Shown -> State;
+        InUse when Shown =:= {none, none} -> State#state{shown = InUse}; % it listens only now
         InUse -> State#state{shown = InUse, links = merlon_reprove_core:mark_all(other(Shown, InUse), Links)}
     end.
 

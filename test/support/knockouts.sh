@@ -161,7 +161,7 @@ library() {
 suite() {
     rm -rf "$2/tests" && mkdir -p "$2/tests" "$2/logs"
     suite=$(attacks | awk -v name="$3" '$2 == name { print $3 }' | head -n 1)
-    cp test/erlang/"${suite:-merlon_attack_SUITE}.erl" test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,work}.erl "$2/tests/"
+    cp test/erlang/"${suite:-merlon_attack_SUITE}.erl" test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,keyring_ct,work}.erl "$2/tests/"
     erl -noshell -pa "$1/ebin" -eval '
         [Suite, Tests, Logs | Cases] = init:get_plain_arguments(),
         Result = ct:run_test([{dir, Tests}, {suite, list_to_atom(Suite)}, {logdir, Logs}, {auto_compile, true},
