@@ -61,6 +61,7 @@ proof            merlon_tls     live          a_secret_proved_on_another_link_or
 proof            merlon_tls     proof         a_client_with_another_secret_is_refused_by_the_server
 proof            merlon_tls     proof         a_client_shows_no_proof_to_a_server_with_another_secret
 reproof_name      merlon_tls    live          another_nodes_certificate_is_refused_even_with_its_key
+reproof_name      merlon_tls    live          a_tool_without_a_name_of_its_own_proves_itself_too
 reproof_signature merlon_tls    live          a_certificate_whose_key_is_not_held_is_refused
 reproof_signature merlon_tls    live          a_certificate_shown_on_another_link_is_refused
 reproof_binding   merlon_tls    live          a_certificate_shown_on_another_link_is_refused

@@ -18,7 +18,9 @@ fn live_certificate<'a>(
     conn: ResourceArc<Conn>,
     local: ResourceArc<Identity>,
 ) -> Term<'a> {
-    message(env, &conn, |session| session.binding.certificate(&local.local))
+    message(env, &conn, |session| {
+        session.binding.certificate(&local.local)
+    })
 }
 
 /// `{ok, Message}`: proofs of the secrets that are good now.
@@ -61,7 +63,10 @@ fn live_state<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> 
     let proved = lock(&session.proved).map(|proved| proved.keys.clone());
     let proved: Vec<_> = ids(env, &proved.unwrap_or_default());
     let own = binary(env, hex(&session.own_sha256).as_bytes());
-    Term::map_from_pairs(env, &[(atoms::own(), own), (atoms::proved(), proved.encode(env))])
+    Term::map_from_pairs(
+        env,
+        &[(atoms::own(), own), (atoms::proved(), proved.encode(env))],
+    )
 }
 
 fn ids<'a>(env: Env<'a>, keys: &[KeyId]) -> Vec<Term<'a>> {

@@ -272,6 +272,14 @@ mod tests {
             hex(key.proof(Role::Server, &[9; 32], B, A)),
             "2c30c7f545c1f16b1323dd84dc00852c048728296aa3dd4366712fd048e36425"
         );
+        assert_eq!(
+            hex(key.live_proof(Role::Client, &[9; 32], A, B)),
+            "e0a7bffa1dda98514920cc0537169e932c6db89ff6e9007116ee135e5cd2bdcc"
+        );
+        assert_eq!(
+            hex(key.live_proof(Role::Server, &[9; 32], B, A)),
+            "5f8a1a3e220e620c9ee327b9d300349b9d46df7e68e125a3d4f52562613e665a"
+        );
     }
 
     #[test]

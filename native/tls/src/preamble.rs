@@ -364,7 +364,11 @@ impl AwaitProof {
         match checked {
             Ok(()) => {
                 let side = (Role::Server, self.own);
-                Ok(Step::Done(channel.established(self.bound, self.key_id, side)))
+                Ok(Step::Done(channel.established(
+                    self.bound,
+                    self.key_id,
+                    side,
+                )))
             }
             Err(e) => Err(channel.fail(e.into(), Some(&self.name), out)),
         }

@@ -11,7 +11,7 @@
 mod common;
 
 use common::*;
-use merlon_pki::{Alg, Error as PkiError, Issued, Peer};
+use merlon_pki::{Alg, Error as PkiError, Identity, Issued, Peer};
 use merlon_secret::{Entry, Root};
 use merlon_tls::{Binding, Error};
 use merlon_wire::control::{Certificate, KeyProof, Message};
@@ -106,7 +106,7 @@ fn a_leaf_of_another_ca_is_accepted_as_soon_as_that_is_trusted() {
 
 #[test]
 fn a_certificate_that_is_not_valid_now_is_not_accepted() {
-    let (ca, a, b) = cluster();
+    let (_, a, b) = cluster();
     let link = linked(&a, &b);
     let shown = link.client.0.certificate(&a.local).unwrap();
     let Message::Certificate(shown) = Message::decode(&shown).unwrap() else {
@@ -118,7 +118,6 @@ fn a_certificate_that_is_not_valid_now_is_not_accepted() {
         late,
         Err(Error::Certificate(PkiError::Expired { .. }))
     ));
-    drop(ca);
 }
 
 #[test]
@@ -237,6 +236,28 @@ fn other_secrets_are_proved_either_way() {
         }
     }
     assert!(link.client.0.keys(&[]).is_err());
+}
+
+/// A remote shell has its certificate renewed too.
+#[test]
+fn a_tool_without_a_name_of_its_own_proves_itself_too() {
+    let (ca, _, b) = cluster();
+    let identity = Identity::cli(CLUSTER, "host1.example", "root").unwrap();
+    let issued = || certificate(&ca, identity.clone(), Alg::P256, NOW);
+    let tool = Node::with(&ca, "@host1.example", issued(), Setup::default());
+    let link = linked(&tool, &b);
+    let proof = proofs(&link.client.0.keys(&[entry(1)]).unwrap())[0];
+    assert!(link.server.0.verify(&entry(1), &proof.tag).is_ok());
+    let renewed = Node::with(&ca, "@host1.example", issued(), Setup::default());
+    let shown = link.client.0.certificate(&renewed.local).unwrap();
+    let peer = accept(&link.server, &b, &shown).unwrap();
+    assert_eq!(peer.identity(), &identity);
+    // Another tool of the same host is another.
+    let other = Identity::cli(CLUSTER, "host1.example", "eve").unwrap();
+    let eve = certificate(&ca, other, Alg::P256, NOW);
+    let eve = Node::with(&ca, "@host1.example", eve, Setup::default());
+    let shown = link.client.0.certificate(&eve.local).unwrap();
+    assert!(accept(&link.server, &b, &shown).is_err());
 }
 
 #[test]

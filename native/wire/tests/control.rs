@@ -91,7 +91,7 @@ fn what_is_beyond_its_bounds_is_neither_written_nor_read() {
                 key_id: [1; 8],
                 tag: [1; 32],
             }; 2]
-            .to_vec(),
+                .to_vec(),
         ),
     ];
     for message in bad {
