@@ -10,7 +10,7 @@
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2]).
 -export_type([reason/0]).
 
--type reason() :: no_link | vm_cookie | ended | not_distributed.
+-type reason() :: no_link | vm_cookie | ended.
 
 %% Milliseconds between two looks at what is due.
 -define(POLL, 1000).
@@ -80,8 +80,7 @@ states(Entries, Now) ->
 -spec format_error(reason()) -> iodata().
 format_error(no_link) -> "there is no link over merlon to that node: connect to it first";
 format_error(vm_cookie) -> "that link was proved with the VM's cookie: give both nodes a keyring";
-format_error(ended) -> "no entry that the peer has proved is accepted any more: give it the present keyring";
-format_error(not_distributed) -> merlon_node:format_error(not_distributed).
+format_error(ended) -> "no entry that the peer has proved is accepted any more: give it the present keyring".
 
 %% ---- the server ----
 
@@ -203,7 +202,6 @@ take(Message, {Pid, Conn} = Link, State) ->
         {certificate, Cert, End, _} -> accepted(Before, {Cert, End}, Link, State);
         {untrusted, Reason} -> untrusted(Reason, Message, Pid, State);
         {keys, Proved, Others} -> proved(Before, Proved, Others, Link, State);
-        {error, closed} -> State;
         {error, Reason} -> refused(Reason, Pid), State
     end.
 
