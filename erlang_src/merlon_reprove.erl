@@ -15,9 +15,12 @@
 %% Milliseconds between two looks at what is due.
 -define(POLL, 1000).
 
+%% The leaf's fingerprint, which of several chains of it, and the entries that are accepted.
+-type in_use() :: none | {{binary(), Chain :: binary()}, none | [binary()]}.
+
 -record(state, {links = merlon_reprove_core:new() :: merlon_reprove_core:links(),
                 %% What was in use when it was shown last.
-                shown :: {Fingerprint :: binary() | none, Ids :: none | [binary()]},
+                shown :: in_use(),
                 %% Certificates that were not believed and told: as many as there are links at most.
                 told = #{} :: #{pid() => term()}}).
 
@@ -102,7 +105,7 @@ handle_call(_, _From, State) ->
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast({link_up, Pid, Conn}, State) ->
-    {noreply, say(add(Pid, news(Conn), State))};
+    {noreply, say(add(Pid, news(Conn), look(State)))};
 handle_cast(changed, #state{links = Links} = State) ->
     {noreply, say(look(State#state{links = merlon_reprove_core:changed(Links)}))};
 handle_cast({received, Pid, Conn, Messages}, State) ->
@@ -140,7 +143,7 @@ mark(Pid, Kinds, #state{links = Links} = State) ->
 look(#state{shown = Shown, links = Links} = State) ->
     case in_use() of
         Shown -> State;
-        InUse when Shown =:= {none, none} -> State#state{shown = InUse}; % it listens only now
+        InUse when Shown =:= none; InUse =:= none -> State#state{shown = InUse}; % no link yet
         InUse -> State#state{shown = InUse, links = merlon_reprove_core:mark_all(other(Shown, InUse), Links)}
     end.
 
@@ -150,8 +153,8 @@ other(_, _) -> [certificate, keys].
 
 in_use() ->
     case merlon_node:current() of
-        {ok, #{sha256 := Cert, keyring := Keyring}} -> {Cert, accepted(Keyring)};
-        none -> {none, none}
+        {ok, #{sha256 := Cert, chain := Chain, keyring := Keyring}} -> {{Cert, Chain}, accepted(Keyring)};
+        none -> none
     end.
 
 accepted(Keyring) ->
@@ -162,7 +165,7 @@ accepted(Keyring) ->
 
 %% What the peer can't know of the handshake.
 news(Conn) ->
-    {Cert, Ids} = in_use(),
+    {{Cert, _}, Ids} = in_use(),
     #{own := Shown, proved := Proved} = merlon_nif:live_state(Conn),
     [certificate || Cert =/= Shown] ++ [keys || Ids =/= none, Ids =/= Proved].
 

@@ -222,7 +222,7 @@ no_process_and_no_log_shows_the_secret(Config) ->
 everything_shown() ->
     Processes = [[process_info(Pid, Item) || Item <- [registered_name, messages, dictionary, backtrace,
                                                       current_stacktrace]] || Pid <- processes()],
-    Names = [kernel_sup, net_sup, net_kernel, auth, merlon_registry, merlon_reload],
+    Names = [kernel_sup, net_sup, net_kernel, auth, merlon_registry, merlon_reload, merlon_reprove],
     States = [catch {sys:get_state(Name, 1000), sys:get_status(Name, 1000)} || Name <- Names],
     Tables = [catch ets:tab2list(Table) || Table <- ets:all()],
     term_to_binary({Processes, States, Tables, persistent_term:get(), init:get_arguments(), os:getenv()}).

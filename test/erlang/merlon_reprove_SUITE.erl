@@ -10,6 +10,8 @@
          a_new_ca_takes_over_when_leaves_come_before_trust/1,
          a_new_ca_takes_over_when_each_node_changes_all_at_once/1,
          a_renewal_is_not_lost_when_the_server_dies/1,
+         a_renewal_waits_for_a_peer_that_does_not_read/1,
+         another_chain_of_the_same_certificate_is_shown/1,
          a_new_entry_takes_over_from_one_that_is_dropped/1,
          a_new_entry_takes_over_when_each_node_changes_all_at_once/1,
          an_entry_that_is_taken_back_leaves_the_old_one/1,
@@ -32,6 +34,7 @@ all() ->
      a_certificate_renewed_during_the_handshake_is_shown_afterwards,
      a_new_ca_takes_over_when_leaves_come_before_trust,
      a_new_ca_takes_over_when_each_node_changes_all_at_once, a_renewal_is_not_lost_when_the_server_dies,
+     a_renewal_waits_for_a_peer_that_does_not_read, another_chain_of_the_same_certificate_is_shown,
      a_new_entry_takes_over_from_one_that_is_dropped,
      a_new_entry_takes_over_when_each_node_changes_all_at_once,
      an_entry_that_is_taken_back_leaves_the_old_one, an_entry_begins_to_count_by_itself,
@@ -217,6 +220,35 @@ a_renewal_is_not_lost_when_the_server_dies(Config) ->
                                                 [Server, undefined]) end),
     shown(A, B, renew(Dir, B)),
     shown(B, A, renew(Dir, A)),
+    same_link(Link, A, B).
+
+%% The socket is full all the time; of what it is to be told the last is said.
+a_renewal_waits_for_a_peer_that_does_not_read(Config) ->
+    Dir = dir(Config),
+    [A, B] = [node_in(Config, Dir) || _ <- "ab"],
+    Link = linked(A, B),
+    ok = merlon_ct:signal(B, "STOP"),
+    Flood = merlon_ct:call(A, merlon_work, flood, [name(B), 100000, 100000000]),
+    merlon_peers:wait(fun() -> maps:get(unsent, merlon_ct:link_of(A, name(B))) > 0 end),
+    _ = [begin renew(Dir, A), timer:sleep(1500) end || _ <- "123"],
+    true = merlon_ct:call(A, erlang, exit, [Flood, kill]),
+    ok = merlon_ct:signal(B, "CONT"),
+    shown(B, A, current(A)),
+    #{controls_in := 1} = merlon_ct:the_link(B, name(A)),
+    same_link(Link, A, B).
+
+%% The root's own certificate is of no use in it, and of no harm.
+another_chain_of_the_same_certificate_is_shown(Config) ->
+    Dir = dir(Config),
+    [A, B] = [node_in(Config, Dir) || _ <- "ab"],
+    Link = linked(A, B),
+    #{controls_in := 0} = merlon_ct:the_link(A, name(B)),
+    File = filename:join([Dir, "nodes", name(B), "cert.pem"]),
+    {ok, Cert} = file:read_file(File),
+    {ok, Root} = file:read_file(ca(Dir)),
+    ok = file:write_file(File, [Cert, Root]),
+    ok = taken(B),
+    merlon_peers:wait(fun() -> maps:get(controls_in, merlon_ct:the_link(A, name(B))) =:= 1 end),
     same_link(Link, A, B).
 
 %% ---- secrets ----
