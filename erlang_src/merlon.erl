@@ -17,6 +17,7 @@
           bytes_in := non_neg_integer(), bytes_out := non_neg_integer(),
           records_in := non_neg_integer(), records_out := non_neg_integer(),
           key_updates_in := non_neg_integer(), key_updates_out := non_neg_integer(),
+          controls_in := non_neg_integer(), controls_unknown := non_neg_integer(),
           since := integer()}.           % seconds since 1970
 
 %% Every link of this node that runs over merlon: who is at the other end, how that was proven,
@@ -50,6 +51,7 @@ renew() -> merlon_renew:renew().
 %% One sentence about an error of any of merlon's functions, with the fix.
 -spec format_error(term()) -> iodata().
 format_error({cookie, Reason}) -> merlon_cookie:format_error(Reason);
+format_error({reprove, Reason}) -> merlon_reprove:format_error(Reason);
 format_error({kdf, _} = Reason) -> merlon_kdf:format_error(Reason);
 format_error({renew, Reason}) -> merlon_renew:format_error(Reason);
 format_error({merlon, Reason}) -> merlon_node:format_error(Reason);

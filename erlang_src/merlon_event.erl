@@ -5,6 +5,7 @@
 
 -export([listening/1, not_started/1, accept_failed/1, refused/3, unresolved/3]).
 -export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
+-export([reproved/2, reproof_untrusted/2, reproof_refused/2, reproof_not_made/2]).
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
 -export([renewed/1, renew_failed/2, issued/2, issue_refused/3, crl_taken/2, crl_refused/3, crl_too_big/2]).
 -export([join/2, enroll_off/1]).
@@ -79,10 +80,46 @@ failure_level(Reason, _) ->
     end.
 
 %% This node closes a link, because its peer would not be accepted any more.
--spec link_closed(map(), merlon_nif:pki_reason()) -> ok.
-link_closed(Info, Reason) ->
+-spec link_closed(map(), {pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()}) -> ok.
+link_closed(Info, {_, Reason} = Why) ->
     log(error, (whose(Info))#{event => link_closed, phase => link, reason => code(Reason),
-                              text => iolist_to_binary(merlon_pki_text:words(Reason))}).
+                              text => iolist_to_binary(closing(Why))}).
+
+closing({pki, Reason}) -> merlon_pki_text:words(Reason);
+closing({keyring, {entry_expired, #{id := Id, not_after := End}}}) ->
+    ["the peer has proved no newer secret than entry ", Id, ", which ended on ", merlon_text:date(End)];
+closing({keyring, {entry_dropped, #{id := Id}}}) ->
+    ["the peer has proved no other secret than entry ", Id, ", which is not in this node's keyring any more"].
+
+%% The peer of a live link has another certificate, or holds a newer secret, and has proved it.
+-spec reproved(map(), {certificate, NotAfter :: integer()} | {secret, Id :: binary()}) -> ok.
+reproved(Info, {certificate, End}) ->
+    log(info, (whose(Info))#{event => reproved, what => certificate, not_after => End,
+                             text => <<"the live link stands on the peer's new certificate now">>});
+reproved(Info, {secret, Id}) ->
+    log(info, (whose(Info))#{event => reproved, what => secret, key_id => Id,
+                             text => <<"the live link stands on entry ", Id/binary, " now">>}).
+
+%% The peer of a live link shows a certificate that this node would not accept now.
+-spec reproof_untrusted(map(), merlon_nif:pki_reason()) -> ok.
+reproof_untrusted(Info, Reason) ->
+    log(warning, (whose(Info))#{event => reproof_untrusted, phase => link, reason => code(Reason),
+                                text => iolist_to_binary(["the peer's new certificate is not accepted (",
+                                                          merlon_pki_text:words(Reason), "): the live link "
+                                                          "stands on its old one; is a CA missing in trust/ ?"])}).
+
+%% This node closes a link: its peer tried to prove what it does not hold.
+-spec reproof_refused(map(), atom()) -> ok.
+reproof_refused(Info, Reason) ->
+    log(error, (whose(Info))#{event => link_closed, phase => link, reason => Reason,
+                              text => <<"the peer's proof on the live link is wrong">>}).
+
+%% This node can't show what it has.
+-spec reproof_not_made(merlon_reprove_core:kind(), atom()) -> ok.
+reproof_not_made(Kind, Reason) ->
+    log(error, #{event => reproof_not_made, phase => link, reason => Reason,
+                 text => iolist_to_binary(["this node can't prove its ", atom_to_binary(Kind),
+                                           " on its live links: restart it if they end"])}).
 
 code({Code, _}) -> Code;
 code(Code) -> Code.

@@ -13,7 +13,7 @@
                     config := merlon_config:config(), not_before := integer(),
                     not_after := integer(), sha256 := binary(), crl_due := integer() | none,
                     crls := [merlon_nif:list_id()],
-                    digest := binary(), keyring := merlon_keyring:keyring(),
+                    chain := binary(), digest := binary(), keyring := merlon_keyring:keyring(),
                     joins := merlon_enroll:joins()}.
 -type reason() :: {bad_name, binary()} |
                   {no_identity, Name :: binary(), Dir :: string()} |
@@ -147,7 +147,7 @@ entries(Dir, Kind) ->
 %% A checked identity from files that were read, as they are good at the time Now.
 -spec use(merlon_identity_files:files(), merlon_config:config(), Now :: integer()) ->
           {ok, loaded()} | {error, problem()}.
-use(#{folder := Folder, trust := Trust, crls := Crls, keyring := Keyring} = Files, Config, Now) ->
+use(#{folder := Folder, cert := Cert, trust := Trust, crls := Crls, keyring := Keyring} = Files, Config, Now) ->
     Args = maps:merge(maps:with([cert, key], Files),
                       maps:with([cluster, cli_names, derived_names, key_update_after, stale_crl],
                                 Config)),
@@ -156,6 +156,7 @@ use(#{folder := Folder, trust := Trust, crls := Crls, keyring := Keyring} = File
         {ok, Ref} ->
             in_its_place(Files, #{ref => Ref, dir => Folder, config => Config, keyring => Keyring,
                                   joins => merlon_enroll:server(Files, Config, Now),
+                                  chain => erlang:md5(Cert),
                                   digest => merlon_identity_files:digest(Files, Config)});
         {error, {pki, Reason}} ->
             {error, {identity, {unusable, cert_file(Folder), Reason}}}

@@ -8,11 +8,15 @@
 
 %% When to look next, and since when the peer would not be accepted any more.
 -opaque links() :: #{pid() => {Look :: integer(), good | {bad, Since :: integer()}}}.
--type verdict() :: {ok, Until :: integer()} | {error, {pki, merlon_nif:pki_reason()}}.
+-type verdict() :: {ok, Until :: integer()} | {error, {pki, merlon_nif:pki_reason()} |
+                                                     {keyring, merlon_reprove_core:reason()}}.
 -type grace() :: #{grace := non_neg_integer(), revoked_grace := non_neg_integer(), _ => _}.
 
 %% A link that was told to end and has not, in seconds.
 -define(AGAIN, 2).
+%% Seconds for a peer to show what it has now, when this node believes in less than before: two nodes do not
+%% take up new files at the same moment.
+-define(SETTLE, 4).
 
 -spec new() -> links().
 new() -> #{}.
@@ -30,7 +34,7 @@ came_up(Pid, Now, Links) -> Links#{Pid => {Now, good}}.
           {keep | {close, Code :: atom()}, links()}.
 judged(Pid, {ok, Until}, Now, _Grace, Links) ->
     {keep, Links#{Pid => {max(Until, Now) + 1, good}}};
-judged(Pid, {error, {pki, Reason}}, Now, Grace, Links) ->
+judged(Pid, {error, {_Class, Reason}}, Now, Grace, Links) ->
     Since = since(Reason, Now, Links, Pid),
     case Since + grace(code(Reason), Grace) of
         End when End =< Now -> {{close, code(Reason)}, Links#{Pid => {Now + ?AGAIN, {bad, Since}}}};
@@ -39,6 +43,7 @@ judged(Pid, {error, {pki, Reason}}, Now, Grace, Links) ->
 
 %% An expiry has a time of its own; anything else began when it was first seen.
 since({expired, #{not_after := End}}, _Now, _Links, _Pid) -> End;
+since({entry_expired, #{not_after := End}}, _Now, _Links, _Pid) -> End;
 since({anchor_not_valid, #{not_after := End}}, Now, _Links, _Pid) when End < Now -> End;
 since(_Reason, Now, Links, Pid) ->
     case Links of
@@ -47,6 +52,8 @@ since(_Reason, Now, Links, Pid) ->
     end.
 
 grace(revoked, #{revoked_grace := Seconds}) -> Seconds;
+grace(Code, #{grace := Seconds}) when Code =:= unknown_issuer; Code =:= entry_dropped; Code =:= entry_expired ->
+    max(?SETTLE, Seconds);
 grace(_, #{grace := Seconds}) -> Seconds.
 
 code({Code, _}) -> Code;

@@ -12,6 +12,7 @@
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
 -export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
+-export([send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1]).
 -export([term_scan/2, term_scan_dirty/2, term_survey/2]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 -export([cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
@@ -30,6 +31,7 @@
        listen/4, accept/1, connect/4, connected/1,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
        send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
+       send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1,
        term_scan/2, term_scan_dirty/2, term_survey/2,
        set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2,
        cookie_seed/1, cookie_of_seed/1, cookie_search/4,
@@ -243,7 +245,6 @@ link_info(_Conn) -> not_loaded().
 pair_cookie(_Conn) -> not_loaded().
 
 %% ---- data path ----
-
 %% Frames out, each with its 4-byte length (an empty one is a tick). `blocked`: all is taken,
 %% but not all is written; call flush/1 at {select, _, _, ready_output}, send nothing before.
 -spec send(conn(), [{Bytes :: non_neg_integer(), [binary()]}]) -> ok | blocked | {error, posix()}.
@@ -252,8 +253,9 @@ send(_Conn, _Frames) -> not_loaded().
 -spec flush(conn()) -> ok | blocked | {error, posix()}.
 flush(_Conn) -> not_loaded().
 
-%% Whole frames in. `more`: call again; `wait`: after {select, _, _, ready_input}.
--spec recv(conn()) -> {[binary()], more | wait} | {error, closed | atom()}.
+%% Whole frames in, and what the other carrier says. `more`: call again; `wait`: after {select, _, _, ready_input}.
+-spec recv(conn()) -> {[binary()], more | wait} | {[binary()], more | wait, Controls :: [binary()]} |
+          {error, closed | atom()}.
 recv(_Conn) -> not_loaded().
 
 %% One frame of the dist handshake; those behind it stay for the next call.
@@ -266,6 +268,30 @@ limits(_Conn, _MaxFrame) -> not_loaded().
 
 -spec stats(conn()) -> #{atom() => non_neg_integer()}.
 stats(_Conn) -> not_loaded().
+
+%% ---- proofs on a link that is up: native/tls/src/live.rs; merlon_reprove says what they are for ----
+
+-spec send_control(conn(), [binary()]) -> ok | blocked | {error, posix()}.
+send_control(_Conn, _Messages) -> not_loaded().
+
+-spec live_certificate(conn(), identity()) -> {ok, Message :: binary()} | {error, atom()}.
+live_certificate(_Conn, _Identity) -> not_loaded().
+
+-spec live_keys(conn(), identity(), [secret()]) -> {ok, Message :: binary()} | {error, atom()}.
+live_keys(_Conn, _Identity, _Secrets) -> not_loaded().
+
+-spec live_ask() -> Message :: binary().
+live_ask() -> not_loaded().
+
+%% Judges a message of the peer. `keys`: those that it has proved, and how many others it has.
+-spec live_take(conn(), identity(), [secret()], Now :: integer(), Message :: binary()) ->
+          ask | unknown | {certificate, Fingerprint :: binary(), NotAfter :: integer(), tuple()} |
+          {untrusted, pki_reason()} | {keys, [binary()], non_neg_integer()} | {error, atom()}.
+live_take(_Conn, _Identity, _Secrets, _Now, _Message) -> not_loaded().
+
+%% `own`: the fingerprint that this node showed in the handshake.
+-spec live_state(conn()) -> #{own => binary(), proved => [binary()]}.
+live_state(_Conn) -> not_loaded().
 
 %% ---- external terms: native/wire/src/etf.rs. merlon_term says what the numbers mean ----
 

@@ -32,7 +32,8 @@ load_modules() ->
                    merlon_renew, merlon_renew_ask, merlon_renew_core, merlon_ca, merlon_crl, merlon_crl_core,
                    merlon_quiet_core,
                    merlon_enroll, merlon_join_server, merlon_join_wire, merlon_join_core,
-                   merlon_join_rate_core, merlon_token, merlon_token_core, merlon_sign]).
+                   merlon_join_rate_core, merlon_token, merlon_token_core, merlon_sign,
+                   merlon_reprove, merlon_reprove_core]).
 
 load(Name, Host) ->
     case merlon_identity:load({Name, Host}) of

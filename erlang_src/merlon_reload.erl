@@ -5,7 +5,7 @@
 -module(merlon_reload).
 -behaviour(gen_server).
 
--export([child_spec/0, start_link/0, reload/0, link_up/1]).
+-export([child_spec/0, start_link/0, reload/0, link_up/1, judge_again/2]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2]).
 
 %% Milliseconds between two looks at the files' stamps, and at the clock.
@@ -44,6 +44,11 @@ reload() ->
 link_up(Pid) ->
     gen_server:cast(?MODULE, {link_up, Pid}).
 
+%% A link whose peer has shown something new.
+-spec judge_again(pid(), merlon_nif:conn()) -> ok.
+judge_again(Pid, Conn) ->
+    gen_server:cast(?MODULE, {judge, Pid, Conn}).
+
 -spec init([]) -> {ok, #state{}, {continue, links}}.
 init([]) ->
     process_flag(sensitive, true),
@@ -63,6 +68,8 @@ handle_call(_, _From, State) ->
     {reply, {error, unknown_call}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
+handle_cast({judge, Pid, Conn}, State) ->
+    {noreply, judge({Pid, Conn}, State)};
 handle_cast({link_up, Pid}, #state{links = Links} = State) ->
     _ = erlang:monitor(process, Pid),
     ok = merlon_crl:link_up(Pid),
@@ -164,6 +171,7 @@ use(Loaded, Node, State) ->
     ok = merlon_node:replace(Node, Loaded),
     ok = merlon_crl:changed(maps:get(crls, Loaded), maps:get(crls, Node)),
     _ = spawn(merlon_event, reloaded, [maps:with([identity, sha256, not_after], Loaded)]),
+    ok = merlon_reprove:changed(),
     judge_all(State).
 
 %% Time may heal it (a certificate that is not valid yet), so it is read again next time.
@@ -208,7 +216,7 @@ judge_due(#state{links = Links} = State) ->
 judge({Pid, Conn}, #state{links = Links} = State) ->
     _ = merlon_live_core:is_known(Pid, Links) orelse erlang:monitor(process, Pid),
     Now = now_s(),
-    case merlon_nif:judge(Conn, merlon_node:identity(), Now) of
+    case verdict(Conn, Now) of
         {error, einval} -> State;
         Verdict ->
             {Action, New} = merlon_live_core:judged(Pid, Verdict, Now, merlon_node:config(), Links),
@@ -216,10 +224,24 @@ judge({Pid, Conn}, #state{links = Links} = State) ->
             State#state{links = New}
     end.
 
+%% Of certificate and secret.
+verdict(Conn, Now) ->
+    case merlon_nif:judge(Conn, merlon_node:identity(), Now) of
+        {ok, Until} ->
+            case merlon_reprove:secret(Conn, Now) of
+                {ok, Last} -> {ok, min(Until, Last)}; % never is more than any number
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error -> Error
+    end.
+
 act(keep, _Pid, _Verdict) ->
     ok;
-act({close, Code}, Pid, {error, {pki, Reason}}) ->
+act({close, Code}, Pid, {error, {Class, _} = Reason}) ->
     _ = [spawn(merlon_event, link_closed, [Info, Reason]) || {_, _, Info} <- merlon_registry:link(Pid)],
     %% Whatever it is doing, and whoever waits for whom: the socket goes with its owner.
-    true = exit(Pid, {peer_certificate, Code}),
+    true = exit(Pid, {ended(Class), Code}),
     ok.
+
+ended(pki) -> peer_certificate;
+ended(keyring) -> peer_secret.

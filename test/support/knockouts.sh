@@ -59,8 +59,16 @@ csr_names        merlon_pki     csr           refuses_a_request_for_another_name
 csr_names        merlon_pki     csr           refuses_a_request_with_another_subject
 csr_extensions   merlon_pki     csr           refuses_a_request_for_extensions_that_are_not_given
 proof            merlon_secret  lib           root::tests::knockout_proof_a_proof_of_another_secret_session_name_or_role_is_refused
+proof            merlon_secret  lib           root::tests::knockout_proof_a_live_proof_and_one_of_a_handshake_are_two_things
+proof            merlon_tls     live          a_secret_proved_on_another_link_or_that_is_another_is_refused
 proof            merlon_tls     proof         a_client_with_another_secret_is_refused_by_the_server
 proof            merlon_tls     proof         a_client_shows_no_proof_to_a_server_with_another_secret
+reproof_name      merlon_tls    live          another_nodes_certificate_is_refused_even_with_its_key
+reproof_name      merlon_tls    live          a_tool_without_a_name_of_its_own_proves_itself_too
+reproof_signature merlon_tls    live          a_certificate_whose_key_is_not_held_is_refused
+reproof_signature merlon_tls    live          a_certificate_shown_on_another_link_is_refused
+reproof_binding   merlon_tls    live          a_certificate_shown_on_another_link_is_refused
+reproof_binding   merlon_tls    live          a_secret_proved_on_another_link_or_that_is_another_is_refused
 kdf_floor        merlon_secret  kdf           knockout_kdf_floor_a_password_is_not_hashed_weakly
 kdf_ceiling      merlon_secret  kdf           knockout_kdf_ceiling_memory_over_the_ceiling_is_refused
 keyring_expiry   merlon_secret  lib           entry::tests::knockout_keyring_expiry_an_expired_entry_gives_no_key
@@ -100,6 +108,9 @@ join_node     a_join_server_that_is_a_tool_is_shown_nothing merlon_attack_join_S
 join_proof    a_join_server_that_does_not_know_the_token_gets_no_request merlon_attack_join_SUITE
 join_proof    a_proof_from_another_session_is_refused merlon_attack_join_SUITE
 join_proof    a_wrong_secret_is_refused merlon_attack_join_SUITE
+reproof_name      another_nodes_certificate_is_refused merlon_attack_live_SUITE
+reproof_signature a_certificate_with_a_bad_signature_is_refused merlon_attack_live_SUITE
+reproof_binding   a_proof_of_another_link_is_refused merlon_attack_live_SUITE
 TABLE
 }
 
@@ -167,7 +178,7 @@ library() {
 suite() {
     rm -rf "$2/tests" && mkdir -p "$2/tests" "$2/logs"
     suite=$(attacks | awk -v name="$3" '$2 == name { print $3 }' | head -n 1)
-    cp test/erlang/"${suite:-merlon_attack_SUITE}.erl" test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,join_ct,test_dir,work}.erl "$2/tests/"
+    cp test/erlang/"${suite:-merlon_attack_SUITE}.erl" test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,join_ct,keyring_ct,test_dir,work}.erl "$2/tests/"
     erl -noshell -pa "$1/ebin" -eval '
         [Suite, Tests, Logs | Cases] = init:get_plain_arguments(),
         Result = ct:run_test([{dir, Tests}, {suite, list_to_atom(Suite)}, {logdir, Logs}, {auto_compile, true},

@@ -1,6 +1,6 @@
 //! A node's checked identity as a resource: key and trust stay on this side.
 
-use crate::conn::Conn;
+use crate::conn::{lock, Conn};
 use crate::crl::list_id;
 use crate::pki::pki_error;
 use crate::term::{atoms, binary, fault, hex, ok, Fault};
@@ -172,8 +172,11 @@ fn judge<'a>(
     let Some(session) = conn.session.get() else {
         return fault(env, &Fault::Misuse);
     };
-    let verifier = identity.local.verifier();
-    match verifier.verify_again(&session.peer, now) {
+    let peer = match lock(&session.proved) {
+        Ok(proved) => proved.peer.clone(),
+        Err(error) => return fault(env, &error),
+    };
+    match identity.local.verifier().verify_again(&peer, now) {
         Ok(until) => ok(env, until),
         Err(error) => pki_error(env, &error),
     }

@@ -16,6 +16,7 @@ mod join;
 mod kdf;
 mod keyring;
 mod link;
+mod live;
 mod pki;
 mod recv;
 mod secret;

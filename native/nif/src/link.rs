@@ -91,6 +91,8 @@ fn stats<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
         (atoms::frames_out(), load(&count.frames_out)),
         (atoms::bytes_in(), load(&count.bytes_in)),
         (atoms::bytes_out(), load(&count.bytes_out)),
+        (atoms::controls_in(), load(&count.controls_in)),
+        (atoms::controls_unknown(), load(&count.controls_unknown)),
         (atoms::records_in(), records_in),
         (atoms::records_out(), records_out),
         (atoms::key_updates_in(), key_updates_in),

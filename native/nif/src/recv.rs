@@ -5,7 +5,7 @@ use crate::frames::{Frames, Queue};
 use crate::link::{last_word, REKEY_BOTH, REKEY_OURS};
 use crate::select::Ready;
 use crate::send::spent;
-use crate::term::{atoms, fault, ok, Fault};
+use crate::term::{atoms, binary, fault, ok, Fault};
 use crate::window::{READ, REST};
 use merlon_record::{Content, Opened, Rx};
 use merlon_wire::frame::Sink;
@@ -26,7 +26,9 @@ const READ_HANDSHAKE: usize = 16 * 1024;
 #[rustler::nif]
 fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
     let mut frames = Frames::new(env);
+    let mut controls = Vec::new();
     let result = lock(&conn.rx).and_then(|mut rx| {
+        rx.frames.control.open();
         for frame in rx.queue.drain(..) {
             frames.owned(frame);
         }
@@ -38,6 +40,7 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
             frames.tick();
         }
         let result = rx_end(&conn, &mut rx, result, frames.count().0 > 0);
+        controls = rx.frames.control.take();
         let records = usize::try_from(records).unwrap_or(usize::MAX);
         spent(env, rx.read.max(records.saturating_mul(RECORD_COST)));
         result
@@ -50,7 +53,12 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
         false => Ok(atoms::more()),
     });
     match armed {
-        Ok(next) => (frames.into_list(), next).encode(env),
+        Ok(next) if controls.is_empty() => (frames.into_list(), next).encode(env),
+        Ok(next) => {
+            Counters::add(&conn.counters.controls_in, controls.len());
+            let controls: Vec<_> = controls.iter().map(|bytes| binary(env, bytes)).collect();
+            (frames.into_list(), next, controls).encode(env)
+        }
         Err(error) => fault(env, &error),
     }
 }
@@ -253,8 +261,7 @@ fn take<S: Sink<Big = OwnedBinary>>(
         Content::KeyUpdate { requested: false } | Content::Ticket => {}
         Content::CloseNotify if frames.is_between() => return Err(Fault::Closed),
         Content::CloseNotify => return Err(truncated(0)),
-        // No control message exists after the preamble yet.
-        Content::Control(_) => return Err(merlon_record::Error::UnexpectedType(0).into()),
+        Content::Control(data) => frames.control.push(data)?,
     }
     Ok(())
 }

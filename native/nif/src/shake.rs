@@ -1,6 +1,6 @@
 //! Handshakes over a connection's socket.
 
-use crate::conn::{lock, Conn, Session, Shake, Stage};
+use crate::conn::{lock, Conn, Proved, Session, Shake, Stage};
 use crate::identity::{self, Identity};
 use crate::keyring::KeyringEntry;
 use crate::link;
@@ -11,6 +11,7 @@ use merlon_secret::{KeyId, PairKey, Root};
 use merlon_tls::{Claimed, Established, Failure, Handshake, Info, Progress, Seen};
 use rustler::{Atom, Binary, Encoder, Env, ListIterator, NifResult, ResourceArc, Term};
 use std::io::ErrorKind;
+use std::sync::Mutex;
 
 /// Read at once during a handshake: what comes behind it is kept, so not much.
 const READ: usize = 4096;
@@ -83,6 +84,7 @@ fn start_dial(
     let keys = keys(&roots, own, target);
     shake.roots = roots;
     shake.own_label = label(local.peer.identity(), own);
+    shake.own_sha256 = *local.peer.sha256();
     shake.stage = Stage::Running(Handshake::dial(&local.local, &claimed, &node, keys, now)?);
     Ok(())
 }
@@ -115,6 +117,7 @@ pub fn start_accept(
     let node = NodeName::parse(node).map_err(|_| Fault::Misuse)?;
     shake.own = own.to_vec();
     shake.own_label = label(local.peer.identity(), own);
+    shake.own_sha256 = *local.peer.sha256();
     shake.cluster.clone_from(&local.cluster);
     shake.stage = Stage::Running(accept(&node));
     Ok(())
@@ -183,14 +186,24 @@ fn run(conn: &Conn, shake: &mut Shake) -> Result<Stop, Refusal> {
 }
 
 fn finish(conn: &Conn, shake: &mut Shake, established: Established) -> Result<Stop, Refusal> {
-    let (tx, rx, info, peer) = established.into_parts();
+    let (tx, rx, info, peer, binding) = established.into_parts();
     let roots = std::mem::take(&mut shake.roots);
     let root = roots
         .iter()
         .find(|root| root.key_id() == info.key_id)
         .ok_or(Fault::Misuse)?;
     let cookie = root.pair_cookie(&shake.own_label, &label(peer.identity(), &info.peer_name));
-    let session = Session { info, peer, cookie };
+    let proved = Proved {
+        peer,
+        keys: vec![info.key_id],
+    };
+    let session = Session {
+        info,
+        cookie,
+        own_sha256: shake.own_sha256,
+        binding,
+        proved: Mutex::new(proved),
+    };
     conn.session.set(session).map_err(|_| Fault::Misuse)?;
     flush(conn, shake)?;
     link::establish(conn, tx, rx, shake)?;
@@ -277,7 +290,7 @@ fn take_claim(shake: &mut Shake) -> Result<Box<Claimed>, Fault> {
 
 // ---- secrets ----
 
-fn roots(secrets: ListIterator, cluster: &str) -> NifResult<Vec<Root>> {
+pub fn roots(secrets: ListIterator, cluster: &str) -> NifResult<Vec<Root>> {
     secrets
         .filter_map(|secret| root(secret, cluster).transpose())
         .collect()
@@ -331,16 +344,17 @@ fn link_info<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
     let Some(session) = conn.session.get() else {
         return Ok(Term::map_new(env));
     };
+    let peer = match lock(&session.proved) {
+        Ok(proved) => proved.peer.clone(),
+        Err(_) => return Ok(Term::map_new(env)),
+    };
     let pairs = [
-        (
-            atoms::identity(),
-            identity::to_term(env, session.peer.identity()),
-        ),
+        (atoms::identity(), identity::to_term(env, peer.identity())),
         (
             atoms::fingerprint(),
-            binary(env, hex(session.peer.sha256()).as_bytes()),
+            binary(env, hex(peer.sha256()).as_bytes()),
         ),
-        (atoms::not_after(), session.peer.not_after().encode(env)),
+        (atoms::not_after(), peer.not_after().encode(env)),
         (
             atoms::tls_version(),
             binary(env, Info::TLS_VERSION.as_bytes()),

@@ -24,6 +24,7 @@ pub mod atoms {
         tls_version, cipher_suite, key_exchange_group,
         frames_in, frames_out, bytes_in, bytes_out, records_in, records_out,
         key_updates_in, key_updates_out, unsent, queued,
+        controls_in, controls_unknown, own, proved, keys, certificate, ask, unknown, untrusted,
         csr, server, client, join
     }
 }

@@ -21,6 +21,10 @@ impl Shown {
         }
     }
 
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage
+    }
+
     /// When the first certificate of the chain ends.
     fn end(&self) -> Option<UnixTime> {
         let ends = self

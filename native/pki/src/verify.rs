@@ -154,6 +154,11 @@ impl Peer {
         &self.shown
     }
 
+    /// The role in which it showed its certificate.
+    pub fn usage(&self) -> Usage {
+        self.shown.usage()
+    }
+
     /// Whom the certificate is for.
     pub fn identity(&self) -> &Identity {
         &self.identity

@@ -49,6 +49,7 @@ pub struct Local {
     /// As a server, go by the own order of suites.
     insists: bool,
     provider: Arc<CryptoProvider>,
+    certified: Arc<CertifiedKey>,
     identity: Arc<SingleCertAndKey>,
 }
 
@@ -62,20 +63,30 @@ impl Local {
             return Err(Error::NoSuite);
         }
         let provider = Arc::new(provider(&config.suites));
-        let certified = certified_key(&config.cert_chain_pem, &config.key_pem, &provider)?;
+        let certified = Arc::new(certified_key(
+            &config.cert_chain_pem,
+            &config.key_pem,
+            &provider,
+        )?);
         Ok(Self {
             verifier: config.verifier,
             bind: config.bind,
             limits: config.limits,
             insists: insists(&config.suites),
             provider,
-            identity: Arc::new(SingleCertAndKey::from(certified)),
+            identity: Arc::new(SingleCertAndKey::from(certified.clone())),
+            certified,
         })
     }
 
     /// Whom this node believes.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
+    }
+
+    /// The own chain and key.
+    pub(crate) fn certified(&self) -> &CertifiedKey {
+        &self.certified
     }
 
     /// The signature schemes and algorithms of the provider.

@@ -15,6 +15,7 @@ use crate::error::{alert, Error, Failure, TlsFault};
 use crate::input::{Budget, Input};
 use crate::join::{Join, JoinServer, JOIN_ALPN};
 use crate::keylog::Capture;
+use crate::live;
 use crate::preamble::{AwaitHello, AwaitProof, Channel, Claimed, Dialler, Established};
 use crate::provider::record_suite;
 use crate::verify::LinkVerifier;
@@ -337,14 +338,16 @@ fn channel(link: &Link, conn: &Connection) -> Result<Channel, Error> {
         Side::Client => (client, server),
         Side::Server => (server, client),
     };
-    let exporter = conn
-        .export_keying_material([0; 32], EXPORTER, None)
-        .map_err(local_fault)?;
+    let export = |label: &[u8]| {
+        let exported = conn.export_keying_material([0; 32], label, None);
+        exported.map(Secret::new).map_err(local_fault)
+    };
     Ok(Channel {
         local: link.local.clone(),
         tx: Tx::new(suite, ours.expose(), link.local.limits).map_err(Error::Record)?,
         rx: Rx::new(suite, theirs.expose(), RxLimits::default()).map_err(Error::Record)?,
-        exporter: Secret::new(exporter),
+        exporter: export(EXPORTER)?,
+        live: export(live::EXPORTER)?,
         verified,
         suite: suite_name(suite),
         group: group_name(conn),

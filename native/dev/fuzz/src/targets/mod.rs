@@ -2,6 +2,7 @@
 
 mod certificate;
 mod content;
+mod control;
 mod csr;
 mod etf;
 mod frame;
@@ -29,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     frame::TARGET,
     lane::TARGET,
     preamble::TARGET,
+    control::TARGET,
     etf::TARGET,
     certificate::TARGET,
     csr::TARGET,
