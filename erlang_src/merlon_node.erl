@@ -28,7 +28,8 @@ load_modules() ->
                   [merlon, merlon_acceptor, merlon_event, merlon_handshake, merlon_hs,
                    merlon_link_in, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text,
                    merlon_config, merlon_dir, merlon_identity, merlon_identity_files,
-                   merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core]).
+                   merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core,
+                   merlon_rotate, merlon_rotate_core, merlon_rotate_files, merlon_dir_write]).
 
 load(Name, Host) ->
     case merlon_identity:load({Name, Host}) of

@@ -17,6 +17,7 @@ mod keyring;
 mod link;
 mod pki;
 mod recv;
+mod rotate;
 mod secret;
 mod select;
 mod send;

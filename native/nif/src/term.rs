@@ -24,7 +24,7 @@ pub mod atoms {
         tls_version, cipher_suite, key_exchange_group,
         frames_in, frames_out, bytes_in, bytes_out, records_in, records_out,
         key_updates_in, key_updates_out, unsent, queued,
-        csr, server, client
+        csr, server, client, key_ids
     }
 }
 
@@ -128,9 +128,12 @@ fn posix(error: &io::Error) -> &'static str {
         Kind::TimedOut => "etimedout",
         Kind::WouldBlock => "eagain",
         _ => match error.raw_os_error() {
+            Some(2) => "enoent",
             Some(9) => "ebadf",
             Some(23) => "enfile",
             Some(24) => "emfile",
+            Some(28) => "enospc",
+            Some(30) => "erofs",
             Some(97) => "eafnosupport",
             Some(105) => "enobufs",
             _ => "eio",

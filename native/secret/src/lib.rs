@@ -15,7 +15,8 @@
 //! as text; [`calibrate`] finds costs for a time.
 //!
 //! Knock-outs: with `--cfg knockout="proof"` every proof is taken for good, with `"kdf_verify"` every password; with
-//! `"kdf_floor"` no parameter is too weak, with `"kdf_ceiling"` none too big; with `"keyring_expiry"` no entry ever expires.
+//! `"kdf_floor"` no parameter is too weak, with `"kdf_ceiling"` none too big; with `"keyring_expiry"` no entry ever expires;
+//! with `"transfer_binding"` a sealed entry opens for any node and request, with `"transfer_id"` under any id.
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ mod entry;
 mod error;
 mod hash;
 mod hkdf;
+pub mod keyring;
 mod memory;
 mod params;
 mod pbkdf2;
@@ -33,6 +35,7 @@ mod phc;
 mod root;
 mod scrypt;
 mod secret;
+mod transfer;
 
 pub use argon2::{argon2, Argon2Extra, Argon2Kind, Argon2Params};
 pub use calibrate::{calibrate, Goal};
@@ -46,3 +49,4 @@ pub use phc::{Phc, MAX_PHC, SALT_LEN, TAG_LEN};
 pub use root::{KeyId, PairKey, Role, Root};
 pub use scrypt::{scrypt, ScryptParams};
 pub use secret::Secret;
+pub use transfer::Transfer;
