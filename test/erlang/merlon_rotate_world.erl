@@ -54,10 +54,10 @@ accepts(Name, Id, World) ->
 
 common(A, B, World) -> [Id || Id <- maps:keys(file(A, World)), accepts(A, Id, World), accepts(B, Id, World)].
 
-%% It has got the entry of every rotation that began longer than the grace ago.
+%% It has got the entry of every rotation that began longer ago than wait and grace.
 informed(Name, #{now := Now, made := Made, nodes := Nodes}) ->
     #{Name := #{had := Had}} = Nodes,
-    lists:all(fun({Id, At, _}) -> At + ?GRACE > Now orelse is_map_key(Id, Had) end, Made).
+    lists:all(fun({Id, At, _}) -> At + ?WAIT + ?GRACE > Now orelse is_map_key(Id, Had) end, Made).
 
 %% Nothing has been lost for longer than nodes take to say all of it again.
 is_calm(#{calm := Ticks}) -> Ticks > 5.
