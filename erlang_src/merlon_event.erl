@@ -6,7 +6,7 @@
 -export([listening/1, not_started/1, accept_failed/1, refused/3, unresolved/3]).
 -export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
--export([rotated/2, entry_learnt/2, rotation_failed/1, rotation_refused/2]).
+-export([rotated/2, entry_learnt/2, entry_preferred/1, rotation_failed/1, rotation_refused/2]).
 -export([format/1]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
@@ -150,6 +150,12 @@ rotated(Id, #{grace := Grace}) ->
 entry_learnt(Id, From) ->
     log(info, #{event => entry_learnt, entry => Id, from => From,
                 text => iolist_to_binary(["keyring entry ", Id, " came from ", printable(From)])}).
+
+%% From now on new links are proven by another entry, where the peer has it.
+-spec entry_preferred(binary()) -> ok.
+entry_preferred(Id) ->
+    log(info, #{event => entry_preferred, entry => Id,
+                text => iolist_to_binary(["keyring entry ", Id, " is the preferred one from now on"])}).
 
 %% The keyring, or what is kept beside it, could not be changed.
 -spec rotation_failed(iodata()) -> ok.

@@ -373,27 +373,22 @@ keyring_derive(_Entry, _Cluster, _Now, _Info, _Len) -> not_loaded().
 
 %% ---- entries that move between nodes: native/secret/src/transfer.rs, keyring.rs. No secret becomes a term.
 
-%% Who gives to whom, and the asker's nonce.
+%% Nonce: the asker's. Times: created, not before, not after, as they stand in the file.
 -type keyring_request() :: {Cluster :: binary(), From :: binary(), To :: binary(), Nonce :: <<_:256>>}.
-%% Times as they stand in the file: created, not before, not after.
 -type keyring_times() :: {binary(), binary(), binary()}.
+-type keyring_refusal() :: not_accepted | bad_keyring | unknown_entry | bad_transfer | keyring_full | no_randomness.
 
 %% The entry Id of the keyring File, for that request alone, under an entry that both nodes accept.
 -spec keyring_seal(File :: binary(), By :: keyring_entry(), Id :: binary(), keyring_request(), Now :: integer()) ->
-          {ok, Sealed :: binary()} |
-          {error, not_accepted | bad_keyring | unknown_entry | bad_transfer | no_randomness | posix()}.
+          {ok, Sealed :: binary()} | {error, keyring_refusal() | posix()}.
 keyring_seal(_File, _By, _Id, _Request, _Now) -> not_loaded().
 
 %% Writes File, changed, as New, which must not be there yet (0600, on the disk). Adds nothing, an entry of
 %% new random bits, or one that a peer has sealed under one of By.
--spec keyring_edit(File :: binary(), New :: binary(),
-                   [{Id :: binary(), NotBefore :: binary(), NotAfter :: binary()} | {drop, Id :: binary()}],
+-spec keyring_edit(File :: binary(), New :: binary(), [{Id :: binary(), binary(), binary()} | {drop, binary()}],
                    none | {fresh, keyring_times()} |
-                   {sealed, Id :: binary(), keyring_request(), Sealed :: binary(), By :: [keyring_entry()],
-                    keyring_times()}, Now :: integer()) ->
-          {ok, Id :: binary() | none} |
-          {error, not_accepted | bad_keyring | unknown_entry | bad_transfer | keyring_full | no_randomness |
-                  posix()}.
+                   {sealed, Id :: binary(), keyring_request(), binary(), By :: [keyring_entry()], keyring_times()},
+                   Now :: integer()) -> {ok, Id :: binary() | none} | {error, keyring_refusal() | posix()}.
 keyring_edit(_File, _New, _Changes, _Addition, _Now) -> not_loaded().
 
 -spec not_loaded() -> term().

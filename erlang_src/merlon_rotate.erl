@@ -28,7 +28,8 @@
                 asked = #{} :: #{binary() => {node(), binary()}},
                 answers = #{} :: #{node() => {Since :: integer(), pos_integer()}},
                 refused = #{} :: #{node() => #{atom() => pos_integer()}},
-                retry = 0 :: integer(), failed = none :: term()}).
+                preferred = none :: none | binary(),
+                unsaved = false :: boolean(), retry = 0 :: integer(), failed = none :: term()}).
 
 -spec child_spec() -> supervisor:child_spec().
 child_spec() ->
@@ -61,9 +62,9 @@ call(Request) ->
 %% A failed handshake of a peer that offers these ids: if one has ended by a rotation, the words say so.
 -spec explained([binary()], map()) -> map().
 explained(Ids, #{reason := no_common_key} = Failure) ->
-    Ended = case ets:whereis(?MODULE) of
-                undefined -> [];
-                Table -> [Entry || Id <- Ids, Entry <- ets:lookup(Table, Id)]
+    %% The table goes with its process.
+    Ended = try [Entry || Id <- Ids, Entry <- ets:lookup(?MODULE, Id)]
+            catch error:badarg -> []
             end,
     case Ended of
         [] -> Failure;
@@ -146,12 +147,23 @@ links(#state{links = Known} = State) ->
     lists:foldl(fun event/2, Left, Gone ++ New).
 
 tick(#state{core = none} = State) -> State;
-tick(State) ->
+tick(#state{unsaved = true, retry = Retry} = State) ->
+    case now_s() >= Retry of
+        true -> ticked(act(keep, State));
+        false -> ticked(State)
+    end;
+tick(State) -> ticked(State).
+
+ticked(State) ->
     #{rotate_secret := Rule} = merlon_node:config(),
     Ended = merlon_rotate_core:ended(now_s(), State#state.core),
     _ = [ets:delete(?MODULE, Id) || {Id, _} <- ets:tab2list(?MODULE), not is_map_key(Id, Ended)],
     true = ets:insert(?MODULE, maps:to_list(Ended)),
-    event({tick, Rule}, State).
+    preferred(merlon_keyring:preferred(merlon_node:keyring(), now_s()), event({tick, Rule}, State)).
+
+preferred(Id, #state{preferred = Before} = State) ->
+    _ = Id =/= Before andalso Id =/= none andalso Before =/= none andalso spawn(merlon_event, entry_preferred, [Id]),
+    State#state{preferred = Id}.
 
 event(Event, #state{core = Core} = State) ->
     {Actions, Next} = merlon_rotate_core:event(Event, now_s(), Core),
@@ -163,13 +175,16 @@ act({tell, Node, Digest, Answer}, State) ->
     send(Node, {digest, Digest, Answer}, State);
 act({want, Node, Id, Accepts}, #state{asked = Asked} = State) ->
     Nonce = nonce(),
-    send(Node, {want, Id, Accepts, Nonce}, State#state{asked = Asked#{Id => {Node, Nonce}}});
+    %% Those that were never answered do not pile up.
+    Left = case map_size(Asked) < 64 of true -> Asked; false -> #{} end,
+    send(Node, {want, Id, Accepts, Nonce}, State#state{asked = Left#{Id => {Node, Nonce}}});
 act({nothing_in_common, Node, _Id}, State) ->
     refuse(Node, nothing_in_common, State);
 act({edit, Changes}, State) ->
     change(Changes, none, State);
 act(keep, #state{place = {_, Dir}, core = Core} = State) ->
-    written(merlon_rotate_files:keep(Dir, merlon_rotate_core:keep(Core)), State);
+    Kept = merlon_rotate_files:keep(Dir, merlon_rotate_core:keep(Core)),
+    written(Kept, State#state{unsaved = Kept =/= ok});
 act({rotate, Grace}, #state{retry = Retry} = State) ->
     case now_s() >= Retry of
         true -> scheduled(make(#{grace => Grace, skew => min(?SKEW, Grace)}, State));

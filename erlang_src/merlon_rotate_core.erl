@@ -126,7 +126,9 @@ keep(#{held := Held, known := Known} = State) ->
     (maps:with([known, peers], State))#{begins => Begins}.
 
 heard(Node, #{entries := Entries, has := Has}, Now, #{peers := Peers, self := Self} = State) ->
-    Known = maps:from_list([{Id, {Created, Begin, End}} || {Id, Created, Begin, End} <- Entries]),
+    %% Of a clock that is wrong by more than a day nothing is taken: it would be the newest for ever.
+    Known = maps:from_list([{Id, {Created, Begin, End}} || {Id, Created, Begin, End} <- Entries,
+                                                           Created =< Now + ?FORGET]),
     Met = case Node of
               Self -> Peers;
               _ -> recent(Peers#{Node => #{seen => Now, has => lists:usort(Has)}})

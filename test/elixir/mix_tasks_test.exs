@@ -2,7 +2,7 @@ defmodule Merlon.MixTasksTest do
   use ExUnit.Case, async: false
   import ExUnit.CaptureIO
 
-  alias Mix.Tasks.Merlon.{Csr, Gen, Init, Inspect, Keyring, Revoke, Revoked}
+  alias Mix.Tasks.Merlon.{Csr, Gen, Init, Inspect, Keyring, Revoke, Revoked, Rotate}
 
   setup do
     dir =
@@ -113,7 +113,8 @@ defmodule Merlon.MixTasksTest do
           {Revoke, "revoke"},
           {Revoked, "revoked"},
           {Csr, "csr"},
-          {Keyring, "keyring"}
+          {Keyring, "keyring"},
+          {Rotate, "rotate"}
         ] do
       assert {0, out, ""} = run(task, ["--help"])
       assert String.starts_with?(out, "Usage: mix merlon.#{name} ")

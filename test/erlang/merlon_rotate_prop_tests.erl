@@ -151,6 +151,29 @@ nothing_is_given_without_an_accepted_entry_in_common_test() ->
     ?assertEqual([{nothing_in_common, b, Id}], Want([id(2)])),
     ?assertEqual([{give, b, Id, Id}], Want([id(2), Id])).
 
+a_clock_that_is_wrong_by_years_makes_no_entry_the_newest_for_ever_test() ->
+    {Core, Id} = holding(1),
+    Digest = #{entries => [{id(2), 5000 + 86401, 1, never}], has => [id(2)]},
+    {_, Up} = merlon_rotate_core:event({up, b}, 5000, Core),
+    {Actions, Next} = merlon_rotate_core:event({digest, b, Digest, false}, 5000, Up),
+    ?assertEqual([], [Want || {want, _, _, _} = Want <- Actions]),
+    ?assertEqual([Id], maps:keys(maps:get(known, merlon_rotate_core:keep(Next)))).
+
+ends_wait_for_the_entries_by_which_they_may_have_to_come_test() ->
+    New = merlon_rotate_core:new(a, nothing()),
+    Entries = [#{id => id(N), created => N, not_before => 0, not_after => never} || N <- [1, 2]],
+    {_, Held} = merlon_rotate_core:event({disk, Entries, nothing()}, 5000, New),
+    {_, Up} = merlon_rotate_core:event({up, b}, 5000, Held),
+    Digest = #{entries => [{id(1), 1, 0, 4000}, {id(3), 3, 0, never}], has => [id(3)]},
+    Edits = fun(Now, Acc) ->
+                    {Actions, Next} = merlon_rotate_core:event({digest, b, Digest, false}, Now, Acc),
+                    {[Edit || {edit, _} = Edit <- Actions], Next}
+            end,
+    {[], Waits} = Edits(5000, Up),
+    {[], Still} = Edits(5119, Waits),
+    %% But not for ever, for one that nobody gives.
+    ?assertMatch({[{edit, [{_, 0, 4000}]}], _}, Edits(5120, Still)).
+
 strangers_ids_do_not_grow_what_is_known_test() ->
     {Core, Id} = holding(1),
     Hear = fun(N, Acc) ->
