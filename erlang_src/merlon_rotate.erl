@@ -10,8 +10,9 @@
 
 %% Milliseconds between two looks at the links, the keyring in use and the clock.
 -define(POLL, 1000).
-%% Seconds until a change that failed is tried again, and in which a peer gets 20 answers at most.
--define(RETRY, 15).
+%% Seconds until a change that failed is tried again; seconds in which a peer gets so many answers at most.
+-define(RETRY, 5).
+-define(WINDOW, 15).
 -define(ANSWERS, 20).
 %% Seconds that clocks may be apart, for a rotation by schedule.
 -define(SKEW, 300).
@@ -99,8 +100,6 @@ handle_cast(_, State) -> {noreply, State}.
 handle_info(poll, State) ->
     _ = erlang:send_after(?POLL, self(), poll),
     {noreply, tick(look(State))};
-handle_info(look, State) ->
-    {noreply, look(State)};
 handle_info({?MODULE, 1, Pid, Body}, State) when is_pid(Pid), node(Pid) =/= node() ->
     {noreply, from(node(Pid), Body, look(State))};
 handle_info(_, State) ->
@@ -231,10 +230,10 @@ changed({error, {rotate, {edit, _, bad_transfer}}}, {sealed, Id, {_, From, _, _}
     refuse(binary_to_existing_atom(From), bad_transfer, event({not_given, Id}, State));
 changed({error, _} = Error, _Addition, State) -> written(Error, State).
 
-reloaded(State) ->
+%% What the core says next must be about what there is now.
+reloaded(#state{place = {_, Dir}} = State) ->
     _ = merlon_reload:reload(),
-    self() ! look,
-    State.
+    keyring(merlon_keyring:public(merlon_node:keyring()), Dir, State).
 
 %% A failure is told once, and tried again later.
 written(ok, State) -> State#state{failed = none};
@@ -271,8 +270,8 @@ heard(Node, _Body, State) ->
 answers(Node, #state{answers = Answers} = State) ->
     Now = now_s(),
     case Answers of
-        #{Node := {Since, Count}} when abs(Now - Since) < ?RETRY, Count >= ?ANSWERS -> {too_many, State};
-        #{Node := {Since, Count}} when abs(Now - Since) < ?RETRY ->
+        #{Node := {Since, Count}} when abs(Now - Since) < ?WINDOW, Count >= ?ANSWERS -> {too_many, State};
+        #{Node := {Since, Count}} when abs(Now - Since) < ?WINDOW ->
             {ok, State#state{answers = Answers#{Node := {Since, Count + 1}}}};
         #{} -> {ok, State#state{answers = Answers#{Node => {Now, 1}}}}
     end.
