@@ -25,7 +25,7 @@
 -type kept() :: #{known := #{id() => dates()}, begins := #{id() => time()}, peers := #{node() => peer()}}.
 -opaque state() :: #{self := node(), known := #{id() => dates()}, held := #{id() => dates()},
                      begins := #{id() => time()}, peers := #{node() => peer()}, up := [node()],
-                     asked := #{id() => time()}, behind := none | time(), told := time()}.
+                     asked := #{id() => {node(), time()}}, behind := none | time(), told := time()}.
 -type event() :: {disk, [entry()], kept()} | {kept, kept()} | {up, node()} | {down, node()} |
                  {digest, node(), digest(), Answer :: boolean()} | {want, node(), id(), [id()]} |
                  {not_given, id()} | {tick, Every :: never | {pos_integer(), Grace :: non_neg_integer()}}.
@@ -67,8 +67,10 @@ event({kept, Kept}, Now, State) ->
 event({up, Node}, _Now, #{up := Up} = State) ->
     Next = State#{up := lists:usort([Node | Up])},
     {[{tell, Node, digest(Next), true} || has_keyring(Next)], Next};
-event({down, Node}, _Now, #{up := Up} = State) ->
-    {[], State#{up := lists:delete(Node, Up)}};
+%% What it was asked for another one may have.
+event({down, Node}, Now, #{up := Up, asked := Asked} = State) ->
+    Left = maps:filter(fun(_, {Giver, _}) -> Giver =/= Node end, Asked),
+    settled(State, State#{up := lists:delete(Node, Up), asked := Left}, Now);
 event({digest, Node, Digest, Answer}, Now, State) ->
     Heard = heard(Node, Digest, Now, State),
     {Actions, Next} = settled(State, Heard, Now),
@@ -79,7 +81,7 @@ event({want, Node, Id, Accepts}, Now, State) ->
 event({not_given, Id}, _Now, #{asked := Asked} = State) ->
     {[], State#{asked := maps:remove(Id, Asked)}};
 event({tick, Every}, Now, #{asked := Asked} = State) ->
-    Again = State#{asked := maps:filter(fun(_, Since) -> abs(Now - Since) < ?ASK_AGAIN end, Asked)},
+    Again = State#{asked := maps:filter(fun(_, {_, Since}) -> abs(Now - Since) < ?ASK_AGAIN end, Asked)},
     {Tell, Told} = tell_again(Now, Again),
     {Actions, Next} = settled(Told, Told, Now),
     {Tell ++ Actions ++ due(Every, Now, Next), Next}.
@@ -207,7 +209,7 @@ wants(Now, #{held := Held, asked := Asked} = State) ->
     Accepts = [Id || {Id, Dates} <- maps:to_list(Held), accepted(Dates, Now)],
     Wants = [{want, Node, Id, Accepts} || {Id, Node} <- missing(Now, State), not is_map_key(Id, Asked)],
     Made = lists:sublist(Wants, Room),
-    {Made, maps:merge(Asked, maps:from_list([{Id, Now} || {want, _, Id, _} <- Made]))}.
+    {Made, maps:merge(Asked, maps:from_list([{Id, {Node, Now}} || {want, Node, Id, _} <- Made]))}.
 
 missing(Now, #{known := Known, held := Held} = State) ->
     [{Id, Node} || {Id, {_, _, End}} <- maps:to_list(Known), End > Now, not is_map_key(Id, Held), map_size(Held) > 0,

@@ -20,7 +20,6 @@
 -define(HEADER, <<"merlon rotation 1">>).
 %% Seconds that clocks may be apart.
 -define(SKEW, 300).
--define(NOTHING, #{known => #{}, begins => #{}, peers => #{}}).
 
 -spec status(string()) -> merlon_dir:path().
 status(Dir) -> merlon_dir:path([Dir, "keyring.status"]).
@@ -31,7 +30,7 @@ status(Dir) -> merlon_dir:path([Dir, "keyring.status"]).
 kept(Dir) ->
     case merlon_dir:read(status(Dir)) of
         {ok, Text} -> parsed(binary:split(Text, <<"\n">>, [global, trim]));
-        {error, _} -> ?NOTHING
+        {error, _} -> nothing()
     end.
 
 %% What is in the file already stays: other nodes of this dir write there, too.
@@ -90,7 +89,7 @@ make(Dir, Entries, Opts, Kept) ->
 %% That an entry is gone for good, by every clock, before its line goes.
 -spec drop(string(), Work :: merlon_dir:path(), map(), Now :: integer()) -> ok | {error, {file, merlon_dir:reason()}}.
 drop(Dir, Work, #{id := Id, created := Created, not_before := Begin, not_after := End}, Now) ->
-    put_status(Dir, Work, ?NOTHING#{known := #{Id => {Created, Begin, min(End, max(0, Now - ?SKEW))}}}).
+    put_status(Dir, Work, #{begins => #{}, peers => #{}, known => #{Id => {Created, Begin, min(End, max(0, Now - ?SKEW))}}}).
 
 locked(Dir, Change) -> merlon_dir_write:locked(merlon_dir:path([Dir]), Change).
 
@@ -98,6 +97,8 @@ locked(Dir, Change) -> merlon_dir_write:locked(merlon_dir:path([Dir]), Change).
 put_status(Dir, Work, Kept) ->
     All = merlon_rotate_core:keep(merlon_rotate_core:new('', merge(kept(Dir), Kept))),
     merlon_dir_write:put_file(status(Dir), Work, written(All), 8#600).
+
+nothing() -> #{known => #{}, begins => #{}, peers => #{}}.
 
 merge(A, B) ->
     Both = element(2, merlon_rotate_core:event({kept, B}, 0, merlon_rotate_core:new('', A))),
@@ -116,8 +117,8 @@ written(#{known := Known, begins := Begins, peers := Peers}) ->
 parsed([?HEADER | Lines]) ->
     lists:foldl(fun(Line, Kept) ->
                         try line(Line, Kept) catch error:_ -> Kept end
-                end, ?NOTHING, Lines);
-parsed(_) -> ?NOTHING.
+                end, nothing(), Lines);
+parsed(_) -> nothing().
 
 line(<<"entry ", Entry/binary>>, #{known := Known} = Kept) ->
     [Id | Times] = binary:split(Entry, <<" ">>, [global]),

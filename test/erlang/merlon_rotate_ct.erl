@@ -71,7 +71,10 @@ keyring(Vm) -> merlon_ct:call(Vm, merlon_node, keyring, []).
 preferred(Vm) ->
     merlon_ct:call(Vm, merlon_keyring, preferred, [keyring(Vm), erlang:system_time(second)]).
 
-same(Vms) -> length(lists:usort([held(Vm) || Vm <- Vms])) =:= 1.
+%% But for what has ended, which one may have dropped before another.
+same(Vms) ->
+    Now = erlang:system_time(second),
+    length(lists:usort([[Entry || #{not_after := End} = Entry <- held(Vm), End > Now] || Vm <- Vms])) =:= 1.
 
 all_have(Vms, Id) ->
     wait(fun() -> lists:all(fun(Vm) -> preferred(Vm) =:= Id end, Vms) andalso same(Vms) end, 20000).

@@ -174,6 +174,20 @@ ends_wait_for_the_entries_by_which_they_may_have_to_come_test() ->
     %% But not for ever, for one that nobody gives.
     ?assertMatch({[{edit, [{_, 0, 4000}]}], _}, Edits(5120, Still)).
 
+what_one_that_is_gone_was_asked_for_is_asked_of_another_test() ->
+    {Core, _} = holding(1),
+    Digest = #{entries => [{id(2), 2000, 1700, never}], has => [id(2)]},
+    Hear = fun(Node, Acc) ->
+                   {_, Up} = merlon_rotate_core:event({up, Node}, 5000, Acc),
+                   merlon_rotate_core:event({digest, Node, Digest, false}, 5000, Up)
+           end,
+    {First, Asked} = Hear(b, Core),
+    ?assertMatch([{want, b, _, _}], [Want || {want, _, _, _} = Want <- First]),
+    {Second, Both} = Hear(c, Asked),
+    ?assertEqual([], [Want || {want, _, _, _} = Want <- Second]),
+    {Third, _} = merlon_rotate_core:event({down, b}, 5000, Both),
+    ?assertMatch([{want, c, _, _}], [Want || {want, _, _, _} = Want <- Third]).
+
 strangers_ids_do_not_grow_what_is_known_test() ->
     {Core, Id} = holding(1),
     Hear = fun(N, Acc) ->
