@@ -5,7 +5,7 @@
 
 -export([dirs/2, put_keyring/2, entry/1, entry/3, id/1, secret/1, node_in/2, again/3, mesh/1, rotate/2, cli/1]).
 -export([held/1, preferred/1, same/1, all_have/2, phase/1, refused/2, unlink_nodes/2, stop_spreading/1]).
--export([spread_not/0, impostor/2, trace/1, traced/0]).
+-export([preferred/0, spread_not/0, impostor/2, trace/1, traced/0]).
 
 -import(merlon_peers, [wait/2]).
 
@@ -63,13 +63,9 @@ rotate(Dir, Options) ->
     Id.
 
 %% Ids and dates of the keyring that the node uses.
-held(Vm) -> lists:sort(merlon_keyring:public(keyring(Vm))).
+held(Vm) -> lists:sort(merlon_keyring:public(merlon_ct:call(Vm, merlon_node, keyring, []))).
 
-keyring(Vm) -> merlon_ct:call(Vm, merlon_node, keyring, []).
-
-%% On the node: a reference means nothing elsewhere.
-preferred(Vm) ->
-    merlon_ct:call(Vm, merlon_keyring, preferred, [keyring(Vm), erlang:system_time(second)]).
+preferred(Vm) -> merlon_ct:call(Vm, ?MODULE, preferred, []).
 
 %% But for what has ended, which one may have dropped before another.
 same(Vms) ->
@@ -96,6 +92,9 @@ unlink_nodes({_, NodeA, _} = A, {_, NodeB, _} = B) ->
 stop_spreading(Vm) -> merlon_ct:call(Vm, ?MODULE, spread_not, []).
 
 %% ---- on a node ----
+
+%% A reference may be gone by the time that it comes back.
+preferred() -> merlon_keyring:preferred(merlon_node:keyring(), erlang:system_time(second)).
 
 spread_not() ->
     [Sup] = [Pid || {merlon_reload_sup, Pid, _, _} <- supervisor:which_children(net_sup)],
