@@ -67,10 +67,11 @@ same(A, B, World) ->
     (Full orelse length(lists:usort(Live)) =:= 1 orelse not merlon_rotate_world:can_learn(A, B, World))
         orelse error({not_the_same, A, B, time(World)}).
 
-%% Who holds what came after accepts nothing that it ended beyond grace and skew.
+%% Who holds what came after accepts nothing that it ended beyond grace and skew, and the 2 minutes that ends wait for
+%% entries which a peer has.
 ended(Name, {New, At, Olds}, World) ->
     Last = At + merlon_rotate_world:wait() + merlon_rotate_world:grace() + 2 * merlon_rotate_world:skew(),
-    Late = time(World) > Last + 20 andalso is_map_key(New, merlon_rotate_world:file(Name, World)),
+    Late = time(World) > Last + 120 + 20 andalso is_map_key(New, merlon_rotate_world:file(Name, World)),
     [error({accepted_too_long, Name, Old, time(World)}) || Late, Old <- Olds, accepts(Name, Old, World)].
 
 %% Where it was dropped it stays so, whatever peers say.
