@@ -16,8 +16,9 @@ spec() ->
                   {new, flag, "add an entry of 256 random bits; makes the keyring if there is none"},
                   {'not-after', {text, "TIME"}, "its end: 2027-01-31 or 2027-01-31T12:00:00Z; default never"},
                   {drop, {text, "ID"}, "remove that entry"}],
-      details => "All nodes of a cluster need a common entry: copy DIR/keyring to each of them, mode 0600.\n"
-                 "Nodes take a changed file up within seconds, for new links."}.
+      details => "All nodes of a cluster need a common entry to begin with: copy DIR/keyring to each of them, mode 0600.\n"
+                 "From then on nodes take a changed file up within seconds and give each other what they lack.\n"
+                 "To change the secret use `merlon rotate secret`."}.
 
 -spec run(merlon_cli_args:options()) -> merlon_cli:result().
 run(#{new := true, drop := _}) -> {usage, "--new and --drop are two commands: give one"};
@@ -30,7 +31,7 @@ run(#{'not-after' := Text} = Options) ->
     end;
 run(#{new := true} = Options) -> in_dir(Options, fun(Dir, Now) -> new(Dir, Now, never) end);
 run(#{drop := Id} = Options) ->
-    in_dir(Options, fun(Dir, _Now) -> drop(Dir, unicode:characters_to_binary(Id)) end);
+    in_dir(Options, fun(Dir, Now) -> drop(Dir, unicode:characters_to_binary(Id), Now) end);
 run(Options) -> in_dir(Options, fun list/2).
 
 in_dir(Options, Command) ->
@@ -47,13 +48,30 @@ until(Time) -> merlon_keyring_core:time(Time).
 list(Dir, Now) ->
     case merlon_keyring:read(Dir) of
         {ok, none} -> {error, {keyring, no_keyring}};
-        {ok, Entries} -> {ok, table(Entries, merlon_keyring:preferred(Entries, Now), Now)};
+        {ok, Entries} ->
+            #{peers := Peers} = merlon_rotate_files:kept(Dir),
+            {ok, [table(Entries, merlon_keyring:preferred(Entries, Now), Now), holders(Entries, Peers)]};
         {error, _} = Error -> Error
     end.
 
 table(Entries, Preferred, Now) ->
     Head = ["id", "created", "not before", "not after", "kdf", "state"],
     [row(Row) || Row <- [Head | [fields(Entry, Preferred, Now) || Entry <- Entries]]].
+
+%% Which other nodes have which, as this dir's nodes have heard from them.
+holders(_Entries, Peers) when map_size(Peers) =:= 0 -> "";
+holders(Entries, Peers) ->
+    Ids = [Id || #{id := Id} <- Entries],
+    Rows = [[merlon_keyring_core:time_text(Seen), held(Ids, Has), atom_to_binary(Node)]
+            || {Node, #{seen := Seen, has := Has}} <- lists:sort(maps:to_list(Peers))],
+    [$\n | [io_lib:format("~-20s  ~-34s  ~ts~n", Row) || Row <- [["heard", "has", "node"] | Rows]]].
+
+held(Ids, Has) ->
+    case [Id || Id <- Ids, lists:member(Id, Has)] of
+        [] -> "none of these";
+        Ids -> "all of these";
+        Some -> lists:join($\s, Some)
+    end.
 
 row(Fields) -> io_lib:format("~-16s  ~-20s  ~-20s  ~-20s  ~-6s  ~s~n", Fields).
 
@@ -75,7 +93,7 @@ new(Dir, Now, End) ->
         {ok, {Id, Secret}} ->
             Entry = #{id => Id, created => Now, not_before => Now - ?SKEW, not_after => End,
                       kdf => expand, secret => fun() -> Secret end},
-            said(change(Dir, fun(Entries) -> add(Dir, Entry, Entries) end), "Added ", Id, Dir);
+            said(change(Dir, fun(Entries, _Work) -> add(Dir, Entry, Entries) end), "Added ", Id, Dir);
         {error, no_randomness} -> {error, {refused, "the system gives no random bytes"}}
     end.
 
@@ -85,14 +103,22 @@ add(Dir, Entry, Entries) ->
         {error, {Line, Problem}} -> {error, {keyring, {merlon_keyring:file(Dir), Line, Problem}}}
     end.
 
-drop(Dir, Id) ->
-    said(change(Dir, fun(Entries) -> dropped(merlon_keyring_core:drop(Id, Entries), Dir, Id) end),
+drop(Dir, Id, Now) ->
+    said(change(Dir, fun(Entries, Work) ->
+                             Gone = [Entry || #{id := Found} = Entry <- Entries, Found =:= Id],
+                             dropped(merlon_keyring_core:drop(Id, Entries), Gone, Dir, {Id, Work, Now})
+                     end),
          "Removed ", Id, Dir).
 
-dropped({ok, _} = Ok, _Dir, _Id) -> Ok;
-dropped({error, unknown}, Dir, Id) ->
+%% Peers still have it: that it is gone must be known before.
+dropped({ok, _} = Ok, [Entry], Dir, {_Id, Work, Now}) ->
+    case merlon_rotate_files:drop(Dir, Work, Entry, Now) of
+        ok -> Ok;
+        {error, _} = Error -> Error
+    end;
+dropped({error, unknown}, _, Dir, {Id, _, _}) ->
     {error, {refused, [merlon_keyring:file(Dir), " has no entry ", Id, ": see `merlon keyring`"]}};
-dropped({error, last}, Dir, _Id) ->
+dropped({error, last}, _, Dir, _) ->
     {error, {refused, ["it is the last entry of ", merlon_keyring:file(Dir),
                        ", and no node starts with an empty keyring: add another one before"]}}.
 
@@ -104,7 +130,7 @@ change(Dir, Change) ->
 
 change(_File, _Work, {error, _} = Error, _Change) -> Error;
 change(File, Work, {ok, Entries}, Change) ->
-    case Change(Entries) of
+    case Change(Entries, Work) of
         {ok, New} -> merlon_dir_write:put_file(File, Work, merlon_keyring_core:text(New), 8#600);
         {error, _} = Error -> Error
     end.
@@ -117,5 +143,6 @@ current(File) ->
     end.
 
 said(ok, Done, Id, Dir) ->
-    {ok, [Done, Id, ". Copy ", merlon_keyring:file(Dir), " to every node of the cluster (mode 0600).\n"]};
+    {ok, [Done, Id, ". Nodes that are linked to one of this merlon dir follow by themselves. Copy ",
+          merlon_keyring:file(Dir), " to every node that has no entry of it yet (mode 0600).\n"]};
 said({error, _} = Error, _Done, _Id, _Dir) -> Error.

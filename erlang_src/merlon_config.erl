@@ -14,10 +14,11 @@
           key_update_after := pos_integer(), max_frame := pos_integer(),
           stale_crl := refuse | warn, grace := non_neg_integer(),
           revoked_grace := non_neg_integer(), require_carrier := boolean(),
-          renew := boolean(), issue := boolean(), enroll := boolean()}.
+          renew := boolean(), issue := boolean(), enroll := boolean(),
+          rotate_secret := off | never | {Every :: pos_integer(), Grace :: non_neg_integer()}}.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
--type kind() :: cluster | patterns | boolean | {integer, non_neg_integer(), pos_integer()} |
+-type kind() :: cluster | patterns | boolean | rotation | {integer, non_neg_integer(), pos_integer()} |
                 {one_of, [atom()]}.
 
 -define(MONTH, 2592000).
@@ -58,7 +59,9 @@ keys() ->
      {issue, {default, true}, boolean,
       "whether the node, if it holds the CA's key, gives others their next certificates"},
      {enroll, {default, false}, boolean,
-      "whether a node that holds the CA lets others join on its distribution port"}].
+      "whether a node that holds the CA lets others join on its distribution port"},
+     {rotate_secret, {default, never}, rotation,
+      "how often one of the nodes makes a new keyring entry; off: entries are not spread either"}].
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].
@@ -138,6 +141,9 @@ value(cluster, Value) ->
 value(patterns, Values) when is_list(Values) ->
     patterns([text_value(Value) || Value <- Values]);
 value(boolean, Value) when is_boolean(Value) -> {ok, Value};
+value(rotation, Word) when Word =:= off; Word =:= never -> {ok, Word};
+value(rotation, {every, Every}) -> rotation(seconds(Every), default);
+value(rotation, {every, Every, {grace, Grace}}) -> rotation(seconds(Every), seconds(Grace));
 value({integer, Low, High}, Value) when is_integer(Value), Value >= Low, Value =< High ->
     {ok, Value};
 value({one_of, Words}, Value) ->
@@ -146,6 +152,19 @@ value({one_of, Words}, Value) ->
         false -> error
     end;
 value(_, _) -> error.
+
+%% In seconds. More entries than a keyring holds would overlap if the grace were longer.
+rotation(Every, default) when is_integer(Every) -> rotation(Every, min(86400, Every div 2));
+rotation(Every, Grace) when is_integer(Every), is_integer(Grace), Every >= 10, Grace >= 5, Grace =< 4 * Every ->
+    {ok, {Every, Grace}};
+rotation(_, _) -> error.
+
+seconds({Count, Unit}) when is_integer(Count), Count > 0, Count =< 3650 * 86400 ->
+    case lists:keyfind(Unit, 1, [{days, 86400}, {hours, 3600}, {minutes, 60}, {seconds, 1}]) of
+        {Unit, Seconds} -> Count * Seconds;
+        false -> error
+    end;
+seconds(_) -> error.
 
 %% The trust domain of a SPIFFE URI.
 cluster(Name) ->
@@ -219,6 +238,9 @@ known(Key) ->
 kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
 kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
 kind(boolean) -> "true or false";
+kind(rotation) ->
+    "off, never, {every, {N, days | hours | minutes | seconds}} from 10 seconds on, or with a third "
+    "element {grace, {N, ...}} of at most four times that";
 kind({one_of, Words}) -> lists:join(" or ", [atom_to_list(Word) || Word <- Words]);
 kind({integer, Low, High}) -> io_lib:format("a whole number from ~b to ~b", [Low, High]).
 

@@ -9,6 +9,7 @@
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
 -export([renewed/1, renew_failed/2, issued/2, issue_refused/3, crl_taken/2, crl_refused/3, crl_too_big/2]).
 -export([join/2, enroll_off/1]).
+-export([rotated/2, entry_learnt/2, entry_preferred/1, rotation_failed/1, rotation_refused/2]).
 -export([format/1]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
@@ -220,6 +221,7 @@ crl_too_big(Bytes, Max) ->
 
 others(0) -> "";
 others(Untold) -> io_lib:format(" (and ~b more since the last line)", [Untold]).
+
 %% One has joined by a token, or has tried to.
 -spec join(merlon_join_server:outcome(), address()) -> ok.
 join({joined, Known} = Outcome, Address) ->
@@ -234,6 +236,43 @@ join_report(Level, Report, Outcome, Address) ->
 -spec enroll_off(binary()) -> ok.
 enroll_off(Why) ->
     log(error, #{event => enroll_off, text => iolist_to_binary(["nobody can join here: ", Why])}).
+%% This node has made a new keyring entry, which takes the place of all before it.
+-spec rotated(binary(), #{grace := non_neg_integer(), _ => _}) -> ok.
+rotated(Id, #{grace := Grace}) ->
+    log(info, #{event => rotated, entry => Id,
+                text => iolist_to_binary(["keyring entry ", Id, " spreads to all nodes; those that are away "
+                                          "learn it within ", integer_to_list(Grace), " seconds or are "
+                                          "refused from then on"])}).
+
+%% A peer has given this node an entry, which is in the file now.
+-spec entry_learnt(binary(), From :: binary()) -> ok.
+entry_learnt(Id, From) ->
+    log(info, #{event => entry_learnt, entry => Id, from => From,
+                text => iolist_to_binary(["keyring entry ", Id, " came from ", printable(From)])}).
+
+%% From now on new links are proven by another entry, where the peer has it.
+-spec entry_preferred(binary()) -> ok.
+entry_preferred(Id) ->
+    log(info, #{event => entry_preferred, entry => Id,
+                text => iolist_to_binary(["keyring entry ", Id, " is the preferred one from now on"])}).
+
+%% The keyring, or what is kept beside it, could not be changed.
+-spec rotation_failed(iodata()) -> ok.
+rotation_failed(Text) ->
+    log(error, #{event => rotation_failed,
+                 text => iolist_to_binary(["this node can't follow a rotation and tries again: ", Text])}).
+
+%% A peer's message about entries was thrown away. Told once for each peer and kind.
+-spec rotation_refused(node(), malformed | bad_transfer | not_asked | too_many | nothing_in_common) -> ok.
+rotation_refused(Node, Why) ->
+    log(warning, #{event => rotation_refused, node => Node, reason => Why,
+                   text => iolist_to_binary(refusal(Why))}).
+
+refusal(malformed) -> "it sent something that is no message about keyring entries";
+refusal(bad_transfer) -> "it sent an entry that was not sealed for this node and this request";
+refusal(not_asked) -> "it sent an entry that this node has not asked it for";
+refusal(too_many) -> "it asks for entries all the time";
+refusal(nothing_in_common) -> "it asks for an entry, but accepts none that this node accepts: copy the keyring to it".
 
 %% Some tools log to their standard output (those of an Elixir release do): what went as it should
 %% would stand in their answers.

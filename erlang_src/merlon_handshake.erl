@@ -47,9 +47,10 @@ serve(Conn, Evictor, Deadline) ->
              fun() -> advance(Conn, Claims, Deadline, Evictor) end],
     case {run(Steps), get(?MODULE)} of
         {join, undefined} -> join;
-        {ok, Claim} when is_map(Claim) -> {ok, Claim};
+        {ok, Claim} when is_map(Claim) -> {ok, maps:remove(key_ids, Claim)};
         {{error, Failure}, undefined} -> {error, Failure};
-        {{error, Failure}, Claim} -> {error, known(Failure, Claim)}
+        {{error, Failure}, #{key_ids := Ids} = Claim} ->
+            {error, merlon_rotate:explained(Ids, known(Failure, Claim))}
     end.
 
 start_serve(Conn, none) ->

@@ -25,7 +25,8 @@
 -type problem() :: {identity, reason()} | {config, merlon_config:reason()} |
                    {file, merlon_dir:reason()} | {no_dir, [string()]} |
                    {pki, merlon_nif:pki_reason()} | {nif, string()} |
-                   {keyring, merlon_keyring:reason()}.
+                   {keyring, merlon_keyring:reason()} | {rotate, merlon_rotate_files:reason()} |
+                   {refused, iodata()}.
 
 %% The identity for Name@Host from the merlon dir, wherever that is. Name is "" or "undefined" for
 %% a node that lets its peer choose its name.
@@ -193,6 +194,8 @@ in_its_place(#{kind := Kind, folder := Folder}, #{ref := Ref} = Loaded) ->
 format_error({config, Reason}) -> merlon_config:format_error(Reason);
 format_error({file, Reason}) -> file_error(Reason);
 format_error({keyring, Reason}) -> merlon_keyring:format_error(Reason);
+format_error({rotate, Reason}) -> merlon_rotate_files:format_error(Reason);
+format_error({refused, Text}) -> Text;
 format_error({no_dir, _} = Reason) -> merlon_dir:format_error(Reason);
 format_error({pki, Reason}) -> merlon_pki_text:words(Reason);
 format_error({nif, Text}) ->

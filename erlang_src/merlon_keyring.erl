@@ -4,7 +4,7 @@
 %% native library, which no function turns back.
 -module(merlon_keyring).
 
--export([file/1, read/1, text/1, parse/2, usable/3, public/1, state/2, preferred/2, derive/2, format_error/1]).
+-export([file/1, read/1, text/1, parse/2, usable/3, public/1, state/2, preferred/2, derive/2, rotate/1, format_error/1]).
 -export_type([keyring/0, entry/0, reason/0]).
 
 -type entry() :: #{id := binary(), created := integer(), not_before := integer(),
@@ -111,6 +111,19 @@ derive([#{ref := Ref} | Entries], Cluster, Now, Info, Len) ->
         {error, not_accepted} -> derive(Entries, Cluster, Now, Info, Len);
         Result -> Result
     end.
+
+%% Makes a new entry that takes the place of all others: it spreads over the links (phase 1), is preferred once all known
+%% nodes have it or 10 minutes have passed (phase 2), and the others are not accepted any more after the grace (phase 3).
+%% Options: `grace`, the seconds in which nodes that are away can come back (default 86400); `skew`, the seconds that the
+%% nodes' clocks may be apart (default 300), which the grace is longer for. Together 10 at least. Gives the new entry's id.
+-spec rotate(#{grace => non_neg_integer(), skew => non_neg_integer()} |
+             [{grace | skew, non_neg_integer()}]) ->
+          {ok, Id :: binary()} | {error, {rotate, merlon_rotate_files:reason()} | not_distributed | term()}.
+rotate(Opts) when is_list(Opts) -> rotate(maps:from_list(Opts));
+rotate(Opts) when is_map(Opts) ->
+    #{grace := Grace, skew := Skew} = All = maps:merge(#{grace => 86400, skew => 300}, Opts),
+    true = map_size(All) =:= 2 andalso is_integer(Grace) andalso Grace >= 0 andalso is_integer(Skew) andalso Skew >= 0,
+    merlon_rotate:rotate(All).
 
 %% One sentence, with what to do.
 -spec format_error(reason()) -> iodata().

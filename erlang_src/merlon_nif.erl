@@ -20,9 +20,10 @@
 -export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2]).
 -export([kdf_equal/2, kdf_equal_big/2]).
 -export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
+-export([keyring_seal/5, keyring_edit/5]).
 -export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
-              crl/0, revocation_reason/0, list_id/0]).
+              crl/0, revocation_reason/0, list_id/0, keyring_request/0, keyring_times/0]).
 
 -nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, pki_revoke/1, pki_lists/1,
        pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1,
@@ -38,7 +39,8 @@
        secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3,
        kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2,
        kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2,
-       keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
+       keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5,
+       keyring_seal/5, keyring_edit/5]).
 
 -opaque listener() :: reference().
 -opaque conn() :: reference().
@@ -229,7 +231,8 @@ serve(_Conn, _Identity, _Own, _Now) -> not_loaded().
 %% Goes on as far as the bytes at hand allow. `claim`: the client has named itself and the name
 %% is bound to its certificate; answer with prove/2, or close/1.
 -spec advance(conn()) ->
-          established | wait | {claim, #{name := binary(), identity := tuple()}} | join |
+          established | wait | join |
+          {claim, #{name := binary(), identity := tuple(), key_ids := [binary()]}} |
           {error, failure()}.
 advance(_Conn) -> not_loaded().
 
@@ -423,6 +426,26 @@ keyring_state(_Entry, _Now) -> not_loaded().
                      Len :: non_neg_integer()) ->
           {ok, binary()} | {error, not_accepted | merlon_kdf:reason()}.
 keyring_derive(_Entry, _Cluster, _Now, _Info, _Len) -> not_loaded().
+
+%% ---- entries that move between nodes: native/secret/src/transfer.rs, keyring.rs. No secret becomes a term.
+
+%% Nonce: the asker's. Times: created, not before, not after, as they stand in the file.
+-type keyring_request() :: {Cluster :: binary(), From :: binary(), To :: binary(), Nonce :: <<_:256>>}.
+-type keyring_times() :: {binary(), binary(), binary()}.
+-type keyring_refusal() :: not_accepted | bad_keyring | unknown_entry | bad_transfer | keyring_full | no_randomness.
+
+%% The entry Id of the keyring File, for that request alone, under an entry that both nodes accept.
+-spec keyring_seal(File :: binary(), By :: keyring_entry(), Id :: binary(), keyring_request(), Now :: integer()) ->
+          {ok, Sealed :: binary()} | {error, keyring_refusal() | posix()}.
+keyring_seal(_File, _By, _Id, _Request, _Now) -> not_loaded().
+
+%% Writes File, changed, as New, which must not be there yet (0600, on the disk). Adds nothing, an entry of
+%% new random bits, or one that a peer has sealed under one of By.
+-spec keyring_edit(File :: binary(), New :: binary(), [{Id :: binary(), binary(), binary()} | {drop, binary()}],
+                   none | {fresh, keyring_times()} |
+                   {sealed, Id :: binary(), keyring_request(), binary(), By :: [keyring_entry()], keyring_times()},
+                   Now :: integer()) -> {ok, Id :: binary() | none} | {error, keyring_refusal() | posix()}.
+keyring_edit(_File, _New, _Changes, _Addition, _Now) -> not_loaded().
 
 -spec not_loaded() -> term().
 not_loaded() ->

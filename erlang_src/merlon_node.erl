@@ -33,7 +33,8 @@ load_modules() ->
                    merlon_quiet_core,
                    merlon_enroll, merlon_join_server, merlon_join_wire, merlon_join_core,
                    merlon_join_rate_core, merlon_token, merlon_token_core, merlon_sign,
-                   merlon_reprove, merlon_reprove_core]).
+                   merlon_reprove, merlon_reprove_core,
+                   merlon_rotate, merlon_rotate_core, merlon_rotate_files, merlon_dir_write]).
 
 load(Name, Host) ->
     case merlon_identity:load({Name, Host}) of

@@ -23,6 +23,7 @@ start_link() ->
 %% No child does anything that can fail before its first poll or request, so a thousand deaths take their time.
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
-    Children = [merlon_reload, merlon_reprove, merlon_crl, merlon_ca, merlon_renew, merlon_enroll],
+    Children = [merlon_reload, merlon_reprove, merlon_crl, merlon_ca, merlon_renew, merlon_enroll,
+                merlon_rotate],
     {ok, {#{strategy => one_for_one, intensity => 1000, period => 1},
           [Child:child_spec() || Child <- Children]}}.

@@ -3,7 +3,7 @@ defmodule Merlon.MixTasksTest do
   import ExUnit.CaptureIO
 
   alias Mix.Tasks.Merlon.{Csr, Enroll, Gen, Init, Inspect, Join, Keyring}
-  alias Mix.Tasks.Merlon.{Renew, Revoke, Revoked, Token}
+  alias Mix.Tasks.Merlon.{Renew, Revoke, Revoked, Rotate, Token}
 
   setup do
     dir =
@@ -147,7 +147,8 @@ defmodule Merlon.MixTasksTest do
           {Keyring, "keyring"},
           {Token, "token"},
           {Join, "join"},
-          {Enroll, "enroll"}
+          {Enroll, "enroll"},
+          {Rotate, "rotate"}
         ] do
       assert {0, out, ""} = run(task, ["--help"])
       assert String.starts_with?(out, "Usage: mix merlon.#{name} ")

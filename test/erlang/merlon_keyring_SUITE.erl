@@ -100,7 +100,10 @@ a_node_with_a_keyring_and_one_without_do_not_link(Config) ->
      end || Vm <- [A, B]].
 
 the_newest_common_entry_is_used(Config) ->
-    {_, A, DirB, B} = pair(Config, [entry(1), entry(2, -60, never)], [entry(1)]),
+    {DirA, A, DirB, B} = pair(Config, [entry(1), entry(2, -60, never)], [entry(1)]),
+    %% Or they would give each other what they lack.
+    _ = [ok = merlon_live_ct:config(Dir, "{rotate_secret, off}.\n") || Dir <- [DirA, DirB]],
+    _ = [ok = taken(Vm) || Vm <- [A, B]],
     ok = merlon_ct:connect(A, B),
     Old = cookie(A, B),
     unlink_nodes(A, B),

@@ -72,6 +72,8 @@ reproof_binding   merlon_tls    live          a_secret_proved_on_another_link_or
 kdf_floor        merlon_secret  kdf           knockout_kdf_floor_a_password_is_not_hashed_weakly
 kdf_ceiling      merlon_secret  kdf           knockout_kdf_ceiling_memory_over_the_ceiling_is_refused
 keyring_expiry   merlon_secret  lib           entry::tests::knockout_keyring_expiry_an_expired_entry_gives_no_key
+transfer_binding merlon_secret  lib           transfer::tests::knockout_transfer_binding_an_old_one_or_one_for_another_node_is_refused
+transfer_id      merlon_secret  lib           transfer::tests::knockout_transfer_id_another_secret_under_the_id_is_refused
 kdf_verify       merlon_secret  kdf           knockout_kdf_verify_another_password_or_a_changed_hash_is_refused
 record_sequence  merlon_record  hostile       knockout_record_sequence_a_replayed_reordered_or_dropped_record_is_refused
 term_budget      merlon_wire    etf           each_limit_is_held

@@ -19,6 +19,7 @@ mod link;
 mod live;
 mod pki;
 mod recv;
+mod rotate;
 mod secret;
 mod select;
 mod send;

@@ -239,6 +239,8 @@ fn claim<'a>(env: Env<'a>, conn: &Conn) -> Result<Term<'a>, Fault> {
         return Err(Fault::Misuse);
     };
     let claim = claimed.claim();
+    let ids = claim.key_ids.iter();
+    let key_ids: Vec<Term> = ids.map(|id| binary(env, hex(&id.0).as_bytes())).collect();
     let pairs = [
         (atoms::name(), binary(env, claim.name)),
         (
@@ -249,6 +251,7 @@ fn claim<'a>(env: Env<'a>, conn: &Conn) -> Result<Term<'a>, Fault> {
             atoms::fingerprint(),
             binary(env, hex(claim.peer.sha256()).as_bytes()),
         ),
+        (atoms::key_ids(), key_ids.encode(env)),
     ];
     Term::map_from_pairs(env, &pairs).map_err(|_| Fault::Misuse)
 }

@@ -25,7 +25,7 @@ pub mod atoms {
         frames_in, frames_out, bytes_in, bytes_out, records_in, records_out,
         key_updates_in, key_updates_out, unsent, queued,
         controls_in, controls_unknown, own, proved, keys, certificate, ask, unknown, untrusted,
-        csr, server, client, join
+        csr, server, client, join, key_ids
     }
 }
 
@@ -129,9 +129,12 @@ fn posix(error: &io::Error) -> &'static str {
         Kind::TimedOut => "etimedout",
         Kind::WouldBlock => "eagain",
         _ => match error.raw_os_error() {
+            Some(2) => "enoent",
             Some(9) => "ebadf",
             Some(23) => "enfile",
             Some(24) => "emfile",
+            Some(28) => "enospc",
+            Some(30) => "erofs",
             Some(97) => "eafnosupport",
             Some(105) => "enobufs",
             _ => "eio",

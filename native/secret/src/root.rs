@@ -73,6 +73,21 @@ impl Root {
         hkdf_expand(Hash::Sha256, self.key.expose(), &label, out)
     }
 
+    /// The key that seals one entry for one request: of this root, both names, the asker's nonce and the giver's salt.
+    pub(crate) fn transfer_key(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        nonce: &[u8; 32],
+        salt: &[u8; 16],
+    ) -> Secret<[u8; 32]> {
+        let label: &[u8] = b"merlon/1 entry transfer";
+        expand_one(
+            &self.key,
+            &[label, &length(from), from, &length(to), to, nonce, salt],
+        )
+    }
+
     fn pair(&self, label: &[u8], a: &[u8], b: &[u8]) -> Secret<[u8; 32]> {
         let (first, second) = if a <= b { (a, b) } else { (b, a) };
         expand_one(
