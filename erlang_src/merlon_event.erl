@@ -6,6 +6,7 @@
 -export([listening/1, not_started/1, accept_failed/1, refused/3, unresolved/3]).
 -export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
+-export([minted/1, not_minted/1]).
 -export([format/1]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
@@ -123,6 +124,18 @@ own_expired(End) ->
     log(error, #{event => own_expired, not_after => End,
                  text => iolist_to_binary(["this node's certificate expired on ", merlon_text:date(End),
                                            ": peers refuse it; issue another with `merlon cert`"])}).
+
+%% The node has made itself a new certificate of its keyring.
+-spec minted(#{identity := tuple(), sha256 := binary(), not_after := integer(), _ => _}) -> ok.
+minted(#{identity := Identity, sha256 := Sha256, not_after := End}) ->
+    log(info, #{event => minted, identity => Identity, fingerprint => Sha256, not_after => End,
+                text => iolist_to_binary(["a new certificate for new links, valid until ",
+                                          merlon_text:date(End)])}).
+
+%% It could not: what it has stays in use until it runs out.
+-spec not_minted(iodata()) -> ok.
+not_minted(Text) ->
+    log(error, #{event => not_minted, text => iolist_to_binary(Text)}).
 
 %% A revocation list is past its next update.
 -spec crl_stale(refuse | warn, integer()) -> ok.

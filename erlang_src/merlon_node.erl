@@ -28,11 +28,13 @@ load_modules() ->
                   [merlon, merlon_acceptor, merlon_event, merlon_handshake, merlon_hs,
                    merlon_link_in, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text,
                    merlon_config, merlon_dir, merlon_identity, merlon_identity_files,
-                   merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core]).
+                   merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core,
+                   merlon_identity_secret, merlon_kdf, merlon_kdf_memory, merlon_dump]).
 
 load(Name, Host) ->
     case merlon_identity:load({Name, Host}) of
-        {ok, #{ref := _, config := _} = Loaded} ->
+        {ok, #{ref := _, config := Config} = Loaded} ->
+            _ = merlon_dump:secure(Config),
             Node = Loaded#{name => Name ++ "@" ++ Host},
             persistent_term:put(?KEY, Node),
             {ok, Node};

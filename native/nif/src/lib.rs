@@ -15,6 +15,7 @@ mod identity;
 mod kdf;
 mod keyring;
 mod link;
+mod mint;
 mod pki;
 mod recv;
 mod secret;

@@ -43,8 +43,14 @@ impl Verifier {
         }
         let shown = peer.shown();
         let (leaf, rest) = shown.chain.split_first().ok_or(Error::NoCertificate)?;
-        self.judge(leaf, rest, (shown.usage, StaleCrl::Accept), now)?;
-        let ends = [shown.end(), self.anchors().next_end(now)];
+        let end = shown.end();
+        let below = end.filter(|end| self.self_made && *end < now);
+        let times = (now, below.unwrap_or(now));
+        self.judge(leaf, rest, (shown.usage, StaleCrl::Accept), times)?;
+        let ends = [
+            end.filter(|_| !self.self_made),
+            self.anchors().next_end(now),
+        ];
         Ok(ends.into_iter().flatten().min().unwrap_or(now))
     }
 }
