@@ -69,7 +69,10 @@ fn the_key_is_the_one_of_the_seed() {
     assert_eq!(info.path_len, Some(0));
     assert_eq!(info.uris, ["spiffe://prod"]);
     // Another release makes the same certificate.
-    assert_eq!(info.sha256, "7bdaeca096b45d09799563434243fd5e5bca57648c6106e156473695f582f3b9");
+    assert_eq!(
+        info.sha256,
+        "7bdaeca096b45d09799563434243fd5e5bca57648c6106e156473695f582f3b9"
+    );
 }
 
 #[test]
