@@ -167,8 +167,7 @@ identity_info(_Identity) -> not_loaded().
 %% of one of the entries (newest first); trusted are the CAs of all that are accepted now.
 -spec identity_mint(#{entries := [keyring_entry()], cluster := binary(),
                       identity := {node | cli, Name :: binary(), Host :: binary()},
-                      cli_names := default | [binary()], derived_names := [binary()],
-                      key_update_after := pos_integer(), now := integer()}) ->
+                      cli_names := default | [binary()], derived_names := [binary()], key_update_after := pos_integer(), now := integer()}) ->
           {ok, identity()} | {error, {pki, pki_reason()} | not_accepted}.
 identity_mint(_Args) -> not_loaded().
 
@@ -374,9 +373,8 @@ keyring_entry(_Secret, _NotBefore, _NotAfter) -> not_loaded().
 
 %% The same of a passphrase (1 KiB at most) by Argon2id; an entry that is known already is not stretched
 %% again if it is that one. Ceiling: KiB that all calls at once may take.
--spec keyring_stretch(none | keyring_entry(), {KiB :: pos_integer(), Passes :: pos_integer(), Lanes :: pos_integer()},
-                      Passphrase :: binary(), Cluster :: binary(),
-                      {NotBefore :: integer(), NotAfter :: integer() | never}, Ceiling :: pos_integer()) ->
+-spec keyring_stretch(none | keyring_entry(), {KiB :: pos_integer(), Passes :: pos_integer(), Lanes :: pos_integer()}, Passphrase :: binary(),
+                      Cluster :: binary(), {NotBefore :: integer(), NotAfter :: integer() | never}, Ceiling :: pos_integer()) ->
           {ok, {Id :: binary(), keyring_entry()}} | {error, merlon_kdf:reason()}.
 keyring_stretch(_Known, _Costs, _Passphrase, _Cluster, _Life, _Ceiling) -> not_loaded().
 

@@ -3,7 +3,7 @@
 use crate::kdf::{refused, to_argon2id, Fault, Held};
 use crate::secret::random;
 use crate::term::{binary, error, hex, ok};
-use merlon_secret::{forget_registers, Entry, Passphrase, Secret, State};
+use merlon_secret::{Entry, Passphrase, Secret, State};
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
 
 mod atoms {
@@ -41,9 +41,7 @@ fn end(not_after: Term) -> NifResult<Option<u64>> {
 
 fn taken(env: Env, entry: Entry) -> Term {
     let id = id(env, &entry);
-    let taken = ok(env, (id, ResourceArc::new(KeyringEntry(entry))));
-    forget_registers();
-    taken
+    ok(env, (id, ResourceArc::new(KeyringEntry(entry))))
 }
 
 /// As `keyring_entry`, of a passphrase; `known` (`none` or an entry) spares the work if it is that one already.

@@ -6,7 +6,7 @@ use crate::pki::{identity_of, pki_error};
 use crate::term::{binary, ok};
 use merlon_pki::{derived_ca, issue, Alg, Anchors, Crls, Error, Issued, Request, Verifier};
 use merlon_record::Limits;
-use merlon_secret::{forget_registers, Entry};
+use merlon_secret::Entry;
 use rustler::{Atom, Binary, Env, NifMap, NifResult, ResourceArc, Term};
 
 /// Of a certificate that is made anew long before it ends.
@@ -60,9 +60,7 @@ fn identity_mint<'a>(env: Env<'a>, args: Args<'a>) -> NifResult<Term<'a>> {
         };
         Identity::new(parts, now)
     };
-    let made = made(env, minted());
-    forget_registers();
-    Ok(made)
+    Ok(made(env, minted()))
 }
 
 /// Those that are accepted now, with their CAs.

@@ -41,7 +41,6 @@ pub use entry::{Entry, State};
 pub use error::Error;
 pub use hash::{equal, Hash, Tag};
 pub use hkdf::{hkdf, hkdf_expand, hkdf_extract, hkdf_sha256};
-pub use memory::forget_registers;
 pub use params::{Algorithm, Params, DEFAULT};
 pub use passphrase::Passphrase;
 pub use pbkdf2::pbkdf2;

@@ -13,19 +13,6 @@ pub(crate) fn blocks<T: Clone + Zeroize>(len: usize, zero: T) -> Result<Secret<V
     Ok(Secret::new(blocks))
 }
 
-/// Takes a secret that was moved last out of the registers that move memory: a thread that then sleeps would keep it, and
-/// registers are in every core file. As the C library moves blocks; other code may use other registers.
-#[inline(never)]
-pub fn forget_registers() {
-    let (from, mut to) = ([0u8; 256], [1u8; 256]);
-    // A length that the compiler does not know, or it would be no move.
-    let len = std::hint::black_box(from.len());
-    if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
-        to.copy_from_slice(from);
-    }
-    std::hint::black_box(&to);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
