@@ -13,6 +13,7 @@
 -export([chain/0, make_due/0]).
 
 -import(merlon_live_ct, [events/2, taken/1, reload/1]).
+-import(merlon_secret_ct, [entry/1, entry/3, put_keyring/2, unlinked/2]).
 
 suite() -> [{timetrap, {seconds, 120}}].
 
@@ -52,21 +53,6 @@ dir_with(Config, Entries) ->
     put_keyring(Dir, Entries),
     Dir.
 
-put_keyring(Dir, Entries) ->
-    File = filename:join(Dir, "keyring"),
-    ok = merlon_peers:write_secret(File ++ ".new", merlon_keyring_core:text(Entries)),
-    ok = file:rename(File ++ ".new", File).
-
-entry(Byte) -> entry(Byte, -3600, never).
-
-%% Seconds from now on.
-entry(Byte, Begin, End) ->
-    Secret = binary:copy(<<Byte>>, 32),
-    {ok, {Id, _}} = merlon_nif:keyring_entry(Secret, 0, never),
-    Now = erlang:system_time(second),
-    #{id => Id, created => Now, not_before => Now + Begin, kdf => expand, secret => fun() -> Secret end,
-      not_after => if End =:= never -> never; true -> Now + End end}.
-
 node_in(Config, Dir) ->
     merlon_ct:start(Config, merlon_peers:node(merlon_peers:name("s")), [], #{dir => Dir, certify => false}).
 
@@ -83,11 +69,6 @@ refused(A, B) ->
     ok.
 
 reasons(Vm) -> lists:usort([Reason || #{reason := Reason} <- events(Vm, refused)]).
-
-unlinked({_, NodeA, _} = A, {_, NodeB, _} = B) ->
-    _ = merlon_ct:call(A, erlang, disconnect_node, [NodeB]),
-    merlon_peers:wait(fun() -> merlon_ct:link_of(A, NodeB) =:= none
-                                   andalso merlon_ct:link_of(B, NodeA) =:= none end).
 
 %% ---- who is let in ----
 

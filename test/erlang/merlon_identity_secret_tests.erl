@@ -4,6 +4,8 @@
 %% Argon2id, as cheap as is allowed.
 -define(CHEAP, {argon2id, 7168, 5, 1}).
 
+-import(merlon_secret_ct, [entry/3, entry/4, put_keyring/2]).
+
 in_dir(Test) -> merlon_test_dir:with(Test).
 
 run(Args) -> merlon_cli:run(Args).
@@ -213,26 +215,12 @@ it_is_due_in_good_time_test() ->
         ?assertNotEqual(maps:get(sha256, Loaded), New)
     end).
 
-entry(Byte, Begin, End) ->
-    Secret = binary:copy(<<Byte>>, 32),
-    {ok, {Id, _}} = merlon_nif:keyring_entry(Secret, 0, never),
-    of_secret(Id, expand, Begin, End, Secret).
-
-of_secret(Id, Kdf, Begin, End, Secret) ->
-    Now = erlang:system_time(second),
-    #{id => Id, created => Now, not_before => Now + Begin,
-      not_after => if End =:= never -> never; true -> Now + End end, kdf => Kdf,
-      secret => fun() -> Secret end}.
-
-put_keyring(Dir, Entries) ->
-    merlon_test_dir:put_file(Dir ++ "/keyring", merlon_keyring_core:text(Entries), 8#600).
-
 %% ---- passphrases ----
 
 phrase(Words, Cluster) ->
     {argon2id, KiB, Passes, Lanes} = ?CHEAP,
     {ok, {Id, _}} = merlon_nif:keyring_stretch(none, {KiB, Passes, Lanes}, Words, Cluster, {0, never}, 65536),
-    of_secret(Id, ?CHEAP, -900, never, Words).
+    entry(Id, ?CHEAP, {-900, never}, Words).
 
 a_passphrase_is_written_and_read_again_test() ->
     ok = merlon_nif:load(),

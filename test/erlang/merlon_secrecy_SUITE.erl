@@ -9,6 +9,8 @@
          a_crash_dump_shows_nothing/1, a_core_file_shows_nothing/1, a_core_of_the_kernel_shows_nothing/1,
          a_whole_core_file_shows_what_the_node_holds/1]).
 
+-import(merlon_secret_ct, [entry/4, put_keyring/2, unlinked/2]).
+
 -define(CLUSTER, <<"shop">>).
 %% Argon2id, as cheap as is allowed.
 -define(CHEAP, {argon2id, 7168, 5, 1}).
@@ -39,23 +41,13 @@ entries(Config) ->
     {argon2id, KiB, Passes, Lanes} = ?CHEAP,
     {ok, {Random, _}} = merlon_nif:keyring_entry(Secret, 0, never),
     {ok, {Phrase, _}} = merlon_nif:keyring_stretch(none, {KiB, Passes, Lanes}, Words, ?CLUSTER, {0, never}, 65536),
-    [entry(Random, expand, -3600, Secret), entry(Phrase, ?CHEAP, -7200, Words)].
-
-entry(Id, Kdf, Begin, Secret) ->
-    Now = erlang:system_time(second),
-    #{id => Id, created => Now, not_before => Now + Begin, not_after => never, kdf => Kdf,
-      secret => fun() -> Secret end}.
-
-put_keyring(Dir, Text) ->
-    File = filename:join(Dir, "keyring"),
-    ok = merlon_peers:write_secret(File ++ ".new", Text),
-    ok = file:rename(File ++ ".new", File).
+    [entry(Random, expand, {-3600, never}, Secret), entry(Phrase, ?CHEAP, {-7200, never}, Words)].
 
 new_dir(Config, Settings) ->
     Dir = filename:join(proplists:get_value(priv_dir, Config), lists:concat(["dir", erlang:unique_integer([positive])])),
     ok = filelib:ensure_dir(filename:join(Dir, "x")),
     ok = file:write_file(filename:join(Dir, "merlon.config"), ["{cluster, \"shop\"}. ", Settings]),
-    put_keyring(Dir, merlon_keyring_core:text(entries(Config))),
+    put_keyring(Dir, entries(Config)),
     Dir.
 
 secret_dir(Config) -> secret_dir(Config, "").
@@ -66,8 +58,10 @@ node_in(Config, Dir, Opts) ->
     merlon_ct:start(Config, merlon_peers:node(merlon_peers:name("h")), ["+S", "2"],
                     maps:merge(#{dir => Dir, certify => false}, Opts)).
 
-pair(Config, Dir, Opts) ->
-    Vms = [A, B] = [node_in(Config, Dir, Opts), node_in(Config, Dir, #{})],
+pair(Config, Dir, Opts) -> pair(Config, Dir, Opts, #{}).
+
+pair(Config, Dir, OptsA, OptsB) ->
+    Vms = [A, B] = [node_in(Config, Dir, Opts) || Opts <- [OptsA, OptsB]],
     ok = merlon_ct:connect(A, B),
     Vms.
 
@@ -128,15 +122,10 @@ a_node_of_the_secret_identity_shows_nothing(Config) ->
 
 a_node_with_a_certificate_shows_nothing(Config) ->
     Dir = merlon_peers:new_dir(proplists:get_value(priv_dir, Config), "shop"),
-    put_keyring(Dir, merlon_keyring_core:text(entries(Config))),
+    put_keyring(Dir, entries(Config)),
     Vms = [{_, Node, _} | _] = pair(Config, Dir, #{certify => true}, #{certify => true}),
     {ok, Pem} = file:read_file(filename:join([Dir, "nodes", atom_to_list(Node), "key.pem"])),
     shows_nothing(Config, Dir, Vms, patterns(Config, Vms, merlon_secrecy:key_secrets(Pem))).
-
-pair(Config, Dir, OptsA, OptsB) ->
-    Vms = [A, B] = [node_in(Config, Dir, Opts) || Opts <- [OptsA, OptsB]],
-    ok = merlon_ct:connect(A, B),
-    Vms.
 
 shows_nothing(Config, Dir, [A, B], Patterns) ->
     Log = filename:join(Dir, "all.log"),
@@ -175,26 +164,19 @@ provoke(Config, Dir, A, {_, NodeB, _} = B) ->
     true = merlon_ct:call(A, net_kernel, connect_node, [NodeB]),
     unlinked(A, B),
     true = merlon_ct:call(B, net_kernel, connect_node, [NodeA]),
-    Text = merlon_keyring_core:text(Entries),
-    put_keyring(Dir, [Text, "x"]),
+    put_keyring(Dir, {text, [merlon_keyring_core:text(Entries), "x"]}),
     {error, {keyring, _}} = merlon_live_ct:reload(A),
-    put_keyring(Dir, merlon_keyring_core:text([Random#{not_after := erlang:system_time(second) + 9999} | tl(Entries)])),
+    put_keyring(Dir, [Random#{not_after := erlang:system_time(second) + 9999} | tl(Entries)]),
     {ok, _} = merlon_live_ct:reload(A),
-    put_keyring(Dir, Text),
+    put_keyring(Dir, Entries),
     {ok, _} = merlon_live_ct:reload(A),
     Reload = merlon_ct:call(A, erlang, whereis, [merlon_reload]),
     ok = merlon_ct:call(A, gen_server, cast, [merlon_reload, {link_up, Reload, no_connection}]),
     merlon_peers:wait(fun() -> merlon_ct:call(A, erlang, whereis, [merlon_reload]) =/= Reload end),
     true = merlon_ct:call(A, merlon_secrecy, crash_link, []),
     merlon_peers:wait(fun() -> merlon_ct:link_of(A, NodeB) =:= none end),
-    %% Readers of keyrings that crash: in a process that can be traced, by hand.
     _ = merlon_ct:call(A, merlon_keyring, entries, []),
     true = merlon_ct:call(A, net_kernel, connect_node, [NodeB]).
-
-unlinked({_, NodeA, _} = A, {_, NodeB, _} = B) ->
-    _ = merlon_ct:call(A, erlang, disconnect_node, [NodeB]),
-    merlon_peers:wait(fun() -> merlon_ct:link_of(A, NodeB) =:= none
-                                   andalso merlon_ct:link_of(B, NodeA) =:= none end).
 
 %% ---- dumps ----
 
