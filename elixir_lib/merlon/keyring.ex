@@ -24,7 +24,8 @@ defmodule Merlon.Keyring do
 
   @doc "The entries that this node uses, newest first."
   @spec entries() :: {:ok, [entry()]} | {:error, Merlon.Error.t()}
-  def entries, do: :merlon_keyring.entries() |> result(&Enum.map(&1, fn entry -> times(entry) end))
+  def entries,
+    do: :merlon_keyring.entries() |> result(&Enum.map(&1, fn entry -> times(entry) end))
 
   @doc """
   The entries of the keyring in a merlon dir, newest first, whether they count now or not; `:none`

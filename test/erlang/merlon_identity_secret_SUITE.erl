@@ -13,7 +13,7 @@
 -export([chain/0, make_due/0]).
 
 -import(merlon_live_ct, [events/2, taken/1, reload/1]).
--import(merlon_secret_ct, [entry/1, entry/3, put_keyring/2, unlinked/2]).
+-import(merlon_secret_ct, [entry/1, entry/3, put_keyring/2, unlinked/2, apart/2]).
 
 suite() -> [{timetrap, {seconds, 120}}].
 
@@ -62,8 +62,9 @@ pair(Config, EntriesA, EntriesB) ->
 
 dial(A, {_, NodeB, _}) -> merlon_ct:call(A, net_kernel, connect_node, [NodeB]).
 
-%% Whoever dials.
+%% Whoever dials, once both have seen that a link before is gone.
 refused(A, B) ->
+    ok = apart(A, B),
     false = dial(A, B),
     false = dial(B, A),
     ok.

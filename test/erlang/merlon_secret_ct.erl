@@ -2,7 +2,7 @@
 %% What the suites about secrets share: entries, keyrings on disk, links that end.
 -module(merlon_secret_ct).
 
--export([entry/1, entry/3, entry/4, put_keyring/2, unlinked/2]).
+-export([entry/1, entry/3, entry/4, put_keyring/2, unlinked/2, apart/2]).
 
 %% Of a secret that is this byte 32 times; it counts from Begin to End, seconds from now on.
 entry(Byte) -> entry(Byte, -3600, never).
@@ -25,7 +25,11 @@ put_keyring(Dir, {text, Text}) ->
     ok = file:rename(File ++ ".new", File).
 
 %% Ends the link of these two; both have seen it.
-unlinked({_, NodeA, _} = A, {_, NodeB, _} = B) ->
+unlinked(A, {_, NodeB, _} = B) ->
     _ = merlon_ct:call(A, erlang, disconnect_node, [NodeB]),
+    apart(A, B).
+
+%% Waits until neither has a link to the other.
+apart({_, NodeA, _} = A, {_, NodeB, _} = B) ->
     merlon_peers:wait(fun() -> merlon_ct:link_of(A, NodeB) =:= none
                                    andalso merlon_ct:link_of(B, NodeA) =:= none end).

@@ -33,6 +33,15 @@ impl Shown {
 }
 
 impl Verifier {
+    /// The same for a cluster whose nodes make their certificates themselves. Who can make one can make another: that the
+    /// one of a live peer has run out says nothing about the peer, as long as its CA counts.
+    pub fn with_self_made(self) -> Self {
+        Self {
+            self_made: true,
+            ..self
+        }
+    }
+
     /// Judges the chain that `peer` showed once more, and says until when that verdict holds at least, if nothing changes.
     ///
     /// A stale revocation list is no verdict about this peer, whatever the rule for new ones: what it lists is revoked,

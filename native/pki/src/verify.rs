@@ -212,15 +212,6 @@ impl Verifier {
         Self { stale, ..self }
     }
 
-    /// The same for a cluster whose nodes make their certificates themselves. Who can make one can make another: that the
-    /// one of a live peer has run out says nothing about the peer, as long as its CA counts.
-    pub fn with_self_made(self) -> Self {
-        Self {
-            self_made: true,
-            ..self
-        }
-    }
-
     /// The cluster.
     pub fn cluster(&self) -> &str {
         &self.cluster
