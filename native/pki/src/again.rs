@@ -35,11 +35,9 @@ impl Shown {
 impl Verifier {
     /// The same for a cluster whose nodes make their certificates themselves. Who can make one can make another: that the
     /// one of a live peer has run out says nothing about the peer, as long as its CA counts.
-    pub fn with_self_made(self) -> Self {
-        Self {
-            self_made: true,
-            ..self
-        }
+    pub fn with_self_made(mut self) -> Self {
+        self.self_made = true;
+        self
     }
 
     /// Judges the chain that `peer` showed once more, and says until when that verdict holds at least, if nothing changes.
