@@ -8,7 +8,8 @@
 -export_type([config/0, reason/0]).
 
 -type config() ::
-        #{dir := string(), cluster := binary(),
+        #{dir := string(), cluster := binary(), identity := certificate | secret,
+          core_files := without_memory | whole,
           cli_names := default | [binary()], derived_names := [binary()],
           handshake_timeout := pos_integer(), max_handshakes := pos_integer(),
           key_update_after := pos_integer(), max_frame := pos_integer(),
@@ -34,6 +35,10 @@ file(Dir) -> merlon_dir:path([Dir, "merlon.config"]).
 -spec keys() -> [key()].
 keys() ->
     [{cluster, required, cluster, "the cluster's name, as in its certificates"},
+     {identity, {default, certificate}, {one_of, [certificate, secret]},
+      "whether nodes have certificates, or make themselves some of the keyring"},
+     {core_files, {default, without_memory}, {one_of, [without_memory, whole]},
+      "whether a core file of the node has its memory, and all secrets, in it"},
      {cli_names, {default, default}, patterns,
       "names that a tool's certificate may use on its host; * stands for any characters"},
      {derived_names, {default, [<<"{name}_prelaunch_*">>]}, patterns,
@@ -65,16 +70,29 @@ keys() ->
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].
-at_start() -> [cluster, require_carrier].
+at_start() -> [cluster, identity, core_files, require_carrier].
 
 -spec load(Dir :: string()) -> {ok, config()} | {error, {config, reason()}}.
 load(Dir) ->
     File = file(Dir),
     try
-        Given = settings(File, text(File)),
+        Given = given(File, Dir),
         {ok, (with_defaults(File, Given))#{dir => Dir}}
     catch
         throw:{problem, Line, Problem} -> {error, {config, {File, Line, Problem}}}
+    end.
+
+%% Where there is a keyring and nothing else, nothing else is needed.
+given(File, Dir) ->
+    case merlon_dir:exists(File) orelse not merlon_identity_secret:bare(Dir) of
+        true -> settings(File, text(File, Dir));
+        false -> #{cluster => merlon_identity_secret:default_cluster(), identity => secret}
+    end.
+
+text(File, Dir) ->
+    case {merlon_dir:exists(File), merlon_dir:exists(merlon_keyring:file(Dir))} of
+        {false, true} -> problem(0, {mixed, merlon_identity_secret:foreign(Dir)});
+        _ -> text(File)
     end.
 
 text(File) ->
@@ -210,6 +228,9 @@ format_error({_File, 0, {Operation, _, _} = Reason}) when Operation =:= read ->
     merlon_dir:format_error(Reason);
 format_error({_File, 0, {Word, _} = Reason}) when Word =:= too_big; Word =:= not_a_file ->
     merlon_dir:format_error(Reason);
+format_error({File, 0, {mixed, Files}}) ->
+    [File, " does not exist: copy it there, or, if nodes are to make themselves certificates of the keyring "
+     "(the secret identity), remove ", lists:join(", ", Files)];
 format_error({File, 0, {missing, Key}}) ->
     [File, ": no ", atom_to_binary(Key), " is set: add {", atom_to_binary(Key), ", \"NAME\"}."];
 format_error({File, Line, Problem}) ->

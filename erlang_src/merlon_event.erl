@@ -10,6 +10,7 @@
 -export([renewed/1, renew_failed/2, issued/2, issue_refused/3, crl_taken/2, crl_refused/3, crl_too_big/2]).
 -export([join/2, enroll_off/1]).
 -export([rotated/2, entry_learnt/2, entry_preferred/1, rotation_failed/1, rotation_refused/2]).
+-export([minted/1, not_minted/1]).
 -export([format/1]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
@@ -163,6 +164,18 @@ own_expired(End) ->
     log(error, #{event => own_expired, not_after => End,
                  text => iolist_to_binary(["this node's certificate expired on ", merlon_text:date(End),
                                            ": peers refuse it; issue another with `merlon renew`"])}).
+
+%% The node has made itself a new certificate of its keyring.
+-spec minted(#{identity := tuple(), sha256 := binary(), not_after := integer(), _ => _}) -> ok.
+minted(#{identity := Identity, sha256 := Sha256, not_after := End}) ->
+    log(info, #{event => minted, identity => Identity, fingerprint => Sha256, not_after => End,
+                text => iolist_to_binary(["a new certificate for new links, valid until ",
+                                          merlon_text:date(End)])}).
+
+%% It could not: what it has stays in use until it runs out.
+-spec not_minted(iodata()) -> ok.
+not_minted(Text) ->
+    log(error, #{event => not_minted, text => iolist_to_binary(Text)}).
 
 %% A revocation list is past its next update.
 -spec crl_stale(refuse | warn, integer()) -> ok.

@@ -10,7 +10,9 @@
 
 -type texts() :: [{merlon_dir:path(), binary()}].
 -type files() :: #{kind := node | cli, folder := merlon_dir:path(), cert := binary(), key := binary(),
-                   trust := texts(), crls := texts(), keyring := merlon_keyring:keyring()}.
+                   trust := texts(), crls := texts(), keyring := merlon_keyring:keyring()} |
+                 #{kind := secret, folder := merlon_dir:path(),
+                   subject := merlon_identity_secret:subject(), keyring := [merlon_keyring:entry()]}.
 %% What tells a changed file: where it is, its size, its times.
 -opaque stamp() :: [{merlon_dir:path(), tuple() | file:posix()}].
 
@@ -19,12 +21,13 @@
 
 -spec read(merlon_identity:folder(), merlon_config:config()) ->
           {ok, files()} | {error, merlon_identity:problem()}.
-read({Kind, Folder}, #{dir := Dir}) ->
+read({secret, Subject}, Config) -> merlon_identity_secret:read(Subject, Config);
+read({Kind, Folder}, #{dir := Dir, cluster := Cluster}) ->
     collect([{cert, fun() -> pem(cert(Folder), certificate) end},
              {key, fun() -> pem(key_in_use(Folder), key) end},
              {trust, fun() -> trust(Dir) end},
              {crls, fun() -> crls(Dir) end},
-             {keyring, fun() -> merlon_keyring:read(Dir) end}], #{kind => Kind, folder => Folder}).
+             {keyring, fun() -> merlon_keyring:read(Dir, Cluster) end}], #{kind => Kind, folder => Folder}).
 
 collect([], Files) -> {ok, Files};
 collect([{Key, Read} | More], Files) ->

@@ -4,27 +4,38 @@
 %% native library, which no function turns back.
 -module(merlon_keyring).
 
--export([file/1, read/1, text/1, parse/2, usable/3, public/1, state/2, preferred/2, derive/2, rotate/1, format_error/1]).
+-export([file/1, read/1, read/2, text/1, parse/2, parse/3, usable/3, public/1, state/2, preferred/2]).
+-export([entries/0, derive/2, rotate/1, format_error/1]).
 -export_type([keyring/0, entry/0, reason/0]).
 
 -type entry() :: #{id := binary(), created := integer(), not_before := integer(),
-                   not_after := integer() | never, kdf := expand, ref := merlon_nif:keyring_entry()}.
+                   not_after := integer() | never, kdf := merlon_keyring_core:kdf(),
+                   ref := merlon_nif:keyring_entry()}.
 %% Newest first; none when there is no file.
 -type keyring() :: none | [entry()].
--type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), merlon_keyring_core:problem() | unreadable} |
+-type reason() :: {merlon_dir:path(), Line :: non_neg_integer(),
+                   merlon_keyring_core:problem() | unreadable | merlon_kdf:reason()} |
                   {none_accepted | gone, merlon_dir:path()} | no_keyring | not_accepted.
+-type problem() :: {keyring, reason()} | {file, merlon_dir:reason()} | {config, merlon_config:reason()}.
 -type state() :: not_yet | accepted | expired.
+
+%% Passphrases that this VM has stretched, by the ids of their entries.
+-define(STRETCHED, {?MODULE, stretched}).
 
 -spec file(string()) -> merlon_dir:path().
 file(Dir) -> merlon_dir:path([Dir, "keyring"]).
 
 %% What is in the file, whether it counts now or not.
--spec read(string()) -> {ok, keyring()} | {error, {keyring, reason()} | {file, merlon_dir:reason()}}.
-read(Dir) ->
+-spec read(string()) -> {ok, keyring()} | {error, problem()}.
+read(Dir) -> read(Dir, unknown).
+
+%% The same for a cluster whose name is known: passphrases are stretched for it.
+-spec read(string(), Cluster :: binary() | unknown) -> {ok, keyring()} | {error, problem()}.
+read(Dir, Cluster) ->
     File = file(Dir),
     Read = case text(File) of
                {ok, none} -> {ok, none};
-               {ok, Text} -> opaque(parse(File, Text));
+               {ok, Text} -> opaque(parse(File, Text, Cluster));
                {error, _} = Error -> Error
            end,
     %% The text is not kept longer than it must.
@@ -44,26 +55,64 @@ opaque({ok, Entries}) ->
     {ok, merlon_keyring_core:newest_first([maps:remove(secret, Entry) || Entry <- Entries])}.
 
 %% The entries with their secrets, for commands, and with references.
--spec parse(merlon_dir:path(), binary()) -> {ok, [map()]} | {error, {keyring, reason()}}.
-parse(File, Text) ->
+-spec parse(merlon_dir:path(), binary()) -> {ok, [map()]} | {error, problem()}.
+parse(File, Text) -> parse(File, Text, unknown).
+
+-spec parse(merlon_dir:path(), binary(), Cluster :: binary() | unknown) -> {ok, [map()]} | {error, problem()}.
+parse(File, Text, Cluster) ->
     %% A stacktrace would hold the text.
     try merlon_keyring_core:parse(Text) of
-        {ok, Entries} -> with_refs(File, lists:zip(lists:seq(2, length(Entries) + 1), Entries));
+        {ok, Entries} -> with_refs(File, Entries, Cluster);
         {error, {Line, Problem}} -> {error, {keyring, {File, Line, Problem}}}
     catch error:_ -> {error, {keyring, {File, 0, unreadable}}}
     end.
 
-with_refs(File, Numbered) ->
-    Made = [{Line, ref(Entry)} || {Line, Entry} <- Numbered],
-    case [Line || {Line, other_secret} <- Made] of
-        [] -> {ok, [Entry || {_, Entry} <- Made]};
-        [Line | _] -> {error, {keyring, {File, Line, other_secret}}}
+with_refs(File, Entries, Cluster) ->
+    Phrases = [Entry || #{kdf := {argon2id, _, _, _}} = Entry <- Entries],
+    case cluster(Phrases, File, Cluster) of
+        {ok, Name} ->
+            Known = persistent_term:get(?STRETCHED, #{}),
+            Made = [ref(Entry, Name, Known) || Entry <- Entries],
+            remember(maps:from_list([{Id, Ref} || #{id := Id, kdf := {_, _, _, _}, ref := Ref} <- Made]), Known),
+            checked(File, lists:zip(lists:seq(2, length(Made) + 1), Made));
+        {error, _} = Error -> Error
     end.
 
-ref(#{id := Id, not_before := Begin, not_after := End, secret := Secret} = Entry) ->
+checked(File, Made) ->
+    case [{Line, Problem} || {Line, {wrong, Problem}} <- Made] of
+        [] -> {ok, [Entry || {_, Entry} <- Made]};
+        [{Line, Problem} | _] -> {error, {keyring, {File, Line, Problem}}}
+    end.
+
+%% Only a passphrase needs to know for whom it is.
+cluster([], _File, _Cluster) -> {ok, <<>>};
+cluster(_, _File, Cluster) when is_binary(Cluster) -> {ok, Cluster};
+cluster(_, File, unknown) ->
+    case merlon_config:load(unicode:characters_to_list(filename:dirname(File))) of
+        {ok, #{cluster := Cluster}} -> {ok, Cluster};
+        {error, _} = Error -> Error
+    end.
+
+ref(#{id := Id, kdf := expand, not_before := Begin, not_after := End, secret := Secret} = Entry, _, _) ->
     case merlon_nif:keyring_entry(Secret(), Begin, End) of
         {ok, {Id, Ref}} -> Entry#{ref => Ref};
-        {ok, _} -> other_secret
+        {ok, _} -> {wrong, other_secret}
+    end;
+ref(#{id := Id, kdf := {argon2id, KiB, Passes, Lanes}, not_before := Begin, not_after := End,
+      secret := Secret} = Entry, Cluster, Known) ->
+    case merlon_nif:keyring_stretch(maps:get(Id, Known, none), {KiB, Passes, Lanes}, Secret(), Cluster,
+                                    {Begin, End}, merlon_kdf:ceiling()) of
+        {ok, {Id, Ref}} -> Entry#{ref => Ref};
+        {ok, _} -> {wrong, other_passphrase};
+        {error, {kdf, _} = Refused} -> {wrong, Refused}
+    end.
+
+%% What was stretched is not stretched again when the file is read again, unless it is another. Entries
+%% that are no longer there are forgotten.
+remember(Stretched, Known) ->
+    case maps:keys(Stretched) =:= maps:keys(Known) of
+        true -> ok;
+        false -> persistent_term:put(?STRETCHED, Stretched)
     end.
 
 %% A keyring that is there has to have an entry that counts now; and one that was there stays.
@@ -90,6 +139,17 @@ preferred(Entries, Now) ->
     case [Id || #{id := Id} = Entry <- Entries, state(Entry, Now) =:= accepted] of
         [Id | _] -> Id;
         [] -> none
+    end.
+
+%% The entries of the running node, newest first, with what each is good for now. Nothing secret.
+-spec entries() -> {ok, [map()]} | {error, {keyring, reason()} | not_distributed}.
+entries() ->
+    case merlon_node:current() of
+        {ok, #{keyring := none}} -> {error, {keyring, no_keyring}};
+        {ok, #{keyring := Entries}} ->
+            Now = erlang:system_time(second),
+            {ok, [(maps:remove(ref, Entry))#{state => state(Entry, Now)} || Entry <- Entries]};
+        none -> {error, not_distributed}
     end.
 
 %% Len bytes (at most 8160) for a use that Info names: HKDF-Expand (RFC 5869) with SHA-256 of this
@@ -139,5 +199,6 @@ format_error(no_keyring) ->
 format_error(not_accepted) ->
     "no entry of the keyring is accepted now: add one with `merlon keyring --new`".
 
+words({kdf, _} = Reason) -> merlon_kdf:format_error(Reason);
 words(unreadable) -> "can't be read: copy it again";
 words(Problem) -> merlon_keyring_core:words(Problem).

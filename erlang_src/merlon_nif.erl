@@ -21,6 +21,7 @@
 -export([kdf_equal/2, kdf_equal_big/2]).
 -export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
 -export([keyring_seal/5, keyring_edit/5]).
+-export([keyring_stretch/6, keyring_ca/3, identity_mint/1, identity_chain/1]).
 -export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
               crl/0, revocation_reason/0, list_id/0, keyring_request/0, keyring_times/0]).
@@ -40,7 +41,7 @@
        kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2,
        kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2,
        keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5,
-       keyring_seal/5, keyring_edit/5]).
+       keyring_seal/5, keyring_edit/5, keyring_stretch/6, keyring_ca/3, identity_mint/1, identity_chain/1]).
 
 -opaque listener() :: reference().
 -opaque conn() :: reference().
@@ -193,6 +194,18 @@ binds(_Identity, _Claimed, _CliNames, _DerivedNames) -> not_loaded().
           #{identity := tuple(), not_before := integer(), not_after := integer(),
             sha256 := binary(), crl_due := integer() | none, crls := [list_id()]}.
 identity_info(_Identity) -> not_loaded().
+
+%% An identity that the node makes for itself: a certificate of a day for `identity`, from the CA derived
+%% of one of the entries (newest first); trusted are the CAs of all that are accepted now.
+-spec identity_mint(#{entries := [keyring_entry()], cluster := binary(),
+                      identity := {node | cli, Name :: binary(), Host :: binary()},
+                      cli_names := default | [binary()], derived_names := [binary()], key_update_after := pos_integer(), now := integer()}) ->
+          {ok, identity()} | {error, {pki, pki_reason()} | not_accepted}.
+identity_mint(_Args) -> not_loaded().
+
+%% The certificates that it shows to peers, in PEM.
+-spec identity_chain(identity()) -> binary().
+identity_chain(_Identity) -> not_loaded().
 
 %% Whether Identity would still accept the certificates that the peer of a link has shown, and until
 %% when at least it will if nothing changes. A stale revocation list is no reason. einval: no link yet.
@@ -414,6 +427,18 @@ kdf_equal_big(_A, _B) -> not_loaded().
 -spec keyring_entry(Secret :: <<_:256>>, NotBefore :: integer(), NotAfter :: integer() | never) ->
           {ok, {Id :: binary(), keyring_entry()}}.
 keyring_entry(_Secret, _NotBefore, _NotAfter) -> not_loaded().
+
+%% The same of a passphrase (1 KiB at most) by Argon2id; an entry that is known already is not stretched
+%% again if it is that one. Ceiling: KiB that all calls at once may take.
+-spec keyring_stretch(none | keyring_entry(), {KiB :: pos_integer(), Passes :: pos_integer(), Lanes :: pos_integer()}, Passphrase :: binary(),
+                      Cluster :: binary(), {NotBefore :: integer(), NotAfter :: integer() | never}, Ceiling :: pos_integer()) ->
+          {ok, {Id :: binary(), keyring_entry()}} | {error, merlon_kdf:reason()}.
+keyring_stretch(_Known, _Costs, _Passphrase, _Cluster, _Life, _Ceiling) -> not_loaded().
+
+%% The certificate, in PEM, of the CA that nodes with this entry trust.
+-spec keyring_ca(keyring_entry(), Cluster :: binary(), Now :: integer()) ->
+          {ok, binary()} | {error, not_accepted | {pki, pki_reason()}}.
+keyring_ca(_Entry, _Cluster, _Now) -> not_loaded().
 
 %% A new secret, of the system's generator.
 -spec keyring_new() -> {ok, {Id :: binary(), Secret :: <<_:256>>}} | {error, no_randomness}.

@@ -34,11 +34,13 @@ load_modules() ->
                    merlon_enroll, merlon_join_server, merlon_join_wire, merlon_join_core,
                    merlon_join_rate_core, merlon_token, merlon_token_core, merlon_sign,
                    merlon_reprove, merlon_reprove_core,
-                   merlon_rotate, merlon_rotate_core, merlon_rotate_files, merlon_dir_write]).
+                   merlon_rotate, merlon_rotate_core, merlon_rotate_files, merlon_dir_write,
+                   merlon_identity_secret, merlon_kdf, merlon_kdf_memory, merlon_dump]).
 
 load(Name, Host) ->
     case merlon_identity:load({Name, Host}) of
-        {ok, #{ref := _, config := _} = Loaded} ->
+        {ok, #{ref := _, config := Config} = Loaded} ->
+            _ = merlon_dump:secure(Config),
             Node = Loaded#{name => Name ++ "@" ++ Host},
             persistent_term:put(?KEY, Node),
             merlon_enroll:told(Node),

@@ -15,7 +15,7 @@
                 refused = none :: merlon_reload_core:refused(),
                 links = merlon_live_core:new() :: merlon_live_core:links(),
                 %% What the log has been told, so that it is told once.
-                told = #{} :: #{later | own_expired | crl_stale => term()}}).
+                told = #{} :: #{later | own_expired | crl_stale | not_minted => term()}}).
 
 -type result() :: {ok, reloaded | unchanged} |
                   {error, merlon_identity:problem() | not_distributed}.
@@ -82,7 +82,7 @@ handle_cast(_, State) ->
 handle_info(poll, State) ->
     next_poll(),
     {_, Looked} = look(poll, State),
-    {noreply, remind(judge_due(Looked))};
+    {noreply, remind(judge_due(mint_due(Looked)))};
 handle_info({'DOWN', _, process, Pid, _}, #state{links = Links} = State) ->
     {noreply, State#state{links = merlon_live_core:forget(Pid, Links)}};
 handle_info(_, State) ->
@@ -126,8 +126,8 @@ load(#{config := #{dir := Dir} = Config} = Node) ->
         {error, _} = Error -> Error
     end.
 
-load(#{dir := Folder, identity := Identity} = Node, Config, Later) ->
-    case merlon_identity_files:read({element(1, Identity), Folder}, Config) of
+load(Node, Config, Later) ->
+    case merlon_identity_files:read(merlon_identity:folder(Node), Config) of
         {ok, Files} -> compare(Files, Node, Config, Later);
         {error, _} = Error -> Error
     end.
@@ -145,7 +145,9 @@ at(#{sha256 := InUse, not_after := End}, #{cert := Cert}) ->
     case merlon_identity:inspect(Cert) of
         {ok, [#{sha256 := InUse} | _]} -> min(now_s(), End);
         _ -> now_s()
-    end.
+    end;
+at(_Node, #{kind := secret}) ->
+    now_s().
 
 %% An older list would take back what was revoked since.
 not_older({ok, #{crls := New, config := #{dir := Dir}}} = Loaded, #{crls := Known}) ->
@@ -181,6 +183,23 @@ refused(How, Stamp, Problem, #state{refused = Before} = State) ->
     State#state{stamp = none, refused = Refused}.
 
 %% ---- the own certificate and lists ----
+
+%% A secret identity is made anew in good time, and whenever an entry of its keyring begins or ends.
+mint_due(State) ->
+    case merlon_node:current() of
+        {ok, #{due := _} = Node} -> minted(merlon_identity_secret:again(Node, now_s()), Node, State);
+        _ -> State
+    end.
+
+minted(not_due, _Node, State) ->
+    State;
+minted({ok, Loaded}, Node, State) ->
+    ok = merlon_node:replace(Node, Loaded),
+    _ = spawn(merlon_event, minted, [maps:with([identity, sha256, not_after], Loaded)]),
+    judge_all(tell(not_minted, none, false, fun() -> ok end, State));
+minted({error, Problem}, _Node, State) ->
+    tell(not_minted, Problem, true,
+         fun() -> merlon_event:not_minted(merlon_node:format_error(Problem)) end, State).
 
 %% Says once that the own certificate or a list has run out.
 remind(State) ->

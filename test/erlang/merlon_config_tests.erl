@@ -18,6 +18,8 @@ defaults_are_complete_test() ->
                         key_update_after := 8388608, max_frame := 2147483648,
                         require_carrier := false, cli_names := default, stale_crl := refuse,
                         grace := 0, revoked_grace := 0, rotate_secret := never,
+                        identity := certificate,
+                        core_files := without_memory,
                         derived_names := [<<"{name}_prelaunch_*">>]}},
                  load("{cluster, \"shop\"}.")).
 
@@ -27,12 +29,12 @@ every_setting_can_be_set_test() ->
                         "{key_update_after, 1}.\n{max_frame, 65536}.\n{require_carrier, true}.\n"
                         "{stale_crl, warn}. {grace, 0}. {revoked_grace, 2592000}.\n"
                         "{renew, false}. {issue, false}. {enroll, true}.\n"
-                        "{rotate_secret, {every, {30, days}}}."),
+                        "{rotate_secret, {every, {30, days}}}.\n{identity, secret}. {core_files, whole}."),
     ?assertEqual(#{cluster => <<"a-b.c_1">>, cli_names => [<<"x-*">>, <<"y">>], derived_names => [],
                    handshake_timeout => 100, max_handshakes => 1, key_update_after => 1,
                    max_frame => 65536, require_carrier => true, stale_crl => warn, grace => 0,
                    revoked_grace => 2592000, renew => false, issue => false, enroll => true,
-                   rotate_secret => {30 * 86400, 86400}}, Config),
+                   rotate_secret => {30 * 86400, 86400}, identity => secret, core_files => whole}, Config),
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
 

@@ -30,6 +30,8 @@ peer_chain       merlon_pki     chains        refuses_expired_certificate
 peer_chain       merlon_pki     chains        refuses_certificate_not_yet_valid
 peer_chain       merlon_tls     certificates  a_certificate_of_another_ca_is_refused
 peer_chain       merlon_tls     certificates  an_expired_certificate_is_refused
+peer_chain       merlon_pki     derived       refuses_a_certificate_from_another_secret
+peer_chain       merlon_pki     derived       refuses_a_certificate_from_a_secret_out_of_its_time
 live_links       merlon_pki     again         refuses_a_live_peer_whose_certificate_has_run_out
 live_links       merlon_pki     again         refuses_a_live_peer_that_was_revoked_even_by_a_stale_list
 live_links       merlon_pki     again         refuses_a_live_peer_whose_anchor_is_gone
@@ -42,6 +44,7 @@ eku              merlon_pki     chains        refuses_missing_eku
 eku              merlon_tls     certificates  a_certificate_for_the_other_role_only_is_refused
 expiry           merlon_pki     chains        refuses_expired_certificate
 expiry           merlon_pki     chains        refuses_certificate_not_yet_valid
+expiry           merlon_pki     derived       refuses_a_certificate_from_a_secret_out_of_its_time
 expiry           merlon_tls     certificates  an_expired_certificate_is_refused
 trust_domain     merlon_pki     chains        refuses_certificate_of_another_cluster
 trust_domain     merlon_tls     certificates  a_certificate_of_another_cluster_is_refused_even_from_our_ca
@@ -69,7 +72,9 @@ reproof_signature merlon_tls    live          a_certificate_whose_key_is_not_hel
 reproof_signature merlon_tls    live          a_certificate_shown_on_another_link_is_refused
 reproof_binding   merlon_tls    live          a_certificate_shown_on_another_link_is_refused
 reproof_binding   merlon_tls    live          a_secret_proved_on_another_link_or_that_is_another_is_refused
+kdf_floor        merlon_secret  lib           passphrase::tests::knockout_kdf_floor_a_passphrase_is_not_stretched_cheaply
 kdf_floor        merlon_secret  kdf           knockout_kdf_floor_a_password_is_not_hashed_weakly
+kdf_ceiling      merlon_secret  lib           passphrase::tests::knockout_kdf_ceiling_a_passphrase_takes_no_more_memory_than_there_may_be
 kdf_ceiling      merlon_secret  kdf           knockout_kdf_ceiling_memory_over_the_ceiling_is_refused
 keyring_expiry   merlon_secret  lib           entry::tests::knockout_keyring_expiry_an_expired_entry_gives_no_key
 transfer_binding merlon_secret  lib           transfer::tests::knockout_transfer_binding_an_old_one_or_one_for_another_node_is_refused

@@ -17,6 +17,7 @@ mod kdf;
 mod keyring;
 mod link;
 mod live;
+mod mint;
 mod pki;
 mod recv;
 mod rotate;

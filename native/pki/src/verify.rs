@@ -98,6 +98,24 @@ impl Anchors {
         }
     }
 
+    /// CA certificates that each count in a time of their own (first and last second), within that which they say.
+    /// Errors as [`from_pems`](Self::from_pems).
+    pub fn dated<S: AsRef<str>>(pems: &[(S, UnixTime, UnixTime)]) -> Result<Self, Error> {
+        let mut all = Vec::new();
+        for (pem, from, to) in pems {
+            let Anchors(mut anchors) = Anchors::from_pems(&[pem])?;
+            for anchor in &mut anchors {
+                anchor.not_before = anchor.not_before.max(*from);
+                anchor.not_after = anchor.not_after.min(*to);
+            }
+            all.append(&mut anchors);
+        }
+        if all.is_empty() {
+            return Err(Error::NoAnchors);
+        }
+        Ok(Self(all))
+    }
+
     /// When the next of those valid at `now` ends.
     pub(crate) fn next_end(&self, now: UnixTime) -> Option<UnixTime> {
         let valid = self.0.iter().filter(|anchor| anchor.is_valid(now));
@@ -186,6 +204,7 @@ pub struct Verifier {
     anchors: Anchors,
     crls: Crls,
     stale: StaleCrl,
+    pub(crate) self_made: bool,
     cluster: String,
 }
 
@@ -198,6 +217,7 @@ impl Verifier {
             anchors,
             crls,
             stale: StaleCrl::Refuse,
+            self_made: false,
             cluster: cluster.to_owned(),
         })
     }
@@ -243,21 +263,22 @@ impl Verifier {
         usage: Usage,
         now: UnixTime,
     ) -> Result<Peer, Error> {
-        self.judge(leaf, rest, (usage, self.stale), now)
+        self.judge(leaf, rest, (usage, self.stale), (now, now))
     }
 
+    /// Judges anchors at one time, and what is below them at the other.
     pub(crate) fn judge(
         &self,
         leaf: &Der<'_>,
         rest: &[Der<'_>],
         (usage, stale): (Usage, StaleCrl),
-        now: UnixTime,
+        times: (UnixTime, UnixTime),
     ) -> Result<Peer, Error> {
         check_size(leaf, rest)?;
         let cert = Cert::read(leaf)?;
         check_leaf(&cert, usage)?;
         if cfg!(not(knockout = "peer_chain")) {
-            self.check_path(leaf, rest, &cert, (usage, stale), now)?;
+            self.check_path(leaf, rest, &cert, (usage, stale), times)?;
         }
         let identity = identity_of(&cert)?;
         if identity.cluster() != self.cluster && cfg!(not(knockout = "trust_domain")) {
@@ -284,7 +305,7 @@ impl Verifier {
         rest: &[Der<'_>],
         cert: &Cert,
         (usage, stale): (Usage, StaleCrl),
-        now: UnixTime,
+        (now, below): (UnixTime, UnixTime),
     ) -> Result<(), Error> {
         let (valid, others): (Vec<_>, Vec<_>) =
             self.anchors.0.iter().partition(|a| a.is_valid(now));
@@ -293,7 +314,7 @@ impl Verifier {
             rest,
             cert,
             usage,
-            now,
+            now: below,
             crls: &self.crls,
             all: &self.anchors,
             stale,

@@ -88,6 +88,11 @@ impl Root {
         )
     }
 
+    /// The Ed25519 seed (RFC 8032, 5.1.5) of the CA that the cluster has under this root. No other use of it gives the same.
+    pub fn ca_seed(&self) -> Secret<[u8; 32]> {
+        expand_one(&self.key, &[b"merlon/1 ca seed ed25519"])
+    }
+
     fn pair(&self, label: &[u8], a: &[u8], b: &[u8]) -> Secret<[u8; 32]> {
         let (first, second) = if a <= b { (a, b) } else { (b, a) };
         expand_one(
