@@ -83,7 +83,7 @@ minted({_, _, _} = Subject, Keyring, Config, More, Now) ->
         {ok, Ref} ->
             #{not_after := End} = Info = merlon_nif:identity_info(Ref),
             Loaded = maps:merge(More, Info),
-            {ok, Loaded#{ref => Ref, subject => Subject, keyring => Keyring, config => Config,
+            {ok, Loaded#{ref => Ref, chain => erlang:md5(merlon_nif:identity_chain(Ref)), joins => none, subject => Subject, keyring => Keyring, config => Config,
                          due => due(Now, End, Keyring)}};
         {error, {pki, Reason}} -> {error, {identity, {not_minted, Reason}}};
         {error, not_accepted} -> {error, {identity, {not_minted, not_accepted}}}

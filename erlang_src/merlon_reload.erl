@@ -196,6 +196,7 @@ minted(not_due, _Node, State) ->
 minted({ok, Loaded}, Node, State) ->
     ok = merlon_node:replace(Node, Loaded),
     _ = spawn(merlon_event, minted, [maps:with([identity, sha256, not_after], Loaded)]),
+    ok = merlon_reprove:changed(),
     judge_all(tell(not_minted, none, false, fun() -> ok end, State));
 minted({error, Problem}, _Node, State) ->
     tell(not_minted, Problem, true,
