@@ -20,7 +20,8 @@ start_link() ->
         {error, _} = Error -> Error
     end.
 
-%% Its child does nothing that can fail before its first poll, so a thousand deaths take their time.
+%% No child does anything that can fail before its first poll, so a thousand deaths take their time.
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
-    {ok, {#{strategy => one_for_one, intensity => 1000, period => 1}, [merlon_reload:child_spec()]}}.
+    {ok, {#{strategy => one_for_one, intensity => 1000, period => 1},
+          [merlon_reload:child_spec(), merlon_repeats:child_spec()]}}.
