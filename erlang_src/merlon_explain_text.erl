@@ -59,8 +59,10 @@ advice(tls, Reason) -> tls(Reason);
 advice(certificate, Reason) -> certificate(Reason);
 advice(secret, Reason) -> secret(Reason).
 
+%% A node without encryption takes a ClientHello for a long packet, and waits for the rest.
 tls(timeout) ->
-    "another program has that port, or the node there hangs; look at it on its host";
+    "what listens there is no merlon node, or it hangs; start the node there with -proto_dist merlon, or look at it on "
+        "its host";
 tls(Reason) when Reason =:= plaintext_dist; Reason =:= not_tls; Reason =:= old_tls; Reason =:= no_alpn;
                  Reason =:= wrong_alpn; Reason =:= {alert, "no_application_protocol"};
                  Reason =:= {alert, "protocol_version"} ->
