@@ -4,6 +4,7 @@
 -module(merlon_explain).
 
 -export([explain/1]).
+-export([run/1]).
 -export_type([explanation/0, step/0]).
 
 %% `linked`: a link is up. `open`: none is, and nothing stands in its way. `blocked`: the last step says what does.
@@ -18,7 +19,7 @@
 -spec explain(node()) -> explanation().
 explain(Node) when is_atom(Node) ->
     %% In a process of its own: what sockets say comes as messages.
-    {Pid, Ref} = spawn_monitor(fun() -> exit({explained, explained(Node)}) end),
+    {Pid, Ref} = spawn_monitor(?MODULE, run, [Node]),
     receive
         {'DOWN', Ref, process, Pid, {explained, Explanation}} -> Explanation;
         {'DOWN', Ref, process, Pid, Reason} -> error(Reason)
@@ -28,9 +29,10 @@ explain(Node) when is_atom(Node) ->
             blocked(Node, [{resolve, failed, <<"the name service does not answer: look at it on this host">>}])
     end.
 
-explained(Node) ->
-    walk(Node, #{}, [], [{carrier, fun carrier/2}, {name, fun name/2}, {link, fun link/2},
-                         {resolve, fun resolve/2}, {port, fun port/2}, {connect, fun dial/2}]).
+-spec run(node()) -> no_return().
+run(Node) ->
+    exit({explained, walk(Node, #{}, [], [{carrier, fun carrier/2}, {name, fun name/2}, {link, fun link/2},
+                                          {resolve, fun resolve/2}, {port, fun port/2}, {connect, fun dial/2}])}).
 
 %% Each step gives what it has found, for the steps behind it, or ends the way.
 walk(Node, _Known, Done, []) ->

@@ -249,7 +249,7 @@ withstands(Title, Settings, Config, Tries) ->
     Opened = receive {opened, N} -> N after 5000 -> error(timeout) end,
     Lines = length(merlon_peers:log(Pid)) - length([Up || #{event := Up} <- merlon_peers:log(Pid), Up =/= refused]),
     #{refusals := Refusals, evicted := Evicted} = stats(Victim),
-    ct:pal("~s: ~b connections of ~b sources (~b a minute), refused ~p, evicted ~b, in ~b log lines; a join takes ~.1f ms "
+    ct:pal("~s: ~b connections of ~b sources (~b a minute), refused ~0p, evicted ~b, in ~b log lines; a join takes ~.1f ms "
            "at rest, ~.1f ms meanwhile (~b joins, slowest ~.1f ms); memory ~b KB, RSS ~b KB more after ~b ms of it",
            [Title, Opened, ?SOURCES, Opened * 60000 div (Spent + 5000), Refusals, Evicted, Lines, Idle / 1000, Flooded / 1000,
             length(Times), lists:max(Times) / 1000, Memory div 1024, Rss div 1024, Spent]),
