@@ -57,7 +57,9 @@ failures_are_forgotten_test() ->
     ?assertEqual(ok, verdict(?A, 65001, fail(1, 65001, Old))).
 
 no_backoff_means_none_test() ->
-    Sources = merlon_source_core:failed(?A, 0, (?LIMITS)#{source_backoff := 0}, fail(0, 0, merlon_source_core:new())),
+    Limits = maps:put(source_backoff, 0, ?LIMITS),
+    Sources = lists:foldl(fun(_, Acc) -> merlon_source_core:failed(?A, 0, Limits, Acc) end,
+                          merlon_source_core:new(), lists:seq(1, 20)),
     ?assertEqual(ok, verdict(?A, 0, Sources)).
 
 an_ipv6_source_is_its_64_and_a_mapped_one_is_ipv4_test() ->
