@@ -100,7 +100,8 @@ a_node_has_metrics(Config) ->
 
 explain_names_what_is_wrong_at_each_step(Config) ->
     [A, B] = merlon_ct:start_all(Config, ["a", "b"], []),
-    Plain = merlon_ct:run(Config, ["-pa", filename:dirname(code:which(merlon))], #{name => merlon_peers:name("plain"), host => "127.0.0.1", longnames => true}),
+    Plain = merlon_ct:run(Config, ["-pa", filename:dirname(code:which(merlon))],
+                          #{name => merlon_peers:name("plain"), host => "127.0.0.1", longnames => true}),
     {Closed, Epmd1} = impostor(closed_port()),
     {Other, Epmd2} = impostor(port_of(B)),
     [begin
