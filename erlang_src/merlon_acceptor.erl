@@ -79,6 +79,7 @@ inet_host() ->
 
 -spec close(listeners()) -> ok.
 close(Listeners) ->
+    lists:foreach(fun(Family) -> merlon_stats:pending(Family, 0) end, [inet, inet6]),
     lists:foreach(fun merlon_nif:close/1, Listeners).
 
 -spec setopts(listeners(), list()) -> ok | {error, term()}.

@@ -61,12 +61,13 @@ failed(Source, Now, #{source_backoff := Most}, Sources) ->
 pause(Failures, _Most) when Failures =< ?FREE -> 0;
 pause(Failures, Most) -> min(Most, ?FIRST bsl min(Failures - ?FREE - 1, 20)).
 
-%% Whether that failure is held against its source. Hanging up is not: health checks do, and so does each
-%% second node of two that dial each other at once. Nor is what this node could not help.
+%% Whether that failure is held against its source. Hanging up is not, with or without an alert: health checks
+%% do, one of two nodes that dial each other at once does, and whoever does not take this node's certificate.
+%% Nor is what is this node's own doing.
 -spec blames(#{reason := atom(), _ => _}) -> boolean().
 blames(#{reason := Reason}) ->
-    not lists:member(Reason, [peer_closed, closed, truncated, econnreset, epipe, evicted, shutdown, internal,
-                              no_keys, no_cookie, local_tls, no_suite, own_preamble, unsupported_protocol]).
+    not lists:member(Reason, [peer_closed, peer_alert, closed, truncated, econnreset, epipe, evicted, shutdown,
+                              internal, no_keys, no_cookie, local_tls, no_suite, own_preamble]).
 
 %% How many sources are remembered.
 -spec size(sources()) -> non_neg_integer().

@@ -95,6 +95,6 @@ a_busy_source_stays_known_while_others_come_and_go_test() ->
 
 hanging_up_is_no_failure_and_garbage_is_test() ->
     [?assertNot(merlon_source_core:blames(#{reason => R}))
-     || R <- [peer_closed, closed, econnreset, truncated, evicted, no_cookie, internal]],
+     || R <- [peer_closed, peer_alert, closed, econnreset, truncated, evicted, no_cookie, internal]],
     [?assert(merlon_source_core:blames(#{reason => R}))
-     || R <- [not_tls, timeout, unknown_issuer, expired, wrong_proof, proof_refused, plaintext_dist, tls, peer_alert]].
+     || R <- [not_tls, timeout, unknown_issuer, expired, wrong_proof, proof_refused, plaintext_dist, tls]].
