@@ -313,7 +313,7 @@ rotated(Id, #{grace := Grace}) ->
 -spec entry_learnt(binary(), From :: binary()) -> ok.
 entry_learnt(Id, From) ->
     log(info, #{event => entry_learnt, entry => Id, from => From,
-                text => iolist_to_binary(["keyring entry ", Id, " came from ", printable(From)])}).
+                text => iolist_to_binary(["keyring entry ", Id, " came from ", merlon_event_text:printable(From)])}).
 
 %% From now on new links are proven by another entry, where the peer has it.
 -spec entry_preferred(binary()) -> ok.

@@ -2,7 +2,7 @@
 %% Reports of merlon_event as text. Pure.
 -module(merlon_event_text).
 
--export([format/1]).
+-export([format/1, printable/1]).
 
 %% One line of text for a report.
 -spec format(map()) -> {io:format(), [term()]}.
@@ -33,6 +33,7 @@ address(Ip) when tuple_size(Ip) =:= 8 -> [$[, inet:ntoa(Ip), $]];
 address(Ip) -> inet:ntoa(Ip).
 
 %% A claimed name comes from a peer: nothing in it may break the line.
+-spec printable(binary()) -> iolist().
 printable(Value) ->
     [case Char of
          _ when Char > 32, Char < 127 -> Char;

@@ -130,7 +130,7 @@ phases() -> [resolve, tcp, tls, preamble, dist].
 events() ->
     [listening, not_started, accept_failed, refused, probed, unresolved, link_up, link_failed, link_closed,
      link_down, not_the_carrier, reloaded, reload_refused, at_next_start, own_expired, crl_stale,
-     reproved, reproof_untrusted, reproof_refused, reproof_not_made, renewed, renew_failed, issued, issue_refused,
+     reproved, reproof_untrusted, reproof_not_made, renewed, renew_failed, issued, issue_refused,
      crl_taken, crl_refused, crl_too_big, joined, join_refused, enroll_off, rotated, entry_learnt,
      entry_preferred, rotation_failed, rotation_refused, minted, not_minted, other].
 
@@ -152,7 +152,7 @@ of_certificates() ->
      bad_signature, ca_leaf, chain_too_large, chain_too_long, crl_expired, crypto, csr_extension, csr_name,
      csr_signature, csr_too_large, expired, key_mismatch, malformed_certificate, malformed_crl, malformed_csr,
      malformed_key, malformed_pem, many_identities, name_constraint, no_anchors, no_identity, not_ca,
-     not_yet_valid, path_length, revoked, too_many_names, unknown_critical, unknown_issuer,
+     not_a_node, not_pinned, not_yet_valid, path_length, revoked, too_many_names, unknown_critical, unknown_issuer,
      unsupported_algorithm, weak_key, wrong_cluster, wrong_name, wrong_usage].
 
 of_records() ->
@@ -161,7 +161,7 @@ of_records() ->
      sealed_alert, too_long, too_many_idle_records, truncated, unexpected_handshake, unexpected_type,
      bad_key_count, bad_lane_head, bad_name_length, bad_preamble_message, bad_preamble_version, frame_too_long,
      lane_overrun, lane_short, no_memory, no_such_lane, preamble_cut, preamble_trailing_bytes,
-     repeated_key_id, short_buffer].
+     repeated_key_id, short_buffer, bad_control, control_flood, control_too_long, early_control].
 
 of_the_system() ->
     [eacces, eaddrinuse, eaddrnotavail, econnaborted, econnrefused, econnreset, ehostdown,

@@ -30,7 +30,7 @@ every_setting_can_be_set_test() ->
                         "{key_update_after, 1}.\n{max_frame, 65536}.\n{require_carrier, true}.\n"
                         "{stale_crl, warn}. {grace, 0}. {revoked_grace, 2592000}.\n"
                         "{renew, false}. {issue, false}. {enroll, true}.\n"
-                        "{rotate_secret, {every, {30, days}}}.\n{identity, secret}. {core_files, whole}."
+                        "{rotate_secret, {every, {30, days}}}.\n{identity, secret}. {core_files, whole}.\n"
                         "{listen, [\"127.0.0.1\", \"eth0\"]}. {allow, [\"10.0.0.0/8\"]}. {deny, [\"::1\"]}.\n"
                         "{unlimited, []}. {source_burst, 5}. {source_rate, 1}. {source_backoff, 0}. {log_interval, 0}."),
     {ok, Ten} = merlon_cidr:parse(<<"10.0.0.0/8">>),
