@@ -43,6 +43,8 @@ reload() -> merlon_reload:reload().
 
 %% One sentence about an error of any of merlon's functions, with the fix.
 -spec format_error(term()) -> iodata().
+format_error({audit, Reason}) -> merlon_audit:format_error(Reason);
+format_error({files, Reason}) -> merlon_audit_files:format_error(Reason);
 format_error({cookie, Reason}) -> merlon_cookie:format_error(Reason);
 format_error({kdf, _} = Reason) -> merlon_kdf:format_error(Reason);
 format_error({merlon, Reason}) -> merlon_node:format_error(Reason);

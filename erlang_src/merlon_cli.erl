@@ -7,8 +7,8 @@
 -export_type([result/0, outcome/0]).
 
 %% What a command's run/1 gives; `unusable` is printed like `ok`, but exits with 1, and `unreadable`
-%% like an error, but exits with 2.
--type result() :: {ok | unusable, iodata()} | {usage | unreadable, iodata()} |
+%% like an error, but exits with 2; so does `incomplete`, which is printed like `ok`.
+-type result() :: {ok | unusable | incomplete, iodata()} | {usage | unreadable, iodata()} |
                   {error, term()}.
 %% Exit code (0 done, 1 refused, 2 wrong usage) and what belongs on which stream.
 -type outcome() :: {0..2, Stdout :: binary(), Stderr :: binary()}.
@@ -48,7 +48,7 @@ command(Name, Args, Program) ->
 commands() ->
     [{"init", merlon_cli_init}, {"cert", merlon_cli_cert}, {"inspect", merlon_cli_inspect},
      {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr},
-     {"cookie", merlon_cli_cookie}, {"keyring", merlon_cli_keyring}].
+     {"cookie", merlon_cli_cookie}, {"keyring", merlon_cli_keyring}, {"audit", merlon_cli_audit}].
 
 loaded(Module, Options) ->
     case merlon_nif:load() of
@@ -58,6 +58,7 @@ loaded(Module, Options) ->
 
 outcome({ok, Text}, _Program) -> {0, bytes(Text), <<>>};
 outcome({unusable, Text}, _Program) -> {1, bytes(Text), <<>>};
+outcome({incomplete, Text}, _Program) -> {2, bytes(Text), <<>>};
 outcome({unreadable, Text}, Program) -> {2, <<>>, bytes([Program, ": ", Text, $\n])};
 outcome({usage, Text}, Program) -> wrong(Text, Program);
 outcome({error, {refused, Text}}, Program) -> {1, <<>>, bytes([Program, ": ", Text, $\n])};
