@@ -38,17 +38,24 @@ comments([], _N, _Today) -> [];
 comments([Line | Lines], N, Today) ->
     case binary:match(Line, <<"merlon:">>) =/= nomatch
         andalso re:run(Line, ?COMMENT, [{capture, [0, 1], index}]) of
-        {match, [{At, _}, Rest]} -> [{N, comment(part(Line, Rest), At, Line, Lines, N, Today)} | comments(Lines, N + 1, Today)];
+        {match, [{At, _}, Rest]} ->
+            Before = binary:part(Line, 0, At),
+            [{N, comment(part(Line, Rest), Before, Lines, N, Today)} || is_code(Before)] ++ comments(Lines, N + 1, Today);
         _ -> comments(Lines, N + 1, Today)
     end.
 
+%% Not inside a string or a comment that talks about such comments.
+is_code(Before) ->
+    length(binary:matches(Before, <<"\"">>)) rem 2 =:= 0
+        andalso re:run(Before, "^\\s*[%#]", [{capture, none}]) =:= nomatch.
+
 part(Line, {At, Length}) -> binary:part(Line, At, Length).
 
-comment(Rest, At, Line, Lines, N, Today) ->
+comment(Rest, Before, Lines, N, Today) ->
     case re:run(Rest, ?GRAMMAR, [{capture, all_but_first, binary}]) of
         {match, [Rule, Year, Month, Day, _Reason]} ->
             Until = {binary_to_integer(Year), binary_to_integer(Month), binary_to_integer(Day)},
-            allowed(merlon_audit_rules:find(Rule), Until, Today, targets(binary:part(Line, 0, At), Lines, N));
+            allowed(merlon_audit_rules:find(Rule), Until, Today, targets(Before, Lines, N));
         nomatch -> {bad, <<"not of the form: allow RULE until YYYY-MM-DD because REASON">>}
     end.
 

@@ -65,6 +65,7 @@ finding(Rule, Flow, What, #{file := File, line := Line, function := Function}, #
         _ -> Base#{flow => Flow}
     end.
 
+what(#{name := {erlang, apply}, args := [_, _]}) -> <<"a call by name">>;
 what(#{name := {M, F}, args := Args}) -> iolist_to_binary([module(M), separator(M), text(F), $/,
                                                            integer_to_list(length(Args))]).
 

@@ -13,6 +13,11 @@
 -define(COMPUTED, {1, 0}).
 -define(PARAMETER, {2, 0}).
 -define(INPUT, {3, 0}).
+-define(LOW, ((1 bsl 256) - 1)).
+-define(is_request(Field), (Field =:= <<"params">> orelse Field =:= <<"body_params">> orelse Field =:= <<"query_params">>
+                            orelse Field =:= <<"path_params">> orelse Field =:= <<"query_string">>
+                            orelse Field =:= <<"req_headers">> orelse Field =:= <<"req_cookies">>
+                            orelse Field =:= <<"path_info">> orelse Field =:= <<"request_path">>)).
 %% Options that rules are about.
 -define(is_option(Name), (Name =:= verify orelse Name =:= keep_secrets orelse Name =:= versions
                           orelse Name =:= ciphers orelse Name =:= extra_applications)).
@@ -30,6 +35,9 @@ parameters(Patterns, St) ->
 
 -spec join(merlon_audit_flow:value(), merlon_audit_flow:value()) -> merlon_audit_flow:value().
 join({A, X}, {B, Y}) -> {max(A, B), X bor Y}.
+
+%% No more than a parameter.
+soft({Base, Mask}) -> {min(Base, 2), ((Mask band ?LOW) bsl 256) bor (Mask band bnot ?LOW)}.
 
 %% ---- clauses ----
 
@@ -117,6 +125,11 @@ expr({Kind, _, _}, St) when Kind =:= atom; Kind =:= integer; Kind =:= float; Kin
 expr({match, _, Pattern, Expr}, St) ->
     {Value, After} = expr(Expr, St),
     {Value, bind(Pattern, Value, kept(Expr, After), After)};
+expr({block, _, [{field, _, Field}, Of]}, St) when ?is_request(Field) ->
+    {_, After} = expr(Of, St),
+    {?INPUT, After};
+expr({block, _, [{field, _, _}, Of]}, St) -> softened(Of, St);
+expr({record_field, _, Of, _, _}, St) -> softened(Of, St);
 expr({block, _, Body}, St) -> body(Body, St);
 expr({call, Anno, Function, Args}, St) -> call(Function, Args, Anno, St);
 expr({tuple, Anno, [{atom, _, Name}, Value] = Elements}, St) when ?is_option(Name) ->
@@ -158,6 +171,10 @@ expr({Kind, _, Pattern, Expr}, St) when Kind =:= generate; Kind =:= b_generate; 
 expr(Other, St) when is_tuple(Other) -> exprs(tuple_to_list(Other), St);
 expr([_ | _] = Exprs, St) -> exprs(Exprs, St);
 expr(_, St) -> {?LITERAL, St}.
+
+softened(Of, St) ->
+    {Value, After} = expr(Of, St),
+    {soft(Value), After}.
 
 %% Of what is compared or counted only the fact remains.
 number(Values) ->
@@ -254,7 +271,9 @@ local(F, Args, #st{context = #{returns := Returns}} = St) ->
 
 %% Parameters in what the callee returns are this call's arguments.
 returned(unknown, Values) -> lists:foldl(fun join/2, ?LITERAL, Values);
-returned({Base, Mask}, Values) -> returned(Mask, Values, {Base, 0}).
+returned({Base, Mask}, Values) ->
+    Soft = returned(Mask bsr 256, [soft(Value) || Value <- Values], ?LITERAL),
+    join(Soft, returned(Mask band ?LOW, Values, {Base, 0})).
 
 returned(0, _Values, Value) -> Value;
 returned(_Mask, [], Value) -> Value;
@@ -356,7 +375,7 @@ kept(Expr, St) ->
         {cons, _, _, _} = Known -> Known;
         {nil, _} = Known -> Known;
         {op, _, '++', _, _} = Known -> Known;
-        {call, _, {remote, _, {atom, _, crypto}, _}, _} = Known -> Known;
+        {call, _, {remote, _, {atom, _, _}, {atom, _, _}}, _} = Known -> Known;
         _ -> none
     end.
 

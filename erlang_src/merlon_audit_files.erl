@@ -208,10 +208,12 @@ resolve(Path, Beam, Sources) ->
         _ -> {ok, element(3, lists:max(Rated))}
     end.
 
+%% In the same folder, or below src/ where the BEAM file is in ebin/.
 is_beside(Name, Beam) ->
     {Folder, Other} = {filename:dirname(Name), filename:dirname(Beam)},
-    Folder =:= Other orelse (filename:basename(Folder) =:= <<"src">> andalso filename:basename(Other) =:= <<"ebin">>
-                             andalso filename:dirname(Folder) =:= filename:dirname(Other)).
+    Folder =:= Other orelse (filename:basename(Other) =:= <<"ebin">>
+                             andalso lists:prefix(filename:split(filename:join(filename:dirname(Other), <<"src">>)),
+                                                  filename:split(Folder))).
 
 common([Part | A], [Part | B]) -> 1 + common(A, B);
 common(_, _) -> 0.

@@ -109,7 +109,7 @@ code() ->
      {"Code", [eval_string, eval_quoted, eval_quoted_with_env, eval_file, compile_string, compile_quoted, require_file,
                compile_file], any, eval, [1]},
      {"EEx", [eval_string, eval_file, compile_string, compile_file], any, eval, [1]},
-     {erlang, apply, [3], dynamic_call, [1, 2]},
+     {erlang, apply, [3], dynamic_call, [1, 2], is_named_by_data},
      {erlang, load_nif, [2], native_code, [1]},
      {erl_ddll, [load, load_driver, reload, reload_driver], [2], native_code, [1]},
      {erl_ddll, try_load, [3], native_code, [1]}].

@@ -3,7 +3,7 @@
 %% command does is in its own module.
 -module(merlon_cli).
 
--export([main/1, run/1, command/3]).
+-export([main/1, run/1, command/3, command/4]).
 -export_type([result/0, outcome/0]).
 
 %% What a command's run/1 gives; `unusable` is printed like `ok`, but exits with 1, and `unreadable`
@@ -37,10 +37,14 @@ run([Name | Args]) ->
 
 %% Runs one command under the name by which its user called it.
 -spec command(Name :: string(), [string()], Program :: string()) -> outcome().
-command(Name, Args, Program) ->
+command(Name, Args, Program) -> command(Name, Args, Program, #{}).
+
+%% With what Elixir has and Erlang has not, for commands whose run/2 takes it.
+-spec command(Name :: string(), [string()], Program :: string(), More :: map()) -> outcome().
+command(Name, Args, Program, More) ->
     {Name, Module} = lists:keyfind(Name, 1, commands()),
     case merlon_cli_args:parse(Module:spec(), Args) of
-        {ok, Options} -> outcome(loaded(Module, Options), Program);
+        {ok, Options} -> outcome(loaded(Module, Options, More), Program);
         help -> {0, bytes(merlon_cli_args:help(Module:spec(), Program)), <<>>};
         {error, Text} -> wrong(Text, Program)
     end.
@@ -50,9 +54,10 @@ commands() ->
      {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr},
      {"cookie", merlon_cli_cookie}, {"keyring", merlon_cli_keyring}, {"audit", merlon_cli_audit}].
 
-loaded(Module, Options) ->
+loaded(Module, Options, More) ->
     case merlon_nif:load() of
-        ok -> Module:run(Options);
+        ok when map_size(More) =:= 0 -> Module:run(Options);
+        ok -> Module:run(Options, More);
         {error, _} = Error -> Error
     end.
 
