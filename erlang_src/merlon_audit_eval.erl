@@ -7,7 +7,8 @@
 
 -import(merlon_audit_expr, [line/1]).
 
--record(st, {env = #{}, sites = [], edges = [], context}).
+%% `line` is the last one that was seen: Elixir's literals have none.
+-record(st, {env = #{}, sites = [], edges = [], line = 0, context}).
 
 -define(LITERAL, {0, 0}).
 -define(COMPUTED, {1, 0}).
@@ -48,10 +49,16 @@ clauses(Clauses, Bind, #st{env = Env} = St) ->
                     {join(Value, New), After#st{env = merge(Acc#st.env, After#st.env)}}
                 end, {?LITERAL, St}, Clauses).
 
-clause({clause, _, Patterns, Guards, Body}, Bind, St) ->
-    {_, Guarded} = exprs(Guards, Bind(Patterns, St)),
+clause({clause, Anno, Patterns, Guards, Body}, Bind, St) ->
+    {_, Guarded} = exprs(Guards, Bind(Patterns, at(Anno, St))),
     body(Body, Guarded);
 clause(Other, _Bind, St) -> expr(Other, St).
+
+at(Anno, St) ->
+    case line(Anno) of
+        0 -> St;
+        Line -> St#st{line = Line}
+    end.
 
 merge(Env, Env) -> Env;
 merge(A, B) ->
@@ -117,13 +124,17 @@ each(Exprs, St) -> lists:mapfoldl(fun expr/2, St, Exprs).
 
 expr({var, _, Name}, #st{env = Env} = St) ->
     case Env of
+        #{Name := {_, {'fun', _, Named} = Fun}} when element(1, Named) =:= function -> expr(Fun, St);
         #{Name := {Value, _}} -> {Value, St};
         _ -> {?COMPUTED, St}
     end;
 expr({Kind, _, _}, St) when Kind =:= atom; Kind =:= integer; Kind =:= float; Kind =:= char; Kind =:= string ->
     {?LITERAL, St};
-expr({match, _, Pattern, Expr}, St) ->
-    {Value, After} = expr(Expr, St),
+%% What is called by this name is looked at where it is called.
+expr({match, _, {var, _, _} = Pattern, {'fun', _, Named} = Fun}, St) when element(1, Named) =:= function ->
+    {?COMPUTED, bind(Pattern, ?COMPUTED, Fun, St)};
+expr({match, Anno, Pattern, Expr}, St) ->
+    {Value, After} = expr(Expr, at(Anno, St)),
     {Value, bind(Pattern, Value, kept(Expr, After), After)};
 expr({block, _, [{field, _, Field}, Of]}, St) when ?is_request(Field) ->
     {_, After} = expr(Of, St),
@@ -131,7 +142,7 @@ expr({block, _, [{field, _, Field}, Of]}, St) when ?is_request(Field) ->
 expr({block, _, [{field, _, _}, Of]}, St) -> softened(Of, St);
 expr({record_field, _, Of, _, _}, St) -> softened(Of, St);
 expr({block, _, Body}, St) -> body(Body, St);
-expr({call, Anno, Function, Args}, St) -> call(Function, Args, Anno, St);
+expr({call, Anno, Function, Args}, St) -> call(Function, Args, Anno, at(Anno, St));
 expr({tuple, Anno, [{atom, _, Name}, Value] = Elements}, St) when ?is_option(Name) ->
     exprs(Elements, site(option, Name, Anno, [], [Value], [], St));
 expr({cons, _, _, _} = List, St) -> list(List, St);
@@ -345,11 +356,14 @@ arguments(Args, St, Then) ->
                                      end, After, Values),
     Then(Results, Last).
 
-argument({'fun', _, _} = Fun, St) -> {{function, Fun}, St};
 argument({named_fun, _, _, Clauses}, St) -> {{function, {'fun', 0, {clauses, Clauses}}}, St};
 argument(Arg, St) ->
-    {Value, After} = expr(Arg, St),
-    {{data, Value}, After}.
+    case resolve(Arg, St) of
+        {'fun', _, _} = Fun -> {{function, Fun}, St};
+        _ ->
+            {Value, After} = expr(Arg, St),
+            {{data, Value}, After}
+    end.
 
 fun_argument({'fun', _, {clauses, Clauses}}, Value, St) -> fun_of(Clauses, Value, St);
 fun_argument({'fun', Anno, Named}, Value, St) -> captured(Named, Anno, Value, St).
@@ -380,6 +394,7 @@ kept(Expr, St) ->
     end.
 
 site(Kind, Name, Anno, Sinks, Args, Values, #st{sites = Sites, context = #{function := Function, file := File}} = St) ->
-    Site = #{kind => Kind, line => line(Anno), file => File, function => Function, name => Name, sinks => Sinks,
+    Lines = [line(Anno) | [line(element(2, Arg)) || Arg <- Args]] ++ [St#st.line],
+    Site = #{kind => Kind, line => hd([Line || Line <- Lines, Line > 0] ++ [0]), file => File, function => Function, name => Name, sinks => Sinks,
              args => Args, resolved => [resolve(Arg, St) || Arg <- Args], values => Values},
     St#st{sites = [Site | Sites]}.

@@ -131,6 +131,10 @@ field(Name) when is_atom(Name) -> atom_to_binary(Name);
 field(Name) when is_binary(Name) -> Name;
 field(_) -> <<>>.
 
+%% The compiler writes operators as calls.
+remote(erlang, Op, Meta, [A, B], C) when Op =:= '=='; Op =:= '/='; Op =:= '=:='; Op =:= '=/='; Op =:= '++'; Op =:= '+';
+                                         Op =:= '-'; Op =:= '*'; Op =:= '<'; Op =:= '>'; Op =:= '=<'; Op =:= '>=' ->
+    {op, line(Meta), Op, expr(A, C), expr(B, C)};
 remote(Module, Name, Meta, Args, C) ->
     Line = line(Meta),
     {call, Line, {remote, Line, expr(Module, C), {atom, Line, Name}}, exprs(Args, C)}.

@@ -186,8 +186,8 @@ results() ->
                       ref_to_list, length, byte_size, bit_size, size, map_size, tuple_size, abs, round, trunc, phash2,
                       crc32, adler32, unique_integer, system_time, monotonic_time, self, node, is_atom, is_list,
                       is_binary, list_to_integer, binary_to_integer, list_to_float, binary_to_float, system_info,
-                      list_to_existing_atom, binary_to_existing_atom, make_ref]},
-     {clean, "String", [to_existing_atom, to_integer, to_float]}, {clean, "Integer", [to_string, parse]},
+                      make_ref]},
+     {clean, "String", [to_integer, to_float]}, {clean, "Integer", [to_string, parse]},
      {clean, base64, [encode, encode_to_string]}, {clean, "Base", any_encode()}, {clean, binary, [encode_hex]},
      {clean, string, [to_integer]}, {clean, crypto, [hash, mac, strong_rand_bytes, hash_equals]},
      {clean, filelib, [is_file, is_dir, is_regular, safe_relative_path]}, {clean, "Path", [safe_relative, safe_relative_to]},
@@ -204,8 +204,10 @@ results() ->
      {pure, lists, [any]}, {pure, string, [any]},
      {pure, unicode, [characters_to_list, characters_to_binary]}, {pure, filename, [join, append, basename, dirname]},
      {pure, io_lib, [format, fwrite]}, {pure, erlang, [list_to_binary, iolist_to_binary, atom_to_list, atom_to_binary,
-                                                       binary_to_list, '++', list_to_tuple, element, hd, tl]},
+                                                       list_to_atom, binary_to_atom, list_to_existing_atom,
+                                                       binary_to_existing_atom, binary_to_list, '++', list_to_tuple, element, hd, tl]},
      {pure, "String.Chars", [to_string]}, {pure, "Path", [join, expand]}, {pure, "Enum", [join, map]},
+     {pure, "String", [to_atom, to_existing_atom]},
      {pure, "Kernel", [to_string, to_charlist]}, {pure, "List.Chars", [to_charlist]}].
 
 any_encode() -> [encode16, encode32, encode64, url_encode64, url_encode32, hex_encode32].
