@@ -200,8 +200,8 @@ sources(Files) ->
 resolve(Path, Beam, Sources) ->
     Wanted = lists:reverse(filename:split(text(Path))),
     Rated = [{End, common(filename:split(Beam), filename:split(Name)), File}
-             || #{name := Name} = File <- maps:get(hd(Wanted ++ [<<>>]), Sources, []),
-                End <- [common(Wanted, lists:reverse(filename:split(Name)))],
+             || #{name := Name, path := Open} = File <- maps:get(hd(Wanted ++ [<<>>]), Sources, []),
+                End <- [common(Wanted, lists:reverse(filename:split(text(Open))))],
                 End > 1 orelse (length(Wanted) =:= 1 andalso is_beside(Name, Beam))],
     case Rated of
         [] -> none;
