@@ -2,7 +2,7 @@
 %% A report as text for people, or as JSON; a rule as text.
 -module(merlon_audit_report).
 
--export([text/2, json/1, explain/1, rules/0]).
+-export([text/2, summary/1, json/1, explain/1, rules/0]).
 
 %% `notes`: shows notes too. `colour`: for a terminal.
 -spec text(merlon_audit:report(), #{notes => boolean(), colour => boolean()}) -> iodata().
@@ -63,6 +63,8 @@ code(medium) -> "33";
 code(low) -> "36";
 code(note) -> "2".
 
+%% How much was looked at and how much was found.
+-spec summary(merlon_audit:report()) -> iodata().
 summary(#{findings := Findings, suppressed := Suppressed, known := Known, scanned := Scanned, unscanned := Unscanned,
           left := Left}) ->
     #{beam := Beams, source := Sources} = Scanned,

@@ -15,6 +15,8 @@
 
 -callback spec() -> merlon_cli_args:spec().
 -callback run(merlon_cli_args:options()) -> result().
+-callback run(merlon_cli_args:options(), More :: map()) -> result().
+-optional_callbacks([run/2]).
 
 %% Runs the command and ends the VM with its exit code.
 -spec main([string()]) -> no_return().

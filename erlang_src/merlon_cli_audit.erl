@@ -98,7 +98,7 @@ report(#{findings := Findings} = Report, #{'write-baseline' := File} = Options) 
     Said = [integer_to_list(length(Findings)), " findings are in ", File, ".\n"],
     written(File, Text, fun() -> ended(Report, clean, Said, Options) end);
 report(Report, #{output := File} = Options) ->
-    Short = [File, ": ", merlon_audit_report:text(Report#{findings := []}, #{})],
+    Short = [File, ": ", merlon_audit_report:summary(Report)],
     Then = fun() -> ended(Report, verdict(Report, Options), Short, Options) end,
     written(File, formatted(Report, Options), Then);
 report(Report, Options) ->
