@@ -47,8 +47,8 @@ of_file(File, Raws, Lines) ->
     {Findings, _} = lists:mapfoldl(fun(Raw, Seen) -> finding(Raw, File, Table, Seen) end, #{}, Raws),
     Findings.
 
-finding(#{line := Line} = Raw, File, Lines, Seen) ->
-    Shown = snippet(Line, Lines),
+finding(#{line := Line, rule := Rule} = Raw, File, Lines, Seen) ->
+    Shown = shown(Rule, Line, Lines),
     Print = print(Raw, File, Shown),
     Count = maps:get(Print, Seen, 0),
     Known = maps:with([rule, severity, flow, line, place, what], Raw),
@@ -58,6 +58,10 @@ finding(#{line := Line} = Raw, File, Lines, Seen) ->
 
 with_snippet(Finding, <<>>) -> Finding;
 with_snippet(Finding, Shown) -> Finding#{snippet => Shown}.
+
+%% A cookie is never shown, nor is it in the fingerprint: reports go to more people than sources.
+shown(cookie_literal, _Line, _Lines) -> <<>>;
+shown(_Rule, Line, Lines) -> snippet(Line, Lines).
 
 snippet(Line, Lines) when Line > 0, Line =< tuple_size(Lines) -> string:trim(printable(element(Line, Lines)));
 snippet(_, _) -> <<>>.

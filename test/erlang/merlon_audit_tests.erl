@@ -146,6 +146,24 @@ a_page_holds_sources_as_text_only_test() ->
         ?assert(matches("\\\\u003cscript", Json))
     end).
 
+a_cookie_in_the_source_is_found_and_never_shown_test_() ->
+    [{Format, fun() -> ?in_dir(Dir, begin
+         put_source(Dir, "a.erl", "-module(a).\n-export([f/0]).\nf() -> erlang:set_cookie('hunter2hunter2').\n"),
+         {1, Out, <<>>} = cli([Dir, "--format", Format]),
+         ?assert(matches("cookie_literal", Out)),
+         ?assertNot(matches("hunter2", Out))
+     end) end} || Format <- ["text", "json", "sarif", "html"]].
+
+a_file_takes_neither_all_time_nor_all_memory_test() ->
+    Work = fun(slow) -> receive never -> ok end;
+              (greedy) -> length(lists:seq(1, 10000000));
+              (crash) -> error(crash);
+              (Item) -> {ok, Item}
+           end,
+    Limits = #{workers => 2, timeout => 200, words => 100000},
+    ?assertEqual([{ok, 1}, {error, {worker, timeout}}, {error, {worker, killed}}, {error, {worker, crashed}}, {ok, 2}],
+                 merlon_audit_pool:map(Work, [1, slow, greedy, crash, 2], Limits)).
+
 %% ---- what could not be scanned ----
 
 nothing_scanned_is_no_success_test() ->
