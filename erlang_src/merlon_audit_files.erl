@@ -115,7 +115,7 @@ is_foreign(Path, Name) ->
     lists:member(Name, ?FOREIGN) orelse
         case lists:reverse(filename:split(Path)) of
             [_, "lib", _, "_build" | _] -> lists:any(fun(Own) -> is_real(filename:join(Path, Own)) end,
-                                                     ["src", "rebar.config", "mix.exs"])
+                                                     ["src", "rebar.config"])
                                                orelse is_dependency(Path, Name);
             _ -> false
         end.

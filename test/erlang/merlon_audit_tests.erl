@@ -210,6 +210,18 @@ both_branches_of_ifdef_are_read_test() ->
         ?assertEqual([{os_command, 4}, {eval, 6}], rules(scan(Dir)))
     end).
 
+others_code_is_left_out_unless_asked_for_test() ->
+    ?in_dir(Dir, begin
+        Own = Dir ++ "/src",
+        Others = [Dir ++ Part || Part <- ["/deps/x/src", "/test", "/_build/default/lib/dep/src", "/_build/dev/lib/x/ebin"]],
+        [ok = filelib:ensure_path(Folder) || Folder <- [Own, Dir ++ "/.git" | Others]],
+        [put_source(Folder, "evil.erl", ?EVIL) || Folder <- [Own, Dir ++ "/.git" | Others]],
+        put_source(Dir, "mix.exs", "x"),
+        ?assertMatch(#{findings := [#{file := <<"src/evil.erl">>}], left := [<<"mix.exs">>], unscanned := []}, scan(Dir)),
+        ?assertEqual(5, length(maps:get(findings, scan(Dir, #{all => true})))),
+        ?assertEqual({error, {audit, nothing_to_scan}}, merlon_audit:scan([Dir], #{exclude => ["src"]}))
+    end).
+
 %% ---- suppressions ----
 
 comments_allow_findings_until_they_run_out_test_() ->
