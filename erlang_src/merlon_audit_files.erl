@@ -174,7 +174,7 @@ read(#{size := Size}, Limit) when Size > Limit -> {error, {files, {too_big, Size
 read(#{path := Path}, Limit) ->
     case file:open(Path, [read, raw, binary]) of
         {ok, Device} ->
-            try read_all(file:read(Device, Limit + 1), Limit) after file:close(Device) end;
+            try read_all(file:read(Device, Limit + 1), Limit) after _ = file:close(Device) end;
         {error, Posix} -> {error, {files, {read, Posix}}}
     end.
 
