@@ -2,7 +2,7 @@
 %% Does the rule hold at this place? What the arguments say beyond how they came to be: options, programs, names.
 -module(merlon_audit_checks).
 
--export([check/2, others/1]).
+-export([check/2, others/1, is_assembled/1]).
 
 -import(merlon_audit_expr, [options/1, has_option/3, text/1, words/1, find/2, is_literal/1]).
 
@@ -102,6 +102,15 @@ has_secret(Elements) ->
 is_safe(Options) ->
     {Known, _} = options(Options),
     lists:keymember(safe, 1, Known).
+
+%% Version and tag are literals, and the tag is of no term that has others in it: atoms, pids, ports, references, numbers.
+-spec is_assembled(merlon_audit_flow:site()) -> boolean().
+is_assembled(Site) ->
+    case arg(1, Site) of
+        {bin, _, [{bin_element, _, {integer, _, 131}, _, _}, {bin_element, _, {integer, _, Tag}, _, _} | _]} ->
+            lists:member(Tag, [70, 88, 89, 90, 97, 98, 100, 101, 102, 103, 109, 114, 118, 119, 120]);
+        _ -> false
+    end.
 
 is_public_secret(Name, Options) ->
     {Known, _} = options(Options),

@@ -40,7 +40,7 @@ findings(Unit, Index) ->
     strongest(Found).
 
 site(#{kind := call, sinks := Sinks, values := Values} = Site, Unit) ->
-    [finding(Rule, flow(Args, Values), What, Site, Unit)
+    [finding(Rule, lowered(Rule, flow(Args, Values), Site), What, Site, Unit)
      || {Rule, Args, Check} <- Sinks, merlon_audit_checks:check(Check, Site),
         What <- [what(Site)]];
 site(Site, Unit) ->
@@ -50,6 +50,14 @@ site(Site, Unit) ->
 flow(any, _Values) -> none;
 flow(Args, [{Level, _}] = Values) when Args =/= [1], length(Values) =:= 1 -> level(Level);
 flow(Args, Values) -> level(lists:max([0 | [element(1, lists:nth(At, Values)) || At <- Args, At =< length(Values)]])).
+
+%% What kind of term it is the code says itself: <<131, 88, ...>> is a pid.
+lowered(unsafe_term, Flow, Site) when Flow =:= parameter; Flow =:= input ->
+    case merlon_audit_checks:is_assembled(Site) of
+        true -> computed;
+        false -> Flow
+    end;
+lowered(_Rule, Flow, _Site) -> Flow.
 
 level(0) -> literal;
 level(1) -> computed;

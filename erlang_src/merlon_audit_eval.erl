@@ -37,7 +37,6 @@ parameters(Patterns, St) ->
 -spec join(merlon_audit_flow:value(), merlon_audit_flow:value()) -> merlon_audit_flow:value().
 join({A, X}, {B, Y}) -> {max(A, B), X bor Y}.
 
-%% No more than a parameter.
 soft({Base, Mask}) -> {min(Base, 2), ((Mask band ?LOW) bsl 256) bor (Mask band bnot ?LOW)}.
 
 %% ---- clauses ----
@@ -92,6 +91,7 @@ bind({tuple, _, Patterns}, _Value, {tuple, _, Exprs}, St) when length(Patterns) 
                     {Part, _} = expr(E, Acc),
                     bind(P, Part, resolve(E, Acc), Acc)
                 end, St, lists:zip(Patterns, Exprs));
+bind({record, _, _, Fields}, Value, _Expr, St) -> bind_all(Fields, soft(Value), St);
 bind(Pattern, Value, _Expr, St) when is_tuple(Pattern) -> bind_all(tl(tuple_to_list(Pattern)), Value, St);
 bind(Patterns, Value, _Expr, St) when is_list(Patterns) -> bind_all(Patterns, Value, St);
 bind(_, _, _, St) -> St.
@@ -149,8 +149,7 @@ expr({cons, _, _, _} = List, St) -> list(List, St);
 expr({op, Anno, Op, A, B}, St) when Op =:= '=='; Op =:= '=:='; Op =:= '/='; Op =:= '=/=' ->
     {Values, After} = each([A, B], site(compare, Op, Anno, [], [A, B], [], St)),
     {number(Values), After};
-expr({op, _, '++', A, B}, St) -> exprs([A, B], St);
-expr({op, _, '!', A, B}, St) -> exprs([A, B], St);
+expr({op, _, Op, A, B}, St) when Op =:= '++'; Op =:= '!' -> exprs([A, B], St);
 expr({op, _, _, A, B}, St) ->
     {Values, After} = each([A, B], St),
     {number(Values), After};

@@ -3,7 +3,8 @@
 -export([os_command/1, os_command_near/1, os_command_tricky/2, handle_call/3, open_port/1, open_port_near/1,
          open_port_tricky/1, program_choice/1, program_choice_near/0, program_choice_tricky/1, eval/1, eval_near/1,
          eval_tricky/2, dynamic_call/1, dynamic_call_near/2, dynamic_call_tricky/1, native_code/1, native_code_near/0,
-         native_code_tricky/1, quoted/1, pid/1, shell/1]).
+         native_code_tricky/1, quoted/1, pid/1, shell/1, loop/1]).
+-record(link, {transport, buffer}).
 -import(os, [cmd/1]).
 -record(state, {tool}).
 
@@ -85,3 +86,15 @@ native_code(Path) -> erlang:load_nif(Path, 0). %! native_code medium
 native_code_near() -> erlang:load_nif(filename:join(code:priv_dir(corpus), "nif"), 0). %! native_code note
 
 native_code_tricky(Path) -> apply(erl_ddll, load_driver, [Path, "drv"]). %! native_code medium
+
+%% The transport in the state was there before the socket sent anything.
+loop(#link{transport = Transport} = Link) ->
+    receive
+        {tcp, _, Data} ->
+            Transport:setopts([{active, once}]),
+            loop(fed(Data, Link))
+    end.
+
+fed(Data, #link{transport = Transport} = Link) ->
+    Transport:ack(Data),
+    Link#link{buffer = Data}.

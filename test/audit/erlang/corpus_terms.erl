@@ -6,7 +6,7 @@
          zip_bomb_tricky/2, term_store/1, term_store_near/0, term_store_tricky/1, consult/1, consult_near/0,
          consult_tricky/1, xml_atoms/1, xml_atoms_near/1, xml_atoms_tricky/1, xml_entities/1, xml_entities_near/1,
          xml_entities_tricky/1, match_spec/2, match_spec_near/2, match_spec_tricky/2, public_secret/0,
-         public_secret_near/0, public_secret_tricky/0, helper/0, file/1, message/0]).
+         public_secret_near/0, public_secret_tricky/0, helper/0, file/1, message/0, assembled/1, built/1]).
 -define(DECODE(X), erlang:binary_to_term(X)).
 
 unsafe_term(Bin) -> erlang:binary_to_term(Bin). %! unsafe_term high
@@ -127,3 +127,8 @@ public_secret_tricky() ->
     Options = [set, public],
     Name = session_cache,
     ets:new(Name, Options). %! public_secret medium
+
+%% The code says that it is a pid; that of a tuple has anything in it.
+assembled(Rest) -> binary_to_term(<<131, 88, Rest/binary>>). %! unsafe_term medium
+
+built(Rest) -> binary_to_term(<<131, 104, 2, Rest/binary>>). %! unsafe_term high
