@@ -74,8 +74,8 @@ is_left(_, _) -> false.
 
 compiled(Beams, Sources, #{options := Options} = Run) ->
     Work = fun(Beam) -> beam(Beam, Run) end,
-    Results = merlon_audit_pool:map(Work, Beams, maps:with([workers, progress, timeout], Options)),
-    [placed(Beam, Result, Sources) || {Beam, Result} <- lists:zip(Beams, Results)].
+    Results = merlon_audit_pool:files(Work, Beams, maps:with([workers, progress, timeout], Options)),
+    [placed(Beam, Result, Sources) || {Beam, Result} <- Results].
 
 beam(Beam, #{index := Index, atoms := Atoms}) ->
     case merlon_audit_files:read(Beam, default) of

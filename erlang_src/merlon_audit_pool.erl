@@ -2,7 +2,7 @@
 %% Work on many files at once, each in a process of its own that may neither take all memory nor all time.
 -module(merlon_audit_pool).
 
--export([map/3]).
+-export([files/3, map/3]).
 -export_type([options/0]).
 
 %% `progress` is called with how many are done of how many.
@@ -12,6 +12,16 @@
 %% 256 MB of heap for one file: what OTP's largest module takes is a fifth of it.
 -define(WORDS, 16#2000000).
 -define(TIMEOUT, 60000).
+
+%% Bytes from which on a file is looked at alone: its code may take a hundred times as much.
+-define(LARGE, 16#60000).
+
+%% Each file with what Fun gives for it; the large ones one after the other.
+-spec files(fun((merlon_audit_files:file()) -> Result), [merlon_audit_files:file()], options()) ->
+          [{merlon_audit_files:file(), Result | {error, {worker, timeout | killed | crashed}}}].
+files(Fun, Files, Options) ->
+    {Large, Others} = lists:partition(fun(#{size := Size}) -> Size > ?LARGE end, Files),
+    lists:zip(Others ++ Large, map(Fun, Others, Options) ++ map(Fun, Large, Options#{workers => 1})).
 
 %% In the order of Items. A worker that dies gives {error, {worker, Why}}.
 -spec map(fun((Item) -> Result), [Item], options()) -> [Result | {error, {worker, timeout | killed | crashed}}].

@@ -12,8 +12,8 @@
 scan(Files, All, #{options := Options} = Run) ->
     Headers = maps:from_list([{Name, File} || #{name := Name, kind := erl} = File <- All]),
     Work = fun(File) -> source(File, Headers, Run) end,
-    Results = merlon_audit_pool:map(Work, Files, maps:with([workers, progress, timeout], Options)),
-    [placed(File, Result) || {File, Result} <- lists:zip(Files, Results)].
+    Results = merlon_audit_pool:files(Work, Files, maps:with([workers, progress, timeout], Options)),
+    [placed(File, Result) || {File, Result} <- Results].
 
 placed(#{name := Name}, {ok, Raws, Faults}) ->
     #{name => Name, kind => source, covers => [], raws => [Raw#{file := on(File)} || #{file := File} = Raw <- Raws],
