@@ -89,7 +89,7 @@ bind({tuple, _, [{atom, _, Kind} | _] = Elements}, Value, none, St) when Kind =:
 bind({tuple, _, Patterns}, _Value, {tuple, _, Exprs}, St) when length(Patterns) =:= length(Exprs) ->
     lists:foldl(fun({P, E}, Acc) ->
                     {Part, _} = expr(E, Acc),
-                    bind(P, Part, resolve(E, Acc), Acc)
+                    bind(P, Part, kept(E, Acc), Acc)
                 end, St, lists:zip(Patterns, Exprs));
 bind({record, _, _, Fields}, Value, _Expr, St) -> bind_all(Fields, soft(Value), St);
 bind(Pattern, Value, _Expr, St) when is_tuple(Pattern) -> bind_all(tl(tuple_to_list(Pattern)), Value, St);
@@ -158,7 +158,7 @@ expr({op, _, _, A}, St) ->
     {number([Value]), After};
 expr({'case', _, Expr, Clauses}, St) ->
     {Value, After} = expr(Expr, St),
-    clauses(Clauses, binding(Value, resolve(Expr, After)), After);
+    clauses(Clauses, binding(Value, kept(Expr, After)), After);
 expr({'if', _, Clauses}, St) -> clauses(Clauses, binding(?COMPUTED, none), St);
 expr({'receive', _, Clauses}, St) -> clauses(Clauses, binding(?PARAMETER, none), St);
 expr({'receive', _, Clauses, Timeout, Body}, St) ->
@@ -380,17 +380,17 @@ resolve({op, Anno, '++', A, B}, St) -> {op, Anno, '++', resolve(A, St), resolve(
 resolve({match, _, _, Expr}, St) -> resolve(Expr, St);
 resolve(Expr, _St) -> Expr.
 
-%% What is worth remembering of what a variable is bound to.
+%% What is worth remembering of what a variable is bound to. Small: each may have others in it many times over.
 kept(Expr, St) ->
-    case resolve(Expr, St) of
-        {Kind, _, _} = Known when Kind =:= atom; Kind =:= string; Kind =:= integer; Kind =:= bin; Kind =:= tuple;
-                                  Kind =:= 'fun' -> Known;
-        {cons, _, _, _} = Known -> Known;
-        {nil, _} = Known -> Known;
-        {op, _, '++', _, _} = Known -> Known;
-        {call, _, {remote, _, {atom, _, _}, {atom, _, _}}, _} = Known -> Known;
-        _ -> none
+    Known = resolve(Expr, St),
+    case is_kept(Known) andalso merlon_audit_expr:is_small(Known) of
+        true -> Known;
+        false -> none
     end.
+
+is_kept({call, _, {remote, _, {atom, _, _}, {atom, _, _}}, _}) -> true;
+is_kept({op, _, Op, _, _}) -> Op =:= '++';
+is_kept(Expr) -> lists:member(element(1, Expr), [atom, string, integer, bin, tuple, 'fun', cons, nil]).
 
 site(Kind, Name, Anno, Sinks, Args, Values, #st{sites = Sites, context = #{function := Function, file := File}} = St) ->
     Lines = [line(Anno) | [line(element(2, Arg)) || Arg <- Args]] ++ [St#st.line],

@@ -4,10 +4,11 @@
 -module(merlon_audit_expr).
 
 -export([line/1, name/1, words/1, elements/1, options/1, has_option/3, text/1, is_literal/1, find/2,
-         find_all/3]).
+         find_all/3, is_small/1]).
 
 %% Parts of an expression that are looked at.
 -define(FUEL, 4000).
+-define(SMALL, 600).
 -define(ELEMENTS, 100000).
 
 -spec line(term()) -> non_neg_integer().
@@ -65,6 +66,12 @@ each(Pick, [Expr | Exprs], Found, Fuel) when Fuel > 0 ->
     {More, Left} = look(Pick, Expr, Found, Fuel),
     each(Pick, Exprs, More, Left);
 each(_Pick, _, Found, Fuel) -> {Found, Fuel}.
+
+%% No more than a few hundred parts.
+-spec is_small(term()) -> boolean().
+is_small(Expr) ->
+    {_, Left} = look(fun(_) -> [] end, Expr, [], ?SMALL),
+    Left > 0.
 
 %% The elements of a list and whether they are all of it.
 -spec elements(term()) -> {[term()], Complete :: boolean()}.

@@ -112,6 +112,16 @@ macros_that_explode_are_told_and_cost_little_test() ->
         ?assert(Time < 10000000)
     end).
 
+%% Each variable has the one before twice: followed to the end there are 2^60 of the first.
+values_that_double_cost_little_test() ->
+    ?in_dir(Dir, begin
+        Lines = [io_lib:format("    X~b = {X~b, [X~b | X~b]},~n", [N, N - 1, N - 1, N - 1]) || N <- lists:seq(1, 60)],
+        put_source(Dir, "a.erl", ["-module(a).\n-export([f/1]).\nf(X0) ->\n", Lines, "    {Y, _} = X60,\n    os:cmd(Y).\n"]),
+        {Time, Report} = timer:tc(fun() -> scan(Dir, #{timeout => 5000}) end),
+        ?assertMatch(#{unscanned := [], findings := [#{rule := os_command, severity := high, line := 65}]}, Report),
+        ?assert(Time < 5000000)
+    end).
+
 no_parse_transform_or_code_of_the_tree_is_run_test() ->
     ?in_dir(Dir, begin
         Proof = Dir ++ "/ran",
