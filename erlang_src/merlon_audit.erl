@@ -42,7 +42,7 @@
 -spec scan([file:filename_all()], options()) ->
           {ok, report()} | {error, {audit, reason()} | {files, merlon_audit_files:reason()}}.
 scan(Paths, Options) ->
-    case merlon_audit_files:find(Paths, Options) of
+    case merlon_audit_files:find(Paths, maps:with([all, exclude], Options)) of
         {ok, _Root, [], []} -> {error, {audit, nothing_to_scan}};
         {ok, Root, Files, Faults} -> scanned(Root, Files, Faults, Options);
         {error, _} = Error -> Error

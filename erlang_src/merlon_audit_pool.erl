@@ -3,6 +3,7 @@
 -module(merlon_audit_pool).
 
 -export([files/3, map/3]).
+-export([work/2]). % a worker's start
 -export_type([options/0]).
 
 %% `progress` is called with how many are done of how many.
@@ -39,13 +40,14 @@ feed(Items, Free, State) -> feed(Items, Free + 1, collect(State)).
 start(N, Item, #{work := Fun, busy := Busy, options := Options} = State) ->
     Words = maps:get(words, Options, ?WORDS),
     Limit = #{size => Words, kill => true, error_logger => false},
-    {Pid, Monitor} = spawn_opt(fun() -> exit(quiet(Fun, Item)) end, [monitor, {max_heap_size, Limit}]),
+    {Pid, Monitor} = spawn_opt(?MODULE, work, [Fun, Item], [monitor, {max_heap_size, Limit}]),
     Timer = erlang:start_timer(maps:get(timeout, Options, ?TIMEOUT), self(), {slow, Pid}),
     State#{busy := Busy#{Monitor => {N, Pid, Timer}}}.
 
 %% A report of the crash would have the file's content in it.
-quiet(Fun, Item) ->
-    try {done, Fun(Item)} catch _:_ -> crashed end.
+-spec work(fun((Item) -> term()), Item) -> no_return().
+work(Fun, Item) ->
+    exit(try {done, Fun(Item)} catch _:_ -> crashed end).
 
 collect(#{busy := Busy} = State) ->
     receive
