@@ -390,7 +390,8 @@ kept(Expr, St) ->
 
 is_kept({call, _, {remote, _, {atom, _, _}, {atom, _, _}}, _}) -> true;
 is_kept({op, _, Op, _, _}) -> Op =:= '++';
-is_kept(Expr) -> lists:member(element(1, Expr), [atom, string, integer, bin, tuple, 'fun', cons, nil]).
+is_kept({'fun', _, Named}) -> element(1, Named) =:= function;
+is_kept(Expr) -> lists:member(element(1, Expr), [atom, string, integer, bin, tuple, cons, nil]).
 
 site(Kind, Name, Anno, Sinks, Args, Values, #st{sites = Sites, context = #{function := Function, file := File}} = St) ->
     Lines = [line(Anno) | [line(element(2, Arg)) || Arg <- Args]] ++ [St#st.line],
