@@ -122,6 +122,16 @@ values_that_double_cost_little_test() ->
         ?assert(Time < 5000000)
     end).
 
+funs_that_call_each_other_twice_cost_little_test() ->
+    ?in_dir(Dir, begin
+        Lines = [io_lib:format("    F~b = fun(X) -> lists:map(F~b, lists:map(F~b, X)) end,~n", [N, N - 1, N - 1])
+                 || N <- lists:seq(1, 60)],
+        put_source(Dir, "a.erl", ["-module(a).\n-export([f/1]).\nf(A) ->\n    F0 = fun(X) -> os:cmd(X) end,\n", Lines, "    F60(A).\n"]),
+        {Time, Report} = timer:tc(fun() -> scan(Dir, #{timeout => 5000}) end),
+        ?assertMatch(#{unscanned := [], findings := [#{rule := os_command}]}, Report),
+        ?assert(Time < 5000000)
+    end).
+
 no_parse_transform_or_code_of_the_tree_is_run_test() ->
     ?in_dir(Dir, begin
         Proof = Dir ++ "/ran",
