@@ -77,6 +77,8 @@ renew() -> merlon_renew:renew().
 
 %% One sentence about an error of any of merlon's functions, with the fix.
 -spec format_error(term()) -> iodata().
+format_error({audit, Reason}) -> merlon_audit:format_error(Reason);
+format_error({files, Reason}) -> merlon_audit_files:format_error(Reason);
 format_error({cookie, Reason}) -> merlon_cookie:format_error(Reason);
 format_error({reprove, Reason}) -> merlon_reprove:format_error(Reason);
 format_error({kdf, _} = Reason) -> merlon_kdf:format_error(Reason);
