@@ -1,7 +1,7 @@
 //! Entries of a keyring as resources: secrets that go in, and that no function gives back.
 
 use crate::kdf::refused;
-use crate::secret::random;
+use crate::secret::{random, Key};
 use crate::term::{binary, error, hex, ok};
 use merlon_secret::{Entry, Secret, State};
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
@@ -20,12 +20,12 @@ impl Resource for KeyringEntry {}
 #[rustler::nif]
 fn keyring_entry<'a>(
     env: Env<'a>,
-    secret: Binary<'a>,
+    secret: Key<'a>,
     not_before: u64,
     not_after: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let secret: &[u8; Entry::SECRET_LEN] = secret
-        .as_slice()
+        .bytes()
         .try_into()
         .map_err(|_| rustler::Error::BadArg)?;
     let end = match not_after.is_atom() {

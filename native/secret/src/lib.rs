@@ -26,6 +26,7 @@ mod entry;
 mod error;
 mod hash;
 mod hkdf;
+pub mod keyring;
 mod memory;
 mod params;
 mod pbkdf2;

@@ -28,5 +28,5 @@ pub use config::{Local, LocalConfig, ALPN};
 pub use error::{alert_name, Error, Failure, Seen, TlsFault};
 pub use handshake::{Handshake, Progress};
 pub use preamble::{Claim, Claimed, Established, Info};
-pub use provider::suites_by_cpu;
+pub use provider::{https, suites_by_cpu};
 pub use verify::{NodeNameBound, PeerVerified};
