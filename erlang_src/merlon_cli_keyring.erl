@@ -45,10 +45,23 @@ until(Time) -> merlon_keyring_core:time(Time).
 %% ---- list ----
 
 list(Dir, Now) ->
-    case merlon_keyring:read(Dir) of
+    case entries(Dir) of
         {ok, none} -> {error, {keyring, no_keyring}};
         {ok, Entries} -> {ok, table(Entries, merlon_keyring:preferred(Entries, Now), Now)};
         {error, _} = Error -> Error
+    end.
+
+%% Of the provider that merlon.config names, else of the file.
+entries(Dir) ->
+    case provider(Dir) of
+        none -> merlon_keyring:read(Dir);
+        Config -> merlon_secrets:keyring(Config)
+    end.
+
+provider(Dir) ->
+    case merlon_config:load(Dir) of
+        {ok, #{secret := Provider} = Config} when Provider =/= none -> Config;
+        _ -> none
     end.
 
 table(Entries, Preferred, Now) ->
@@ -96,8 +109,17 @@ dropped({error, last}, Dir, _Id) ->
     {error, {refused, ["it is the last entry of ", merlon_keyring:file(Dir),
                        ", and no node starts with an empty keyring: add another one before"]}}.
 
-%% In place of the old file, at once; whoever else changes it waits.
+%% In place of the old file, at once; whoever else changes it waits. Beside a provider it would keep the node
+%% from starting.
 change(Dir, Change) ->
+    case provider(Dir) of
+        none -> change_file(Dir, Change);
+        #{secret := Provider} ->
+            {error, {refused, ["merlon.config names ", merlon_secrets:name(Provider), " instead of a file: change the keyring in "
+                               "another folder, `--dir \"$(mktemp -d)\"` for example, and store its text there"]}}
+    end.
+
+change_file(Dir, Change) ->
     Path = merlon_dir:path([Dir]),
     File = merlon_keyring:file(Dir),
     merlon_dir_write:locked(Path, fun(Work) -> change(File, Work, current(File), Change) end).

@@ -13,11 +13,12 @@
           handshake_timeout := pos_integer(), max_handshakes := pos_integer(),
           key_update_after := pos_integer(), max_frame := pos_integer(),
           stale_crl := refuse | warn, grace := non_neg_integer(),
-          revoked_grace := non_neg_integer(), require_carrier := boolean()}.
+          revoked_grace := non_neg_integer(), require_carrier := boolean(),
+          secret := none | merlon_secrets:provider(), secret_wait := pos_integer()}.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
 -type kind() :: cluster | patterns | boolean | {integer, non_neg_integer(), pos_integer()} |
-                {one_of, [atom()]}.
+                {one_of, [atom()]} | secret | {secret, Must :: iodata()}.
 
 -define(MONTH, 2592000).
 
@@ -51,20 +52,32 @@ keys() ->
      {revoked_grace, {default, 0}, {integer, 0, ?MONTH},
       "seconds that a link outlives the revocation of its peer's certificate"},
      {require_carrier, {default, false}, boolean,
-      "whether the application refuses to start on a node without the carrier"}].
+      "whether the application refuses to start on a node without the carrier"},
+     {secret, {default, none}, secret,
+      "where the keyring comes from, if not from the file keyring of the merlon dir"},
+     {secret_wait, {default, 30000}, {integer, 1000, 600000},
+      "milliseconds that a starting node asks there until it gives up"}].
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].
-at_start() -> [cluster, require_carrier].
+at_start() -> [cluster, require_carrier, secret, secret_wait].
 
 -spec load(Dir :: string()) -> {ok, config()} | {error, {config, reason()}}.
 load(Dir) ->
     File = file(Dir),
     try
         Given = settings(File, text(File)),
+        ok = private(File, Given),
         {ok, (with_defaults(File, Given))#{dir => Dir}}
     catch
         throw:{problem, Line, Problem} -> {error, {config, {File, Line, Problem}}}
+    end.
+
+%% With a secret in it, it is one.
+private(File, Given) ->
+    case merlon_secrets:is_inline(maps:get(secret, Given, none)) andalso merlon_dir:secret_mode(File) of
+        {error, {file, Reason}} -> problem(0, Reason);
+        _ -> ok
     end.
 
 text(File) ->
@@ -120,7 +133,8 @@ setting(Line, _Other, _Settings, _File) ->
 value(Line, Key, Kind, Value) ->
     case value(Kind, Value) of
         {ok, Good} -> Good;
-        error -> problem(Line, {bad_value, Key, Kind})
+        error -> problem(Line, {bad_value, Key, Kind});
+        {error, Must} -> problem(Line, {bad_value, Key, {Kind, Must}})
     end.
 
 value(cluster, Value) ->
@@ -138,6 +152,7 @@ value({one_of, Words}, Value) ->
         true -> {ok, Value};
         false -> error
     end;
+value(secret, Value) -> merlon_secrets:check(Value);
 value(_, _) -> error.
 
 %% The trust domain of a SPIFFE URI.
@@ -182,6 +197,8 @@ format_error({File, 0, {read, _, enoent}}) ->
      filename:dirname(File), "`, or copy merlon.config there"];
 format_error({_File, 0, {Operation, _, _} = Reason}) when Operation =:= read ->
     merlon_dir:format_error(Reason);
+format_error({_File, 0, {too_open, _, _} = Reason}) ->
+    merlon_dir:format_error(Reason);
 format_error({_File, 0, {Word, _} = Reason}) when Word =:= too_big; Word =:= not_a_file ->
     merlon_dir:format_error(Reason);
 format_error({File, 0, {missing, Key}}) ->
@@ -211,6 +228,7 @@ known(Key) ->
 
 kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
 kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
+kind({secret, Must}) -> Must;
 kind(boolean) -> "true or false";
 kind({one_of, Words}) -> lists:join(" or ", [atom_to_list(Word) || Word <- Words]);
 kind({integer, Low, High}) -> io_lib:format("a whole number from ~b to ~b", [Low, High]).

@@ -6,6 +6,7 @@
 -export([listening/1, not_started/1, accept_failed/1, refused/3, unresolved/3]).
 -export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
+-export([secret_awaited/2, secret_stale/3, secret_back/2]).
 -export([format/1]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
@@ -135,6 +136,25 @@ crl_stale(Rule, Due) ->
                  text => iolist_to_binary(["a revocation list was to be renewed by ",
                                            merlon_text:date(Due), ": ", Effect, "; put a current one "
                                            "into the merlon dir"])}).
+
+%% A node that starts waits for the provider of its keyring. Text says what is wrong.
+-spec secret_awaited(binary(), iodata()) -> ok.
+secret_awaited(Name, Text) ->
+    log(warning, #{event => secret_awaited, provider => Name,
+                   text => iolist_to_binary(["the node waits for its keyring: ", Text])}).
+
+%% The provider does not answer, or what it gives can't be used. Age is in seconds.
+-spec secret_stale(binary(), non_neg_integer(), iodata()) -> ok.
+secret_stale(Name, Age, Text) ->
+    log(warning, #{event => secret_stale, provider => Name, age => Age,
+                   text => iolist_to_binary(["the keyring of ", integer_to_list(Age),
+                                             " seconds ago stays in use: ", Text])}).
+
+%% It answers again.
+-spec secret_back(binary(), non_neg_integer()) -> ok.
+secret_back(Name, Age) ->
+    log(info, #{event => secret_back, provider => Name, age => Age,
+                text => iolist_to_binary([Name, " can be had again, after ", integer_to_list(Age), " seconds"])}).
 
 %% Some tools log to their standard output (those of an Elixir release do): what went as it should
 %% would stand in their answers.

@@ -4,14 +4,14 @@
 %% native library, which no function turns back.
 -module(merlon_keyring).
 
--export([file/1, read/1, text/1, parse/2, usable/3, public/1, state/2, preferred/2, derive/2, format_error/1]).
+-export([file/1, read/1, delivered/2, text/1, parse/2, usable/3, public/1, state/2, preferred/2, derive/2, format_error/1]).
 -export_type([keyring/0, entry/0, reason/0]).
 
 -type entry() :: #{id := binary(), created := integer(), not_before := integer(),
                    not_after := integer() | never, kdf := expand, ref := merlon_nif:keyring_entry()}.
 %% Newest first; none when there is no file.
 -type keyring() :: none | [entry()].
--type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), merlon_keyring_core:problem() | unreadable} |
+-type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), merlon_keyring_core:problem() | unreadable | not_stored} |
                   {none_accepted | gone, merlon_dir:path()} | no_keyring | not_accepted.
 -type state() :: not_yet | accepted | expired.
 
@@ -39,6 +39,18 @@ text(File) ->
         {Read, _} -> Read
     end.
 
+%% What a provider of secrets has given: the text of a keyring, or the 64 hex digits of one secret, which then has
+%% always been good. Its secrets become no terms.
+-spec delivered(Source :: binary(), merlon_nif:secret_bytes()) -> {ok, [entry()]} | {error, {keyring, reason()}}.
+delivered(Source, Text) ->
+    case merlon_nif:keyring_stored(Text) of
+        {text, Blotted} -> opaque(parse(Source, Blotted, fun(Line, _) -> element(2, merlon_nif:keyring_secret(Text, Line)) end));
+        {plain, Secret} ->
+            {ok, {Id, Ref}} = merlon_nif:keyring_entry(Secret, 0, never),
+            {ok, [#{id => Id, created => 0, not_before => 0, not_after => never, kdf => expand, ref => Ref}]};
+        unknown -> {error, {keyring, {Source, 0, not_stored}}}
+    end.
+
 opaque({error, _} = Error) -> Error;
 opaque({ok, Entries}) ->
     {ok, merlon_keyring_core:newest_first([maps:remove(secret, Entry) || Entry <- Entries])}.
@@ -46,33 +58,37 @@ opaque({ok, Entries}) ->
 %% The entries with their secrets, for commands, and with references.
 -spec parse(merlon_dir:path(), binary()) -> {ok, [map()]} | {error, {keyring, reason()}}.
 parse(File, Text) ->
+    parse(File, Text, fun(_Line, Secret) -> Secret() end).
+
+%% Secret: what the native library takes for the secret of that line.
+parse(File, Text, Secret) ->
     %% A stacktrace would hold the text.
     try merlon_keyring_core:parse(Text) of
-        {ok, Entries} -> with_refs(File, lists:zip(lists:seq(2, length(Entries) + 1), Entries));
+        {ok, Entries} -> with_refs(File, lists:zip(lists:seq(2, length(Entries) + 1), Entries), Secret);
         {error, {Line, Problem}} -> {error, {keyring, {File, Line, Problem}}}
     catch error:_ -> {error, {keyring, {File, 0, unreadable}}}
     end.
 
-with_refs(File, Numbered) ->
-    Made = [{Line, ref(Entry)} || {Line, Entry} <- Numbered],
+with_refs(File, Numbered, Secret) ->
+    Made = [{Line, ref(Entry, Secret(Line, maps:get(secret, Entry)))} || {Line, Entry} <- Numbered],
     case [Line || {Line, other_secret} <- Made] of
         [] -> {ok, [Entry || {_, Entry} <- Made]};
         [Line | _] -> {error, {keyring, {File, Line, other_secret}}}
     end.
 
-ref(#{id := Id, not_before := Begin, not_after := End, secret := Secret} = Entry) ->
-    case merlon_nif:keyring_entry(Secret(), Begin, End) of
+ref(#{id := Id, not_before := Begin, not_after := End} = Entry, Secret) ->
+    case merlon_nif:keyring_entry(Secret, Begin, End) of
         {ok, {Id, Ref}} -> Entry#{ref => Ref};
         {ok, _} -> other_secret
     end.
 
-%% A keyring that is there has to have an entry that counts now; and one that was there stays.
--spec usable(keyring(), Before :: keyring(), string()) -> ok | {error, {keyring, reason()}}.
-usable(none, none, _Dir) -> ok;
-usable(none, _Before, Dir) -> {error, {keyring, {gone, file(Dir)}}};
-usable(Entries, _Before, Dir) ->
+%% Source: the file, or the provider's name. A keyring that is there has to have an entry that counts now; and one that was there stays.
+-spec usable(keyring(), Before :: keyring(), Source :: binary()) -> ok | {error, {keyring, reason()}}.
+usable(none, none, _Source) -> ok;
+usable(none, _Before, Source) -> {error, {keyring, {gone, Source}}};
+usable(Entries, _Before, Source) ->
     case preferred(Entries, erlang:system_time(second)) of
-        none -> {error, {keyring, {none_accepted, file(Dir)}}};
+        none -> {error, {keyring, {none_accepted, Source}}};
         _ -> ok
     end.
 
@@ -126,5 +142,8 @@ format_error(no_keyring) ->
 format_error(not_accepted) ->
     "no entry of the keyring is accepted now: add one with `merlon keyring --new`".
 
+words(not_stored) ->
+    "no keyring: store the text of a keyring (what `merlon keyring --new` makes), or 64 digits of 0-9 and a-f "
+    "(what `openssl rand -hex 32` prints)";
 words(unreadable) -> "can't be read: copy it again";
 words(Problem) -> merlon_keyring_core:words(Problem).

@@ -18,6 +18,9 @@
 -export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2]).
 -export([kdf_equal/2, kdf_equal_big/2]).
 -export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
+-export([fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
+-export([keyring_stored/1, keyring_secret/2]).
+-export_type([fetch_fault/0, store/0]).
 -export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
               crl/0, revocation_reason/0]).
@@ -34,7 +37,9 @@
        secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3,
        kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2,
        kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2,
-       keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
+       keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5,
+       fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2,
+       keyring_stored/1, keyring_secret/2]).
 
 -opaque listener() :: reference().
 -opaque conn() :: reference().
@@ -56,6 +61,10 @@
 %% What the proof of the preamble is derived from.
 -type secret() :: {vm_cookie, Cookie :: binary()} | {keyring, keyring_entry(), Now :: integer()}.
 -opaque keyring_entry() :: reference().
+%% A server that keeps secrets, and the tokens that it has given.
+-opaque store() :: reference().
+%% Why nothing was fetched: `code` of a fixed list, and where it happened. Nothing secret, nothing that a server said.
+-type fetch_fault() :: {fetch, #{code := atom(), _ => _}}.
 
 %% Bytes that went in and never come out; wiped when the last reference is gone.
 -type secret_bytes() :: reference().
@@ -353,7 +362,7 @@ kdf_equal_big(_A, _B) -> not_loaded().
 %% ---- entries of a keyring: native/secret. Times are seconds since 1970.
 
 %% The id comes from the secret, 16 hex digits; the secret does not come out again.
--spec keyring_entry(Secret :: <<_:256>>, NotBefore :: integer(), NotAfter :: integer() | never) ->
+-spec keyring_entry(Secret :: <<_:256>> | secret_bytes(), NotBefore :: integer(), NotAfter :: integer() | never) ->
           {ok, {Id :: binary(), keyring_entry()}}.
 keyring_entry(_Secret, _NotBefore, _NotAfter) -> not_loaded().
 
@@ -368,6 +377,36 @@ keyring_state(_Entry, _Now) -> not_loaded().
                      Len :: non_neg_integer()) ->
           {ok, binary()} | {error, not_accepted | merlon_kdf:reason()}.
 keyring_derive(_Entry, _Cluster, _Now, _Info, _Len) -> not_loaded().
+
+%% ---- secrets from elsewhere: native/fetch, native/store. All but the first and fetch_store/2 wait, on dirty threads. ----
+
+%% A variable of the environment that the operating system gave to this process.
+-spec fetch_variable(Name :: binary()) -> {ok, secret_bytes()} | {error, unset}.
+fetch_variable(_Name) -> not_loaded().
+
+-spec fetch_file(Path :: binary()) -> {ok, secret_bytes()} | {error, fetch_fault()}.
+fetch_file(_Path) -> not_loaded().
+
+%% What the program writes to its standard output.
+-spec fetch_program(Program :: binary(), Args :: [binary()], Milliseconds :: pos_integer()) ->
+          {ok, secret_bytes()} | {error, fetch_fault()}.
+fetch_program(_Program, _Args, _Milliseconds) -> not_loaded().
+
+-spec fetch_store(vault | aws_secretsmanager | gcp_secret_manager, [{Option :: atom(), {value | file | env, binary()}}]) ->
+          {ok, store()} | {error, fetch_fault()}.
+fetch_store(_Kind, _Options) -> not_loaded().
+
+-spec fetch_value(store(), Milliseconds :: pos_integer()) ->
+          {ok, {secret_bytes(), Version :: binary()}} | {error, fetch_fault()}.
+fetch_value(_Store, _Milliseconds) -> not_loaded().
+
+%% What a value is: a keyring's text, here with its secrets blotted out; one secret; or something else.
+-spec keyring_stored(secret_bytes()) -> {text, binary()} | {plain, secret_bytes()} | unknown.
+keyring_stored(_Bytes) -> not_loaded().
+
+%% The secret of a line of a keyring's text; lines count from 1.
+-spec keyring_secret(secret_bytes(), Line :: pos_integer()) -> {ok, secret_bytes()}.
+keyring_secret(_Bytes, _Line) -> not_loaded().
 
 -spec not_loaded() -> term().
 not_loaded() ->

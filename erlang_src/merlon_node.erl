@@ -28,9 +28,12 @@ load_modules() ->
                   [merlon, merlon_acceptor, merlon_event, merlon_handshake, merlon_hs,
                    merlon_link_in, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text,
                    merlon_config, merlon_dir, merlon_identity, merlon_identity_files,
-                   merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core]).
+                   merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core,
+                   merlon_secrets, merlon_secrets_core, merlon_secrets_watch, merlon_secrets_text,
+                   merlon_secrets_env, merlon_secrets_file, merlon_secrets_exec, merlon_secrets_store]).
 
 load(Name, Host) ->
+    ok = merlon_secrets:start(),
     case merlon_identity:load({Name, Host}) of
         {ok, #{ref := _, config := _} = Loaded} ->
             Node = Loaded#{name => Name ++ "@" ++ Host},

@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Keeps merlon_reload alive beside net_kernel, so that it is there whenever the distribution is, with
-%% or without the application. net_sup ends the distribution with any permanent child that dies: this
-%% one is temporary there, and its own child may die as often as it likes.
+%% Keeps merlon_reload and its like alive beside net_kernel, so that they are there whenever the distribution
+%% is, with or without the application. net_sup ends the distribution with any permanent child that dies: this
+%% one is temporary there, and its own children may die as often as they like.
 -module(merlon_reload_sup).
 -behaviour(supervisor).
 
@@ -20,7 +20,8 @@ start_link() ->
         {error, _} = Error -> Error
     end.
 
-%% Its child does nothing that can fail before its first poll, so a thousand deaths take their time.
+%% Its children do nothing that can fail before their first poll, so a thousand deaths take their time.
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
-    {ok, {#{strategy => one_for_one, intensity => 1000, period => 1}, [merlon_reload:child_spec()]}}.
+    {ok, {#{strategy => one_for_one, intensity => 1000, period => 1},
+          [merlon_reload:child_spec(), merlon_secrets_watch:child_spec()]}}.

@@ -17,7 +17,7 @@ defaults_are_complete_test() ->
     ?assertMatch({ok, #{cluster := <<"shop">>, handshake_timeout := 7000, max_handshakes := 64,
                         key_update_after := 8388608, max_frame := 2147483648,
                         require_carrier := false, cli_names := default, stale_crl := refuse,
-                        grace := 0, revoked_grace := 0,
+                        grace := 0, revoked_grace := 0, secret := none, secret_wait := 30000,
                         derived_names := [<<"{name}_prelaunch_*">>]}},
                  load("{cluster, \"shop\"}.")).
 
@@ -25,11 +25,13 @@ every_setting_can_be_set_test() ->
     {ok, Config} = load("%% comment\n{cluster, <<\"a-b.c_1\">>}. {cli_names, [\"x-*\", <<\"y\">>]}.\n"
                         "{derived_names, []}.\n{handshake_timeout, 100}.\n{max_handshakes, 1}.\n"
                         "{key_update_after, 1}.\n{max_frame, 65536}.\n{require_carrier, true}.\n"
-                        "{stale_crl, warn}. {grace, 0}. {revoked_grace, 2592000}."),
+                        "{stale_crl, warn}. {grace, 0}. {revoked_grace, 2592000}.\n"
+                        "{secret, {env, \"KEYRING\"}}. {secret_wait, 1000}."),
     ?assertEqual(#{cluster => <<"a-b.c_1">>, cli_names => [<<"x-*">>, <<"y">>], derived_names => [],
                    handshake_timeout => 100, max_handshakes => 1, key_update_after => 1,
                    max_frame => 65536, require_carrier => true, stale_crl => warn, grace => 0,
-                   revoked_grace => 2592000}, Config),
+                   revoked_grace => 2592000, secret => {merlon_secrets_env, <<"KEYRING">>},
+                   secret_wait => 1000}, Config),
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
 
