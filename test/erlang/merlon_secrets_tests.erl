@@ -2,7 +2,7 @@
 -module(merlon_secrets_tests).
 -include_lib("eunit/include/eunit.hrl").
 
--import(merlon_secrets_ct, [text/1, hex/1]).
+-import(merlon_secrets_ct, [hex/1]).
 
 setup() -> ok = merlon_nif:load().
 

@@ -4,6 +4,7 @@
 use merlon_fetch::{run, ProgramError as Error};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 fn sh_within(script: &str, within: u64) -> Result<String, Error> {
@@ -95,20 +96,32 @@ fn one_that_hangs_is_killed_with_all_that_it_has_started() {
     }
 }
 
-#[test]
-fn one_that_others_may_change_or_that_is_none_is_not_started() {
-    let dir = std::env::temp_dir().join(format!("merlon-program-{}", std::process::id()));
+/// A folder, and what comes of running a script in it that has this mode.
+fn script(name: &str) -> (PathBuf, impl Fn(u32) -> Option<Error>) {
+    let dir = std::env::temp_dir().join(format!("merlon-program-{name}-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
     let path = dir.join("program");
     fs::write(&path, "#!/bin/sh\necho text\n").unwrap();
-    let with = |mode| {
+    let run_with = move |mode| {
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         run(path.to_str().unwrap(), &[], Duration::from_secs(5), 100).err()
     };
+    (dir, run_with)
+}
+
+/// Turns red with `--cfg knockout="file_mode"`.
+#[test]
+fn knockout_file_mode_a_program_that_others_may_change_is_not_started() {
+    let (dir, with) = script("changed");
+    let refused = Some(Error::Program { why: "too_open" });
+    assert_eq!((with(0o777), with(0o720)), (refused.clone(), refused));
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn one_that_is_none_is_not_started() {
+    let (dir, with) = script("none");
     let refused = |why| Some(Error::Program { why });
-    // Turns red with `--cfg knockout="file_mode"`.
-    assert_eq!(with(0o777), refused("too_open"));
-    assert_eq!(with(0o720), refused("too_open"));
     assert_eq!(with(0o600), refused("not_executable"));
     assert_eq!(with(0o700), None);
     fs::remove_dir_all(&dir).unwrap();

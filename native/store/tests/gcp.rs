@@ -218,9 +218,15 @@ fn what_is_no_service_account_is_refused_without_showing_it() {
         )
     };
     assert_eq!(refused(&with("https://here")), bad);
-    assert_eq!(
-        refused(&with("http://elsewhere")),
-        Error::Plaintext { name: "token_uri" }
-    );
     assert!(jwt("k", "{}", "no key", &ring::rand::SystemRandom::new()).is_none());
+}
+
+/// Turns red with `--cfg knockout="plaintext"`.
+#[test]
+fn knockout_plaintext_a_grant_is_not_sent_in_the_clear() {
+    let account = r#"{"client_email":"e","private_key_id":"k","private_key":"p","token_uri":"http://elsewhere"}"#;
+    let mut script = Script::at(NOW);
+    script.files.insert("/a", account.to_string());
+    let refused = gcp(&[("service_account", "/a")]).fetch(&mut script).err();
+    assert_eq!(refused, Some(Error::Plaintext { name: "token_uri" }));
 }

@@ -192,8 +192,12 @@ fn settings_that_can_not_work_are_refused_before_anything_is_asked() {
         refused(&[("url", "https://v"), ("path", "p"), ("role_id", "r")]),
         Error::Missing { name: "secret_id" }
     );
-    assert_eq!(
-        refused(&[("url", "http://vault:8200"), ("path", "p"), ("token", "t")]),
-        Error::Plaintext { name: "url" }
-    );
+}
+
+/// Turns red with `--cfg knockout="plaintext"`.
+#[test]
+fn knockout_plaintext_a_token_is_not_sent_in_the_clear() {
+    let far = [("url", "http://vault:8200"), ("path", "p"), ("token", "t")];
+    let refused = Vault::new(&mut options(&far)).err();
+    assert_eq!(refused, Some(Error::Plaintext { name: "url" }));
 }
