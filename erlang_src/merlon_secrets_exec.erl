@@ -8,6 +8,8 @@
 
 %% Seconds between two runs.
 -define(EVERY, 300).
+%% On Linux, but for MIPS.
+-define(SIGCHLD, 17).
 
 -type setting() :: {Program :: binary(), Args :: [binary()], Every :: pos_integer()}.
 
@@ -34,9 +36,27 @@ open(Setting) -> {ok, Setting}.
 
 -spec fetch(setting(), pos_integer()) -> {ok, merlon_secrets:delivered()} | {error, merlon_secrets:fault()}.
 fetch({Program, Args, _Every}, Timeout) ->
-    case merlon_nif:fetch_program(Program, Args, Timeout) of
+    case with_status(fun() -> merlon_nif:fetch_program(Program, Args, Timeout) end) of
         {ok, Text} -> {ok, #{text => Text, version => none}};
         {error, _} = Error -> Error
+    end.
+
+%% The VM ignores SIGCHLD. The children of a process that does leave no exit status, and ignore it themselves. Its own
+%% ports have another parent.
+with_status(Run) ->
+    case ignores_children() of
+        true ->
+            ok = os:set_signal(sigchld, default),
+            try Run() after ok = os:set_signal(sigchld, ignore) end;
+        false -> Run() % somebody has changed that, and may want it so
+    end.
+
+ignores_children() ->
+    case prim_file:read_file(<<"/proc/self/status">>) of
+        {ok, Status} ->
+            {match, [Ignored]} = re:run(Status, "SigIgn:\\s*([0-9a-f]+)", [{capture, all_but_first, binary}]),
+            binary_to_integer(Ignored, 16) band (1 bsl (?SIGCHLD - 1)) =/= 0;
+        {error, _} -> true % no Linux; as a VM begins
     end.
 
 -spec watch(setting()) -> pos_integer().

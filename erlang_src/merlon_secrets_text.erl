@@ -69,6 +69,7 @@ program(not_absolute) -> "must be given with its absolute path";
 program(enoent) -> "does not exist";
 program(not_executable) -> "is not executable: chmod 700";
 program(too_open) -> "can be changed by others than its owner, who could take the secret: chmod go-w";
+program(no_status) -> "ends without anybody knowing how: let nothing in this VM ignore SIGCHLD or wait for all children";
 program(not_a_file) -> "is not a regular file";
 program(Why) -> ["can't be run (", atom_to_list(Why), ")"].
 

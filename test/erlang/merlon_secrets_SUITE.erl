@@ -218,7 +218,7 @@ bad_files_keep_a_node_from_starting(Config) ->
     Is(binary:replace(text([1]), <<"expand">>, <<"expanD">>), 8#600, "checksum is wrong"),
     Is(merlon_keyring_core:text([maps:put(id, <<"0000000000000000">>, merlon_secrets_ct:entry(1))]), 8#600,
        ":2: the id is not that of the secret"),
-    Is(binary:copy(text([1]), 200), 8#600, "larger than a keyring").
+    Is(binary:copy(text([1]), 400), 8#600, "larger than a keyring").
 
 bad_programs_keep_a_node_from_starting(Config) ->
     {Program, Says} = program(Config, text([1])),
@@ -236,7 +236,7 @@ bad_programs_keep_a_node_from_starting(Config) ->
 bad_servers_keep_a_node_from_starting(Config) ->
     Server = server(reply(403, "{}")),
     {Dir, _} = dirs(Config, vault_options(Server, []), [1]),
-    Env = [{"TEST_TOKEN", hex(2)}],
+    Env = [{"TEST_TOKEN", binary_to_list(hex(2))}],
     Is = fun(Answer, Words) -> answer(Server, Answer), boots_not(Dir, Env, Words) end,
     Is(reply(403, hex(1)), "refuses the read (status 403): may this identity read it?"),
     Is(reply(404, hex(1)), "newest version not deleted"),
@@ -260,6 +260,7 @@ no_process_and_no_log_shows_a_fetched_secret(Config) ->
     Crashes = merlon_ct:call(A, erlang, whereis, [merlon_secrets_watch]),
     true = merlon_ct:call(A, erlang, exit, [Crashes, crash]),
     merlon_peers:wait(fun() -> merlon_ct:call(A, erlang, whereis, [merlon_secrets_watch]) =/= Crashes end),
+    merlon_peers:wait(fun() -> is_pid(merlon_ct:call(A, erlang, whereis, [merlon_secrets_watch])) end),
     _ = merlon_ct:call(A, sys, get_state, [merlon_secrets_watch]),
     Shown = merlon_ct:call(A, merlon_keyring_SUITE, everything_shown, []),
     All = [Shown, term_to_binary(merlon_peers:log(element(1, A)))],

@@ -120,3 +120,19 @@ every_fault_has_words_test_() ->
              #{code => missing_option, option => region}, #{code => bad_url, option => url}, #{code => plaintext, option => url},
              #{code => no_variable, variable => <<"V">>}, #{code => no_field, field => <<"f">>},
              #{code => exit_status, status => 1}, #{code => signal, signal => 9}]].
+
+%% ---- programs, in a VM that ignores SIGCHLD as all do ----
+
+run(Script) ->
+    setup(),
+    {ok, Setting} = merlon_secrets_exec:check({exec, "/bin/sh", ["-c", Script]}),
+    merlon_secrets_exec:fetch(Setting, 5000).
+
+a_program_has_a_status_although_the_vm_ignores_its_children_test() ->
+    Ignored = os:cmd("grep SigIgn /proc/" ++ os:getpid() ++ "/status"),
+    ?assertMatch({ok, #{text := _}}, run("echo x")),
+    ?assertMatch({error, {fetch, #{code := exit_status, status := 7}}}, run("echo x; exit 7")),
+    ?assertEqual(Ignored, os:cmd("grep SigIgn /proc/" ++ os:getpid() ++ "/status")),
+    %% Without the status nothing is believed.
+    ?assertMatch({error, {fetch, #{code := program, why := no_status}}},
+                 merlon_nif:fetch_program(<<"/bin/echo">>, [<<"x">>], 5000)).

@@ -68,7 +68,11 @@ pub fn run(
     let deadline = Instant::now() + within;
     let unstarted = |error: io::Error| Error::Program { why: why(&error) };
     let (ours, theirs) = UnixStream::pair().map_err(unstarted)?;
-    let mut running = Running(start(program, args, theirs).map_err(unstarted)?);
+    let child = start(program, args, theirs).map_err(unstarted)?;
+    let mut running = Running {
+        child,
+        waited: false,
+    };
     let output = up_to(
         Until {
             stream: ours,
@@ -117,17 +121,24 @@ fn start(program: &str, args: &[String], output: UnixStream) -> io::Result<Child
 }
 
 /// A program that does not outlive this value, nor what it has started in its group.
-struct Running(Child);
+struct Running {
+    child: Child,
+    /// From then on its number may be another's.
+    waited: bool,
+}
 
 impl Running {
     /// It has closed its output; that it goes on for ever is not to be waited for.
     fn wait(&mut self, deadline: Instant) -> Result<ExitStatus, Error> {
         loop {
-            match self.0.try_wait() {
+            let status = self.child.try_wait();
+            self.waited = !matches!(status, Ok(None));
+            match status {
                 Ok(Some(status)) => return Ok(status),
                 Ok(None) if Instant::now() >= deadline => return Err(Error::Timeout),
                 Ok(None) => std::thread::sleep(PAUSE),
-                Err(error) => return Err(Error::Program { why: why(&error) }),
+                // Somebody else has waited for it, or nobody can: its status is unknown, and so no good one.
+                Err(_) => return Err(Error::Program { why: "no_status" }),
             }
         }
     }
@@ -135,12 +146,10 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Once it has been waited for, its number may be another's; a group keeps it as long as anybody is in it.
-        let group = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
-        let gone = matches!(self.0.try_wait(), Ok(Some(_)));
-        if let (Some(group), false) = (group, gone) {
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let (Some(group), false) = (group, self.waited) {
             let _ = kill_process_group(group, Signal::KILL);
-            let _ = self.0.wait();
+            let _ = self.child.wait();
         }
     }
 }
