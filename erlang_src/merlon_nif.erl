@@ -18,10 +18,8 @@
 -export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2]).
 -export([kdf_equal/2, kdf_equal_big/2]).
 -export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
--export([fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
--export([keyring_stored/1, keyring_secret/2]).
--export_type([fetch_fault/0, store/0]).
--export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0]).
+-export([keyring_stored/1, keyring_secret/2, fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
+-export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0, store/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
               crl/0, revocation_reason/0]).
 
@@ -38,8 +36,7 @@
        kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2,
        kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2,
        keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5,
-       fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2,
-       keyring_stored/1, keyring_secret/2]).
+       keyring_stored/1, keyring_secret/2, fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
 
 -opaque listener() :: reference().
 -opaque conn() :: reference().
@@ -63,8 +60,6 @@
 -opaque keyring_entry() :: reference().
 %% A server that keeps secrets, and the tokens that it has given.
 -opaque store() :: reference().
-%% Why nothing was fetched: `code` of a fixed list, and where it happened. Nothing secret, nothing that a server said.
--type fetch_fault() :: {fetch, #{code := atom(), _ => _}}.
 
 %% Bytes that went in and never come out; wiped when the last reference is gone.
 -type secret_bytes() :: reference().
@@ -378,33 +373,25 @@ keyring_state(_Entry, _Now) -> not_loaded().
           {ok, binary()} | {error, not_accepted | merlon_kdf:reason()}.
 keyring_derive(_Entry, _Cluster, _Now, _Info, _Len) -> not_loaded().
 
-%% ---- secrets from elsewhere: native/fetch, native/store. All but the first and fetch_store/2 wait, on dirty threads. ----
+%% ---- secrets from elsewhere: native/fetch, native/store. What waits is dirty. ----
 
-%% A variable of the environment that the operating system gave to this process.
+%% Of the environment that the operating system gave to this process.
 -spec fetch_variable(Name :: binary()) -> {ok, secret_bytes()} | {error, unset}.
 fetch_variable(_Name) -> not_loaded().
-
--spec fetch_file(Path :: binary()) -> {ok, secret_bytes()} | {error, fetch_fault()}.
+-spec fetch_file(Path :: binary()) -> merlon_secrets:fetched(secret_bytes()).
 fetch_file(_Path) -> not_loaded().
 
-%% What the program writes to its standard output.
--spec fetch_program(Program :: binary(), Args :: [binary()], Milliseconds :: pos_integer()) ->
-          {ok, secret_bytes()} | {error, fetch_fault()}.
+-spec fetch_program(Program :: binary(), [binary()], Milliseconds :: pos_integer()) -> merlon_secrets:fetched(secret_bytes()).
 fetch_program(_Program, _Args, _Milliseconds) -> not_loaded().
 
--spec fetch_store(vault | aws_secretsmanager | gcp_secret_manager, [{Option :: atom(), {value | file | env, binary()}}]) ->
-          {ok, store()} | {error, fetch_fault()}.
+-spec fetch_store(atom(), [{atom(), {value | file | env, binary()}}]) -> merlon_secrets:fetched(store()).
 fetch_store(_Kind, _Options) -> not_loaded().
-
--spec fetch_value(store(), Milliseconds :: pos_integer()) ->
-          {ok, {secret_bytes(), Version :: binary()}} | {error, fetch_fault()}.
+-spec fetch_value(store(), Milliseconds :: pos_integer()) -> merlon_secrets:fetched({secret_bytes(), Version :: binary()}).
 fetch_value(_Store, _Milliseconds) -> not_loaded().
 
-%% What a value is: a keyring's text, here with its secrets blotted out; one secret; or something else.
+%% A keyring's text with its secrets blotted out; or one secret. And the secret of a line of it, from 1 on.
 -spec keyring_stored(secret_bytes()) -> {text, binary()} | {plain, secret_bytes()} | unknown.
 keyring_stored(_Bytes) -> not_loaded().
-
-%% The secret of a line of a keyring's text; lines count from 1.
 -spec keyring_secret(secret_bytes(), Line :: pos_integer()) -> {ok, secret_bytes()}.
 keyring_secret(_Bytes, _Line) -> not_loaded().
 

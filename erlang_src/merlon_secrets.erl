@@ -6,15 +6,18 @@
 -module(merlon_secrets).
 
 -export([check/1, is_inline/1, keyring/1, source/1, start/0, fetch/1, held/0, hold/1, name/1, watch/1, format_error/1]).
--export_type([provider/0, held/0, delivered/0, reason/0, fault/0]).
+-export_type([provider/0, held/0, delivered/0, reason/0, fault/0, fetched/1]).
 
 %% The module of a provider and what it has made of its setting.
 -type provider() :: {module(), Setting :: term()}.
 -type delivered() :: #{text := merlon_nif:secret_bytes(), version := term()}.
--type fault() :: merlon_nif:fetch_fault() | {words, iodata()}.
+%% `code` of a fixed list, and where it happened. Nothing secret, nothing that a server said.
+-type fetch_fault() :: {fetch, #{code := atom(), _ => _}}.
+-type fetched(Thing) :: {ok, Thing} | {error, fetch_fault()}.
+-type fault() :: fetch_fault() | {words, iodata()}.
 -type reason() :: {beside, merlon_dir:path()} |
                   {Name :: binary(), fault() | {keyring, merlon_keyring:reason()}}.
--opaque held() :: #{provider := provider(), keyring := merlon_keyring:keyring(), version := term(),
+-type held() :: #{provider := provider(), keyring := merlon_keyring:keyring(), version := term(),
                     state := term()}.
 
 %% What is in merlon.config made into a setting, or what it must be.

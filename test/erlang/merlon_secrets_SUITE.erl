@@ -115,7 +115,7 @@ a_program_is_run_again_and_its_failures_change_nothing(Config) ->
     Says("cat <<'END'\n" ++ binary_to_list(text([1, 2])) ++ "END\n"),
     uses(A, [1, 2]),
     ok = merlon_ct:connect(A, node_in(Config, DirB)),
-    Says("echo " ++ hex(3) ++ "; exit 1\n"),
+    Says(["echo ", hex(3), "; exit 1\n"]),
     merlon_peers:wait(fun() -> events(A, secret_stale) =/= [] end),
     [#{level := warning, age := Age, text := Text} | _] = events(A, secret_stale),
     true = Age < 60,
@@ -125,7 +125,7 @@ a_program_is_run_again_and_its_failures_change_nothing(Config) ->
     Says("echo garbage\n"),
     {error, {secrets, {_, {keyring, {_, 0, not_stored}}}}} = refresh(A),
     uses(A, [1, 2]),
-    Says("echo " ++ hex(3) ++ "\n"),
+    Says(["echo ", hex(3), "\n"]),
     uses(A, [3]),
     merlon_peers:wait(fun() -> events(A, secret_back) =/= [] end).
 
@@ -227,7 +227,7 @@ bad_programs_keep_a_node_from_starting(Config) ->
     Took = Is("sleep 100", "no answer in time"),
     true = Took >= 2000 andalso Took < 15000, % the boot deadline
     Is(["echo ", hex(1), "; echo ", hex(2), " >&2; exit 3"], "status 3"),
-    true = Is("while :; do echo " ++ binary_to_list(hex(1)) ++ "; done", "more than a keyring") < 15000,
+    true = Is(["while :; do echo ", hex(1), "; done"], "more than a keyring") < 15000,
     Is("true", "gives nothing"),
     Is("kill -9 $$", "signal 9"),
     ok = file:change_mode(Program, 8#722),

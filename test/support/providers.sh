@@ -53,7 +53,8 @@ moto_installed() {
     (flock 9 && rm -rf "$cache/moto" && python3 -m venv "$cache/moto" && "$cache/moto/bin/pip" install --quiet 'moto[server]>=5,<6') 9>"$cache/moto.lock"
 }
 
-# After so many requests moto checks signatures and policies: those that prepare it come before.
+# After so many requests moto checks signatures and policies: those that prepare it come before. The instance's
+# credentials are temporary ones of moto's own.
 moto() {
     moto_port=$(free_port)
     INITIAL_NO_AUTH_ACTION_COUNT=5 MOTO_PORT=$moto_port "$cache/moto/bin/python" -m moto.server -H $host >"$tmp/moto.log" 2>&1 &
@@ -73,7 +74,11 @@ iam.create_role(RoleName="merlon", AssumeRolePolicyDocument=json.dumps(role))
 iam.put_role_policy(RoleName="merlon", PolicyName="read", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"}]}))
 key = iam.create_access_key(UserName="node")["AccessKey"]
-for name, value in (("key_id", key["AccessKeyId"]), ("key", key["SecretAccessKey"])):
+sts = boto3.client("sts", endpoint_url=url, region_name="eu-central-1", aws_access_key_id=key["AccessKeyId"],
+                   aws_secret_access_key=key["SecretAccessKey"])
+role = sts.assume_role(RoleArn="arn:aws:iam::123456789012:role/merlon", RoleSessionName="instance")["Credentials"]
+for name, value in (("key_id", key["AccessKeyId"]), ("key", key["SecretAccessKey"]), ("plain/key_id", role["AccessKeyId"]),
+                    ("plain/key", role["SecretAccessKey"]), ("plain/session", role["SessionToken"])):
     with open(f"{folder}/{name}", "w") as file:
         os.fchmod(file.fileno(), 0o600)
         file.write(value)
@@ -180,8 +185,6 @@ check 'a service account' account
 install -m 600 /dev/stdin "$tmp/token" <<<s.root
 install -m 600 /dev/stdin "$tmp/secret_id" <<<the-secret-id
 install -m 644 /dev/stdin "$tmp/pod" <<<the.pod.token
-install -m 600 /dev/stdin "$tmp/plain/key_id" <"$tmp/key_id"
-install -m 600 /dev/stdin "$tmp/plain/key" <"$tmp/key"
 printf '#!/bin/sh\ncat "%s"\n' "$tmp/keyring" >"$tmp/program" && chmod 700 "$tmp/program"
 
 check 'file: linked' linked file "$(setting file | sed "s|/run/secrets/merlon-keyring|$tmp/keyring|")" put_file
