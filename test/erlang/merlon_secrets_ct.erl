@@ -2,25 +2,13 @@
 %% What the tests of providers share: keyrings as text, a server that answers as it is told, nodes that must not start.
 -module(merlon_secrets_ct).
 
--export([secret/1, entry/1, entry/3, text/1, hex/1, provider/2, put_file/3]).
+-export([text/1, hex/1, provider/2, put_file/3]).
 -export([server/1, answer/2, asked/1, stop/1, url/1, vault/2, reply/2]).
 -export([boots_not/3]).
 
-secret(Byte) -> binary:copy(<<Byte>>, 32).
+hex(Byte) -> string:lowercase(binary:encode_hex(merlon_keyring_SUITE:secret(Byte))).
 
-hex(Byte) -> string:lowercase(binary:encode_hex(secret(Byte))).
-
-entry(Byte) -> entry(Byte, -3600, never).
-
-%% Seconds from now on.
-entry(Byte, Begin, End) ->
-    {ok, {Id, _}} = merlon_nif:keyring_entry(secret(Byte), 0, never),
-    Now = erlang:system_time(second),
-    #{id => Id, created => Now, not_before => Now + Begin,
-      not_after => if End =:= never -> never; true -> Now + End end, kdf => expand,
-      secret => fun() -> secret(Byte) end}.
-
-text(Bytes) -> merlon_keyring_core:text([entry(Byte) || Byte <- Bytes]).
+text(Bytes) -> merlon_keyring_core:text([merlon_keyring_SUITE:entry(Byte) || Byte <- Bytes]).
 
 %% Settings of a dir: its provider, and two seconds for it at boot.
 provider(Dir, Provider) ->
@@ -121,7 +109,7 @@ reply(Status, Body) ->
 
 %% ---- nodes that do not start ----
 
-%% With these words, in time, and without showing any secret of secret/1.
+%% With these words, in time, and without showing any secret of hex/1.
 boots_not(Dir, Env, Words) ->
     Node = merlon_peers:node(merlon_peers:name("s")),
     ok = merlon_peers:add_node(Dir, Node),

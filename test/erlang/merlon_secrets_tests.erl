@@ -82,14 +82,14 @@ delivered(Text) ->
 the_text_of_a_keyring_is_taken_as_from_a_file_test() ->
     setup(),
     {ok, [#{id := New}, #{id := Old}] = Entries} =
-        delivered(merlon_keyring_core:text([merlon_secrets_ct:entry(1), merlon_secrets_ct:entry(2, -60, never)])),
-    ?assertEqual({maps:get(id, merlon_secrets_ct:entry(2)), maps:get(id, merlon_secrets_ct:entry(1))}, {New, Old}),
+        delivered(merlon_keyring_core:text([merlon_keyring_SUITE:entry(1), merlon_keyring_SUITE:entry(2, -60, never)])),
+    ?assertEqual({maps:get(id, merlon_keyring_SUITE:entry(2)), maps:get(id, merlon_keyring_SUITE:entry(1))}, {New, Old}),
     ?assert(lists:all(fun(Entry) -> not is_map_key(secret, Entry) andalso is_reference(maps:get(ref, Entry)) end, Entries)).
 
 one_secret_alone_is_a_keyring_test() ->
     setup(),
     {ok, [#{id := Id, not_after := never}]} = delivered([hex(1), "\n"]),
-    ?assertEqual(maps:get(id, merlon_secrets_ct:entry(1)), Id).
+    ?assertEqual(maps:get(id, merlon_keyring_SUITE:entry(1)), Id).
 
 what_is_no_keyring_is_refused_with_its_line_and_not_shown_test_() ->
     [fun() ->

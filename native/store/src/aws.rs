@@ -149,7 +149,7 @@ fn service(name: &str, region: &str) -> Result<Base, Error> {
 
 fn answer(response: &Response, step: Step) -> Result<Json, Error> {
     match response.status {
-        200 => Json::parse(response.body.expose(), step),
+        200 => response.json(step),
         status => {
             let reason = reason(response.body.expose());
             Err(Error::Status {

@@ -5,7 +5,7 @@ use merlon_secret::Secret;
 
 use crate::json::Json;
 use crate::url::{escape, Base, Clear};
-use crate::{crc32c, jwt, Delivered, Error, Method, Options, Outside, Request, Response, Step};
+use crate::{crc32c, jwt, Delivered, Error, Method, Options, Outside, Request, Step};
 
 /// Where the secret is and who asks for it.
 pub struct Gcp {
@@ -68,7 +68,7 @@ impl Gcp {
         if matches!(response.status, 401 | 403) {
             self.held = None; // the next try gets another
         }
-        let json = answer(&response, Step::Read)?;
+        let json = response.json(Step::Read)?;
         let malformed = Error::Malformed { step: Step::Read };
         let encoded = json
             .text(&["payload", "data"])
@@ -101,7 +101,7 @@ impl Gcp {
             }
             Auth::ServiceAccount(path) => grant(path, outside)?,
         };
-        let json = answer(&outside.send(&request)?, Step::Login)?;
+        let json = outside.send(&request)?.json(Step::Login)?;
         let token = json
             .text(&["access_token"])
             .ok_or(Error::Malformed { step: Step::Login })?;
@@ -140,15 +140,4 @@ fn grant(path: &str, outside: &mut dyn Outside) -> Result<Request, Error> {
     Ok(Request::new(Method::Post, base.join(""))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(form.expose().as_bytes()))
-}
-
-fn answer(response: &Response, step: Step) -> Result<Json, Error> {
-    match response.status {
-        200 => Json::parse(response.body.expose(), step),
-        status => Err(Error::Status {
-            step,
-            status,
-            reason: None,
-        }),
-    }
 }

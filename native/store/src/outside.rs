@@ -1,7 +1,8 @@
 use merlon_secret::Secret;
 use ring::rand::SecureRandom;
 
-use crate::Error;
+use crate::json::Json;
+use crate::{Error, Step};
 
 /// How a request is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,20 @@ pub struct Response {
     pub status: u16,
     /// May be secret.
     pub body: Secret<Vec<u8>>,
+}
+
+impl Response {
+    /// What a good answer says.
+    pub(crate) fn json(&self, step: Step) -> Result<Json, Error> {
+        match self.status {
+            200 => Json::parse(self.body.expose(), step),
+            status => Err(Error::Status {
+                step,
+                status,
+                reason: None,
+            }),
+        }
+    }
 }
 
 /// The world around a [`crate::Store`].

@@ -2,10 +2,10 @@
 
 use merlon_secret::Secret;
 
-use crate::json::{object, Json};
+use crate::json::object;
 use crate::options::text;
 use crate::url::{escape_path, Base, Clear};
-use crate::{Delivered, Error, Method, Options, Outside, Request, Response, Source, Step};
+use crate::{Delivered, Error, Method, Options, Outside, Request, Source, Step};
 
 /// Where the secret is and who asks for it.
 pub struct Vault {
@@ -91,7 +91,7 @@ impl Vault {
         if response.status == 403 {
             self.held = None;
         }
-        let json = answer(&response, Step::Read)?;
+        let json = response.json(Step::Read)?;
         let value = json
             .text(&["data", "data", &self.field])
             .ok_or_else(|| Error::NoField {
@@ -160,7 +160,7 @@ impl Vault {
             .request(Method::Post, path)
             .header("content-type", "application/json")
             .body(body.expose().as_bytes());
-        let json = answer(&outside.send(&request)?, Step::Login)?;
+        let json = outside.send(&request)?.json(Step::Login)?;
         let text = json
             .text(&["auth", "client_token"])
             .ok_or(Error::Malformed { step: Step::Login })?;
@@ -195,16 +195,5 @@ impl Auth {
                 .text("jwt_file")
                 .unwrap_or_else(|| POD_TOKEN.to_string()),
         })
-    }
-}
-
-fn answer(response: &Response, step: Step) -> Result<Json, Error> {
-    match response.status {
-        200 => Json::parse(response.body.expose(), step),
-        status => Err(Error::Status {
-            step,
-            status,
-            reason: None,
-        }),
     }
 }
