@@ -27,19 +27,21 @@ name(Variable) -> ["environment variable ", Variable].
 -spec open(binary()) -> {ok, binary()}.
 open(Variable) -> {ok, Variable}.
 
-%% What os:putenv/2 has set is in the VM's copy alone.
+%% What os:putenv/2 has set is in the VM's copy alone, and asked for only then: it is a term.
 -spec fetch(binary(), pos_integer()) -> {ok, merlon_secrets:delivered()} | {error, merlon_secrets:fault()}.
 fetch(Variable, _Timeout) ->
-    Found = case {merlon_nif:fetch_variable(Variable), os:getenv(binary_to_list(Variable))} of
-                {{ok, Text}, _} -> {ok, #{text => Text, version => none}};
-                {{error, unset}, Value} when is_list(Value), Value =/= "" -> put_by_the_vm(Value);
-                _ -> {error, {fetch, #{code => no_variable, variable => Variable}}}
+    Name = binary_to_list(Variable),
+    Found = case merlon_nif:fetch_variable(Variable) of
+                {ok, Text} -> {ok, #{text => Text, version => none}};
+                {error, unset} -> put_by_the_vm(os:getenv(Name), Variable)
             end,
-    true = os:unsetenv(binary_to_list(Variable)),
+    true = os:unsetenv(Name),
     true = erlang:garbage_collect(),
     Found.
 
-put_by_the_vm(Value) ->
+put_by_the_vm(Value, Variable) when Value =:= false; Value =:= "" ->
+    {error, {fetch, #{code => no_variable, variable => Variable}}};
+put_by_the_vm(Value, _Variable) ->
     {ok, Text} = merlon_nif:secret_new(unicode:characters_to_binary(Value)),
     {ok, #{text => Text, version => none}}.
 

@@ -69,7 +69,7 @@ iam = client("iam")                                             # five requests
 iam.create_user(UserName="node")
 iam.put_user_policy(UserName="node", PolicyName="read", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Action": ["secretsmanager:*", "sts:*"], "Resource": "*"}]}))
-role = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Principal": {"Federated": "*"}}]}
+role = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Principal": {"AWS": "*"}}]}
 iam.create_role(RoleName="merlon", AssumeRolePolicyDocument=json.dumps(role))
 iam.put_role_policy(RoleName="merlon", PolicyName="read", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Action": "secretsmanager:*", "Resource": "*"}]}))
