@@ -190,7 +190,7 @@ printf '#!/bin/sh\ncat "%s"\n' "$tmp/keyring" >"$tmp/program" && chmod 700 "$tmp
 check 'file: linked' linked file "$(setting file | sed "s|/run/secrets/merlon-keyring|$tmp/keyring|")" put_file
 CREDENTIALS_DIRECTORY=$tmp check 'systemd: linked' linked systemd "$(setting systemd | sed 's|"merlon"|"keyring"|')" put_file
 check 'program: linked' linked exec "$(setting exec | sed "s|/usr/local/libexec/merlon-keyring|$tmp/program|")" put_file
-check 'Vault, token in a file: linked' linked token "$(setting vault-token)" put
+check 'Vault, token in a file: linked' linked vaulttoken "$(setting vault-token)" put
 check 'Vault, AppRole: linked' linked approle "$(setting vault-approle)" put
 check 'Vault, Kubernetes: linked' linked kubernetes "$(setting vault-kubernetes | sed "s|{role, |{jwt_file, \"$tmp/pod\"}, {role, |")" put
 AWS_ACCESS_KEY_ID=$(cat "$tmp/key_id") AWS_SECRET_ACCESS_KEY=$(cat "$tmp/key") \
