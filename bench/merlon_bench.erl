@@ -42,7 +42,7 @@ run(Tmp, Bench, Out) ->
 %% All samples, and their medians over the rounds.
 -spec measure_all(#{tmp := file:filename(), _ => _}, merlon_bench_options:options()) -> {[record()], [row()]}.
 measure_all(#{tmp := Tmp} = Scene0, #{networks := Networks} = Options) ->
-    Scene = Scene0#{dir => merlon_peers:new_dir(Tmp, "bench")},
+    Scene = Scene0#{dir => merlon_peers:new_dir(Tmp, "bench"), schedulers => maps:get(schedulers, Options)},
     Records = lists:append([network(Network, Scene, Options) || Network <- Networks]),
     {Records, rows(Records)}.
 
@@ -62,7 +62,8 @@ network(Network, Scene0, Options0) ->
 round(Round, Scene, Options) ->
     note(Options, "~s, round ~b of ~b", [maps:get(network, Options), Round, maps:get(rounds, Options)]),
     attempt("nodes a, b, c", fun() -> trio(Round, Scene, Options, wanted(trio, Options)) end) ++
-        hubs(Round, Scene, Options, wanted(hub, Options)).
+        hubs(Round, Scene, Options, wanted(hub, Options)) ++
+        attempt("probed nodes", fun() -> probed(Round, Scene, Options, wanted(probed, Options)) end).
 
 trio(_, _, _, []) -> [];
 trio(Round, Scene, #{carriers := Carriers} = Options, Measures) ->
@@ -84,14 +85,31 @@ hubs(Round, Scene, #{carriers := Carriers, peers := N} = Options, Measures) ->
           end,
     lists:append([attempt({hub, Carrier}, fun() -> Hub(Carrier) end) || Carrier <- Carriers]).
 
+%% Counts do not vary: once.
+probed(1, Scene, #{carriers := Carriers} = Options, [Measure]) ->
+    case merlon_bench_counts:possible(Scene) of
+        true ->
+            Casts = merlon_bench_carriers:probed(Scene, Carriers, fun keep/1),
+            _ = [ok = merlon_bench_carriers:link(Cast, b) || Cast <- Casts],
+            Records = measure(Measure, Casts, 1, Options),
+            _ = [merlon_bench_carriers:stop(Cast) || Cast <- Casts],
+            [Record || {_, _, {Name, _, _, _}, _, _} = Record <- Records, Name =/= long_schedule];
+        false ->
+            io:format("counts: skipped: no C compiler or no erl_nif.h~n"),
+            []
+    end;
+probed(_, _, _, _) ->
+    [].
+
 %% The order matters: the last of a trio kills nodes; a hub's memory is looked at while it is new.
 measures(loopback, trio) ->
     [{throughput, merlon_bench_traffic}, {mixed, merlon_bench_traffic}, {roundtrip, merlon_bench_traffic},
      {erpc, merlon_bench_traffic}, {setup, merlon_bench_links}, {fairness, merlon_bench_traffic},
      {nodedown, merlon_bench_links}];
 measures(loopback, hub) -> [{memory, merlon_bench_links}, {links, merlon_bench_links}];
+measures(loopback, probed) -> [{counts, merlon_bench_counts}];
 measures(_, trio) -> [{throughput, merlon_bench_traffic}, {roundtrip, merlon_bench_traffic}];
-measures(_, hub) -> [].
+measures(_, _) -> [].
 
 %% Whether a measure needs a third node.
 third({Measure, _}) -> Measure =:= fairness orelse Measure =:= nodedown.

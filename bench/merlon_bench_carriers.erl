@@ -3,17 +3,18 @@
 %% a measures, and a hub with many small peers. Nodes are driven over their standard input.
 -module(merlon_bench_carriers).
 
--export([all/0, trio/4, hub/4, stop/1, call/4, link/2, places/1, node/2, os_pid/2]).
+-export([all/0, trio/4, hub/4, probed/3, stop/1, call/4, link/2, places/1, node/2, os_pid/2, probe/1, counters/2]).
 
 -export_type([cast/0]).
 
 %% tmp, dir: the run's folder and its merlon dir; network: see merlon_bench_net;
 %% netns: the namespaces of that network, one per host, or none on the loopback.
--type scene() :: #{tmp := string(), dir := string(), network := atom(), hosts := [host()], _ => _}.
+-type scene() :: #{tmp := string(), dir := string(), network := atom(), hosts := [host()],
+                   schedulers := default | pos_integer(), _ => _}.
 %% A host's name and the command that runs others there.
 -type host() :: {string(), [string()]}.
 -type role() :: a | b | c | hub | {peer, pos_integer()}.
--type member() :: #{peer := pid(), node := node(), os_pid := string()}.
+-type member() :: #{peer := pid(), node := node(), os_pid := string(), counters := string()}.
 -type cast() :: #{carrier := atom(), members := #{role() => member()}}.
 
 -define(CALL, 60000).
@@ -26,7 +27,10 @@ all() -> [tcp, inet_tls, inet_tls_tuned, merlon].
 -spec trio(scene(), [atom()], [a | b | c], fun((term()) -> term())) -> [cast()].
 trio(#{hosts := Hosts} = Scene, Carriers, Roles, Keep) ->
     Host = fun(b) -> lists:last(Hosts); (_) -> hd(Hosts) end,
-    casts(Scene, Carriers, [{Role, Host(Role), []} || Role <- Roles], Keep).
+    casts(Scene, Carriers, [{Role, Host(Role), schedulers(Scene)} || Role <- Roles], Keep).
+
+schedulers(#{schedulers := default}) -> [];
+schedulers(#{schedulers := N}) -> ["+S", lists:concat([N, ":", N])].
 
 %% A hub and N peers that are as small as a VM gets.
 -spec hub(scene(), atom(), pos_integer(), fun((term()) -> term())) -> cast().
@@ -35,6 +39,11 @@ hub(#{hosts := [Host]} = Scene, Carrier, N, Keep) ->
     Peers = [{{peer, I}, Host, Small} || I <- lists:seq(1, N)],
     [Cast] = casts(Scene, [Carrier], [{hub, Host, []} | Peers], Keep),
     Cast.
+
+%% A pair with the probe in both.
+-spec probed(scene(), [atom()], fun((term()) -> term())) -> [cast()].
+probed(Scene, Carriers, Keep) ->
+    trio(Scene#{probed => true}, Carriers, [a, b], Keep).
 
 casts(Scene, Carriers, Roles, Keep) ->
     Jobs = [{Carrier, Role, job(Scene, Carrier, Role)} || Carrier <- Carriers, Role <- Roles],
@@ -58,12 +67,23 @@ at_once(Jobs, Keep) ->
      end || {{Carrier, Role, _}, {Pid, Ref}} <- Starts].
 
 %% Certificates are made before anything starts; what is left is a fun that starts the node.
-job(#{dir := Dir} = Scene, Carrier, {_Role, {Host, Prefix}, Flags}) ->
+job(#{tmp := Tmp, dir := Dir} = Scene, Carrier, {_Role, {Host, Prefix}, Flags}) ->
     Name = merlon_peers:name("bench"),
     ok = merlon_peers:add_node(Dir, list_to_atom(Name ++ "@" ++ Host)),
     Args = Flags ++ common() ++ args(Carrier, Name ++ "@" ++ Host, Scene),
-    Opts = maps:merge(#{host => Host, longnames => false}, exec(Prefix)),
-    fun() -> start(Name, Args, Opts) end.
+    Opts = maps:merge(#{host => Host, longnames => false, env => env(Name, Scene)}, exec(Prefix)),
+    fun() -> (start(Name, Args, Opts))#{counters => counters_file(Tmp, Name)} end.
+
+env(Name, #{probed := true, tmp := Tmp}) ->
+    [{"LD_PRELOAD", probe(Tmp)}, {"PROBE_FILE", counters_file(Tmp, Name)}];
+env(_, _) ->
+    [].
+
+%% The probe of this run, and where the one of a node counts.
+-spec probe(string()) -> file:filename().
+probe(Tmp) -> filename:join(Tmp, "probe.so").
+
+counters_file(Tmp, Name) -> filename:join(Tmp, Name ++ ".probe").
 
 exec([]) -> #{};
 exec([Command | Args]) ->
@@ -71,6 +91,9 @@ exec([Command | Args]) ->
 
 start(Name, Args, Opts) ->
     {ok, Peer, Node} = merlon_peers:start(Name, Args, Opts),
+    %% The logger as it comes, without what tests look at, and quiet.
+    ok = merlon_peers:call(Peer, logger, remove_handler, [merlon_log_sink]),
+    ok = merlon_peers:call(Peer, logger, set_primary_config, [level, notice]),
     ok = merlon_peers:call(Peer, logger, set_handler_config, [default, level, emergency]),
     true = merlon_peers:call(Peer, merlon_bench_watch, start, []),
     #{peer => Peer, node => Node, os_pid => merlon_peers:os_pid(Peer)}.
@@ -138,3 +161,6 @@ node(#{members := Members}, Role) -> maps:get(node, maps:get(Role, Members)).
 
 -spec os_pid(cast(), role()) -> string().
 os_pid(#{members := Members}, Role) -> maps:get(os_pid, maps:get(Role, Members)).
+
+-spec counters(cast(), role()) -> string().
+counters(#{members := Members}, Role) -> maps:get(counters, maps:get(Role, Members)).

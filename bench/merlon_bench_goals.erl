@@ -28,7 +28,12 @@ of_row({memory, "total", _, _}) -> [{at_most, 0.25, inet_tls}];
 of_row({fairness, "share", _, _}) -> [{at_least, 0.4, absolute}];
 of_row({fairness, "p99_growth", _, _}) -> [{at_most, 5, absolute}];
 of_row({long_schedule, _, _, "events in the carrier"}) -> [{at_most, 0, absolute}];
+of_row({counts, _, _, "copies"} = Row) -> [{at_most, 1.05, absolute} || is_carrier(Row)];
+of_row({counts, _, _, "per MB"}) -> [{at_most, 12, absolute}];
+of_row({counts, _, _, "calls"}) -> [{at_most, 0, absolute}];
 of_row(_) -> [].
+
+is_carrier({_, Variant, _, _}) -> lists:suffix("_carrier", Variant).
 
 %% Values are the row's medians by carrier. `unknown`: what it is compared with was not measured.
 -spec verdict(goal(), #{atom() => number()}) -> pass | miss | unknown.

@@ -6,11 +6,11 @@
 
 -export_type([options/0]).
 
-%% ms: how long a stream lasts; samples: of a round trip; setups, links: how often; peers: of the hub;
+%% schedulers: of each of the nodes a, b and c; ms: how long a stream lasts; samples: of a round trip; setups, links: how often; peers: of the hub;
 %% progress: whether it is told on stderr.
 -type options() :: #{quick := boolean(), rounds := pos_integer(), ms := pos_integer(),
                      samples := pos_integer(), setups := pos_integer(), links := pos_integer(),
-                     peers := pos_integer(), sizes := default | [pos_integer()],
+                     peers := pos_integer(), sizes := default | [pos_integer()], schedulers := default | pos_integer(),
                      only := all | [atom()], carriers := [atom()], networks := [atom()],
                      progress := boolean()}.
 
@@ -20,6 +20,7 @@ read() ->
     #{rounds := Rounds, carriers := Carriers, networks := Networks} = Default,
     Default#{rounds := hd(numbers("ROUNDS", [Rounds])),
              sizes := numbers("SIZES", default),
+             schedulers := first(numbers("SCHEDULERS", default)),
              only := atoms("ONLY", all, measures()),
              carriers := atoms("CARRIERS", Carriers, Carriers),
              networks := atoms("NETWORKS", Networks, networks(false))}.
@@ -30,10 +31,10 @@ default(Quick) ->
                false -> #{rounds => 3, ms => 700, samples => 5000, setups => 30, links => 5, peers => 50};
                true -> #{rounds => 2, ms => 300, samples => 2000, setups => 10, links => 3, peers => 20}
            end,
-    Base#{quick => Quick, progress => true, sizes => default, only => all,
+    Base#{quick => Quick, progress => true, sizes => default, schedulers => default, only => all,
           carriers => merlon_bench_carriers:all(), networks => networks(Quick)}.
 
-measures() -> [throughput, mixed, roundtrip, erpc, setup, fairness, nodedown, memory, links].
+measures() -> [throughput, mixed, roundtrip, erpc, setup, fairness, nodedown, memory, links, counts].
 
 networks(true) -> [loopback];
 networks(false) -> [loopback | merlon_bench_net:all()].
@@ -43,6 +44,9 @@ numbers(Name, Default) ->
         [] -> Default;
         Words -> [number(Name, Word) || Word <- Words]
     end.
+
+first(default) -> default;
+first([N | _]) -> N.
 
 number(Name, Word) ->
     case string:to_integer(Word) of

@@ -100,7 +100,8 @@ write(Out, Facts, {Records, Rows, Carriers}) ->
                          ["date,otp,cores,cpu,kernel,network,carrier,measure,variant,size,unit,round,value\n",
                           [[Prefix, line(Record), $\n] || Record <- Records]]),
     ok = filelib:ensure_path(filename:join(Out, "plots")),
-    Plots = unique([{Title, Unit} || {{Title, {_, _, _, Unit}}, _} <- Rows]),
+    Plots = unique([{Title, Unit} || {{Title, {Measure, _, _, Unit}}, _} <- Rows,
+                                     Measure =/= counts orelse Unit =/= "calls" andalso Unit =/= "us"]),
     lists:foreach(fun(Plot) -> plot_data(Out, Plot, Rows, Carriers) end, Plots).
 
 line({Network, Carrier, {Measure, Variant, Size, Unit}, Round, Value}) ->

@@ -5,9 +5,10 @@
 #
 #   QUICK=1               all measures in short, loopback only: under 3 minutes
 #   ROUNDS=3              rounds, each with new nodes; the tables show medians over them
-#   ONLY=setup,erpc       throughput mixed roundtrip erpc setup fairness nodedown memory links
+#   ONLY=setup,erpc       throughput mixed roundtrip erpc setup fairness nodedown memory links counts
 #   CARRIERS=tcp,merlon   tcp inet_tls inet_tls_tuned merlon; ratios need tcp
 #   SIZES=64,65536        message sizes of `throughput`, in bytes
+#   SCHEDULERS=1          of each node; default: the VM's, one for each core
 #   NETWORKS=loopback     loopback 1gbit 1gbit_1ms 10gbit 1pct_loss; all but the first need root
 #   BENCH_OUT=DIR         where bench.csv, table.txt and plots/ go; default: _build/bench
 #
@@ -18,7 +19,7 @@ bench=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 root=$(dirname "$bench")
 case ${1:-} in
     '') ;;
-    -h | --help) sed -n '3,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '3,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "bench: unknown argument $1: see $0 --help" >&2; exit 2 ;;
 esac
 ebin=$root/_build/default/lib/merlon/ebin
@@ -61,6 +62,11 @@ mkdir -p "$out" "$tmp/ebin"
 out=$(cd "$out" && pwd -P)
 rm -rf "$out/plots"
 erlc -Werror -o "$tmp/ebin" "$bench"/*.erl "$root"/test/erlang/merlon_{peers,log_sink}.erl
+
+# For `counts`; where it can't be built that measure is skipped.
+cc -shared -fPIC -O2 -fno-builtin -fno-tree-loop-distribute-patterns -o "$tmp/probe.so" "$bench/probe.c" -ldl \
+    -I"$(erl -noshell -noinput -boot no_dot_erlang -eval 'io:format("~s/usr/include", [code:root_dir()]), halt().')" ||
+    rm -f "$tmp/probe.so"
 
 # The run's own epmd ends with it: nobody else's is used or touched.
 ERL_EPMD_PORT=$(erl -noshell -noinput -boot no_dot_erlang -eval \

@@ -51,6 +51,24 @@ defmodule Merlon do
     with {:error, reason} <- :merlon.reload(), do: {:error, %Merlon.Error{reason: reason}}
   end
 
+  @doc """
+  Gets this node's next certificate from a node that holds the CA's key, and uses it.
+
+  The node does it by itself at two thirds of the certificate's life. `issuer` is the node that gave it.
+  """
+  @spec renew() ::
+          {:ok, %{sha256: String.t(), not_after: DateTime.t(), issuer: node()}}
+          | {:error, Merlon.Error.t()}
+  def renew do
+    case :merlon.renew() do
+      {:ok, %{not_after: not_after} = renewed} ->
+        {:ok, %{renewed | not_after: DateTime.from_unix!(not_after)}}
+
+      {:error, reason} ->
+        {:error, %Merlon.Error{reason: reason}}
+    end
+  end
+
   defp connection(%{peer: peer, not_after: not_after, since: since} = link) do
     %{
       link

@@ -2,7 +2,7 @@
 %% The public API.
 -module(merlon).
 
--export([connections/0, reload/0, format_error/1]).
+-export([connections/0, reload/0, renew/0, format_error/1]).
 -export_type([connection/0]).
 
 -type connection() ::
@@ -17,6 +17,7 @@
           bytes_in := non_neg_integer(), bytes_out := non_neg_integer(),
           records_in := non_neg_integer(), records_out := non_neg_integer(),
           key_updates_in := non_neg_integer(), key_updates_out := non_neg_integer(),
+          controls_in := non_neg_integer(), controls_unknown := non_neg_integer(),
           since := integer()}.           % seconds since 1970
 
 %% Every link of this node that runs over merlon: who is at the other end, how that was proven,
@@ -41,10 +42,18 @@ connection(Conn, Info) ->
 -spec reload() -> {ok, reloaded | unchanged} | {error, term()}.
 reload() -> merlon_reload:reload().
 
+%% Gets this node's next certificate from a node that holds the CA's key (itself, or one that it is
+%% linked to), writes it and uses it; the node does it by itself at two thirds of the certificate's life.
+%% `not_after` is in seconds since 1970, `issuer` the node that gave it.
+-spec renew() -> {ok, #{sha256 := binary(), not_after := integer(), issuer := node()}} | {error, term()}.
+renew() -> merlon_renew:renew().
+
 %% One sentence about an error of any of merlon's functions, with the fix.
 -spec format_error(term()) -> iodata().
 format_error({cookie, Reason}) -> merlon_cookie:format_error(Reason);
+format_error({reprove, Reason}) -> merlon_reprove:format_error(Reason);
 format_error({kdf, _} = Reason) -> merlon_kdf:format_error(Reason);
+format_error({renew, Reason}) -> merlon_renew:format_error(Reason);
 format_error({merlon, Reason}) -> merlon_node:format_error(Reason);
 format_error({Class, _} = Reason) when Class =:= term; Class =:= budget -> merlon_term:format_error(Reason);
 format_error(Reason) -> merlon_node:format_error(Reason).

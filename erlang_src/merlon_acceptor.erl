@@ -208,6 +208,7 @@ handshake(Kernel, Family, Conn, Acceptor) ->
         {ok, Claim} ->
             Acceptor ! {proven, self()},
             hand_over(Kernel, Family, {Conn, Claim, Deadline});
+        join -> merlon_enroll:serve(Conn, Deadline);
         {error, Failure} -> refused(Conn, cause(Acceptor, Failure))
     end.
 

@@ -47,8 +47,10 @@ command(Name, Args, Program) ->
 
 commands() ->
     [{"init", merlon_cli_init}, {"cert", merlon_cli_cert}, {"inspect", merlon_cli_inspect},
-     {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr},
-     {"cookie", merlon_cli_cookie}, {"keyring", merlon_cli_keyring}].
+     {"renew", merlon_cli_renew}, {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr},
+     {"cookie", merlon_cli_cookie}, {"keyring", merlon_cli_keyring},
+     {"token", merlon_cli_token}, {"enroll", merlon_cli_enroll}, {"join", merlon_cli_join},
+     {"rotate", merlon_cli_rotate}].
 
 loaded(Module, Options) ->
     case merlon_nif:load() of

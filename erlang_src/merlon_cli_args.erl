@@ -10,10 +10,10 @@
                 {one_of, [atom()]}.
 -type spec() ::
         #{summary := string(),
-          argument := none | {required | optional, Meta :: string()},
+          argument := none | {required | optional | several, Meta :: string()},
           options := [{Name :: atom(), kind(), Meaning :: string()}],
           details => string()}.
-%% The argument is under `argument`; options that were not given are absent.
+%% The argument is under `argument`, `several` as a list; options that were not given are absent.
 -type options() :: #{atom() => term()}.
 
 -spec parse(spec(), [string()]) -> {ok, options()} | help | {error, iodata()}.
@@ -33,6 +33,8 @@ parse(["--" ++ Option | Rest], Spec, Options) -> option(Option, Rest, Spec, Opti
 parse(["-" ++ [_ | _] = Short | _], Spec, _Options) -> unknown(Short, Spec);
 parse([Argument | Rest], Spec, Options) -> parse(Rest, Spec, argument(Argument, Spec, Options)).
 
+argument(Argument, #{argument := {several, _}}, Options) ->
+    Options#{argument => maps:get(argument, Options, []) ++ [Argument]};
 argument(Argument, #{argument := {_, _}}, Options) when not is_map_key(argument, Options) ->
     Options#{argument => Argument};
 argument(Argument, _Spec, _Options) ->
@@ -107,6 +109,7 @@ help(#{summary := Summary, argument := Argument, options := Options} = Spec, Pro
 
 named(none) -> "";
 named({required, Meta}) -> [$\s, Meta];
+named({several, Meta}) -> [$\s, Meta, "..."];
 named({optional, Meta}) -> [" [", Meta, $]].
 
 row({Key, Kind, Meaning}) ->

@@ -4,7 +4,7 @@
 -behaviour(merlon_cli).
 
 -export([spec/0, run/1, dir/1, ca/1]).
--export([subject/2, addresses/1, folder/2, unless_there/3, bytes/1]).
+-export([subject/2, addresses/1, folder/2, unless_there/3, bytes/1, next/2]).
 
 -define(DAYS, 90).
 
@@ -164,6 +164,8 @@ report(Cert, Dir, Folder, {_, Name, Host} = Subject) ->
 what({node, _, _}) -> "";
 what({cli, _, _}) -> " (remote shells and tools)".
 
+%% How to start the VM with what is in Dir.
+-spec next({node | cli, string(), string()}, merlon_dir:path()) -> iodata().
 next({node, Name, Host}, Dir) ->
     ["Next, in the node's vm.args (or on erl's command line):\n\n  ",
      name_flag(Host), $\s, Name, $@, Host, "\n", carrier(Host, Dir)];

@@ -3,21 +3,28 @@
 -module(merlon_cli_init).
 -behaviour(merlon_cli).
 
--export([spec/0, run/1]).
+-export([spec/0, run/1, config/1]).
 
 -define(DAYS, 3650).
 
 -spec spec() -> merlon_cli_args:spec().
 spec() ->
     #{summary => "Makes a cluster's certificate authority and its merlon dir",
-      argument => none,
+      argument => {optional, "CLUSTER"},
       options => [{dir, {text, "DIR"}, "where to; by default the merlon dir of this user"},
                   {cluster, {text, "NAME"}, "the cluster's name: a-z 0-9 . _ - (required)"},
                   {days, days, "how long the authority is valid; default 3650"},
-                  {alg, {one_of, [p256, p384, ed25519]}, "its kind of key; default p256"}],
+                  {alg, {one_of, [p256, p384, ed25519]}, "its kind of key; default p256"},
+                  {secret, flag, "no authority: only a keyring, of which each node makes itself a\n"
+                   "                      certificate; CLUSTER or --cluster may be left out"}]
+                 ++ merlon_cli_passphrase:options(),
       details => "Nothing that exists is overwritten."}.
 
 -spec run(merlon_cli_args:options()) -> merlon_cli:result().
+run(#{secret := true} = Options) -> merlon_cli_init_secret:run(Options);
+run(#{argument := Argument}) -> {usage, ["unexpected argument ", Argument]};
+run(Options) when is_map_key(passphrase, Options); is_map_key('passphrase-file', Options) ->
+    {usage, "a passphrase belongs to --secret"};
 run(#{cluster := Cluster} = Options) ->
     case merlon_cli_cert:dir(Options) of
         {ok, Dir} -> new_ca(Dir, Cluster, Options);
@@ -50,6 +57,8 @@ unless_there(Dir, Work, Ca) ->
                                "choose another --dir, or move it away"]}}
     end.
 
+%% merlon.config of a new merlon dir.
+-spec config(unicode:chardata()) -> iodata().
 config(Cluster) ->
     ["%% Settings of every node of this cluster: {Key, Value}.\n{cluster, \"", Cluster, "\"}.\n"].
 
@@ -62,6 +71,9 @@ written(ok, Dir, Cluster, End) ->
           "  ", Path, "/merlon.config  settings of every node\n\n",
           "Next, for each node:\n\n",
           "  merlon cert NAME@HOST --dir ", Path, "\n\n",
-          "and copy merlon.config, trust/ and the node's own nodes/NAME@HOST to its machine.\n"]};
+          "and copy merlon.config, trust/ and the node's own nodes/NAME@HOST to its machine. Or copy nothing:\n\n"
+          "  merlon enroll --dir ", Path, "\n"
+          "  merlon token NAME@HOST --dir ", Path, "\n\n",
+          "and on its machine `merlon join TOKEN`.\n"]};
 written({error, _} = Error, _Dir, _Cluster, _End) ->
     Error.

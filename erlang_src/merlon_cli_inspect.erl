@@ -25,7 +25,7 @@ run(#{argument := Argument}) ->
 
 is_merlon_dir(Path) ->
     lists:any(fun(Name) -> merlon_dir:exists(merlon_dir:path([Path, Name])) end,
-              ["merlon.config", "nodes", "cli", "ca"]).
+              ["merlon.config", "keyring", "nodes", "cli", "ca"]).
 
 is_identity(Path) ->
     merlon_dir:exists(merlon_dir:path([Path, "cert.pem"])).
@@ -140,13 +140,28 @@ missing(Info) ->
 
 dir(Dir) ->
     case merlon_config:load(Dir) of
+        {ok, #{identity := secret} = Config} -> [config(Config) | secret(Config)];
         {ok, Config} -> [config(Config) | trust(Dir) ++ ca(Dir) ++ identities(Config)];
+        {error, {config, {File, _, {mixed, _}} = Reason}} ->
+            [{[File], [], [merlon_config:format_error(Reason)]}];
         {error, {config, Reason}} ->
             [{[merlon_config:file(Dir)], [], [merlon_config:format_error(Reason)]} | trust(Dir)]
     end.
 
 config(#{dir := Dir, cluster := Cluster}) ->
     {[merlon_config:file(Dir)], [["cluster    ", Cluster]], []}.
+
+%% The CAs that nodes derive; their fingerprints are the same wherever the keyring is.
+secret(#{cluster := Cluster} = Config) ->
+    File = merlon_secrets:source(Config),
+    case merlon_identity_files:read({secret, {node, <<"any">>, <<"host">>}}, Config) of
+        {ok, #{keyring := Keyring}} ->
+            case merlon_identity_secret:cas(Keyring, Cluster, erlang:system_time(second)) of
+                [] -> [{[File], [], [merlon_identity_secret:words({not_minted, not_accepted})]}];
+                Cas -> [certificates(<<File/binary, ", entry ", Id/binary>>, Pem) || {Id, Pem} <- Cas]
+            end;
+        {error, Problem} -> [{[File], [], [merlon_identity:format_error(Problem)]}]
+    end.
 
 trust(Dir) ->
     case merlon_identity_files:trust(Dir) of

@@ -3,35 +3,55 @@
 -module(merlon_cli_keyring).
 -behaviour(merlon_cli).
 
--export([spec/0, run/1]).
+-export([spec/0, run/1, random/3, stretched/5, provider/1]).
 
 %% An entry counts from a little before it is made, as the clocks of other hosts may be behind.
 -define(SKEW, 300).
+%% Argon2id: 128 MiB, 4 passes, 1 lane. The same on every machine, so that the same passphrase is the same
+%% entry: about half a second.
+-define(COSTS, {argon2id, 131072, 4, 1}).
 
 -spec spec() -> merlon_cli_args:spec().
 spec() ->
     #{summary => "Lists the secrets of a merlon dir, adds or removes one; never shows them",
       argument => none,
       options => [{dir, {text, "DIR"}, "the merlon dir; by default this user's"},
-                  {new, flag, "add an entry of 256 random bits; makes the keyring if there is none"},
+                  {new, flag, "add an entry of 256 random bits; makes the keyring if there is none"}]
+                 ++ merlon_cli_passphrase:options() ++
+                 [{'not-before', {text, "TIME"}, "its begin, as below; default now"},
                   {'not-after', {text, "TIME"}, "its end: 2027-01-31 or 2027-01-31T12:00:00Z; default never"},
                   {drop, {text, "ID"}, "remove that entry"}],
-      details => "All nodes of a cluster need a common entry: copy DIR/keyring to each of them, mode 0600.\n"
-                 "Nodes take a changed file up within seconds, for new links."}.
+      details => "All nodes of a cluster need a common entry to begin with: copy DIR/keyring to each of them, mode 0600.\n"
+                 "From then on nodes take a changed file up within seconds and give each other what they lack.\n"
+                 "To change the secret use `merlon rotate secret`."}.
 
 -spec run(merlon_cli_args:options()) -> merlon_cli:result().
 run(#{new := true, drop := _}) -> {usage, "--new and --drop are two commands: give one"};
-run(#{'not-after' := _} = Options) when not is_map_key(new, Options) ->
-    {usage, "--not-after belongs to --new"};
-run(#{'not-after' := Text} = Options) ->
-    case until(unicode:characters_to_binary(Text)) of
-        {ok, End} -> in_dir(Options, fun(Dir, Now) -> new(Dir, Now, End) end);
-        error -> {usage, "--not-after must be a UTC time such as 2027-01-31 or 2027-01-31T12:00:00Z"}
+run(#{new := true} = Options) ->
+    case times(Options, ['not-before', 'not-after']) of
+        {ok, Times} -> in_dir(Options, fun(Dir, Now) -> new(Dir, Now, Times, Options) end);
+        {usage, _} = Usage -> Usage
     end;
-run(#{new := true} = Options) -> in_dir(Options, fun(Dir, Now) -> new(Dir, Now, never) end);
-run(#{drop := Id} = Options) ->
-    in_dir(Options, fun(Dir, _Now) -> drop(Dir, unicode:characters_to_binary(Id)) end);
-run(Options) -> in_dir(Options, fun list/2).
+run(Options) ->
+    case [Option || Option <- ['not-before', 'not-after', passphrase, 'passphrase-file'], is_map_key(Option, Options)] of
+        [] -> list_or_drop(Options);
+        [Option | _] -> {usage, ["--", atom_to_list(Option), " belongs to --new"]}
+    end.
+
+list_or_drop(#{drop := Id} = Options) ->
+    in_dir(Options, fun(Dir, Now) -> drop(Dir, unicode:characters_to_binary(Id), Now) end);
+list_or_drop(Options) -> in_dir(Options, fun list/2).
+
+times(Options, Names) -> times(Options, Names, #{}).
+
+times(_Options, [], Times) -> {ok, Times};
+times(Options, [Name | Names], Times) when is_map_key(Name, Options) ->
+    case time(unicode:characters_to_binary(maps:get(Name, Options))) of
+        {ok, Time} -> times(Options, Names, Times#{Name => Time});
+        error ->
+            {usage, ["--", atom_to_list(Name), " must be a UTC time such as 2027-01-31 or 2027-01-31T12:00:00Z"]}
+    end;
+times(Options, [_ | Names], Times) -> times(Options, Names, Times).
 
 in_dir(Options, Command) ->
     case merlon_cli_cert:dir(Options) of
@@ -39,15 +59,17 @@ in_dir(Options, Command) ->
         {error, _} = Error -> Error
     end.
 
-until(<<Date:10/binary>>) -> merlon_keyring_core:time(<<Date/binary, "T00:00:00Z">>);
-until(Time) -> merlon_keyring_core:time(Time).
+time(<<Date:10/binary>>) -> merlon_keyring_core:time(<<Date/binary, "T00:00:00Z">>);
+time(Time) -> merlon_keyring_core:time(Time).
 
 %% ---- list ----
 
 list(Dir, Now) ->
     case entries(Dir) of
         {ok, none} -> {error, {keyring, no_keyring}};
-        {ok, Entries} -> {ok, table(Entries, merlon_keyring:preferred(Entries, Now), Now)};
+        {ok, Entries} ->
+            #{peers := Peers} = merlon_rotate_files:kept(Dir),
+            {ok, [table(Entries, merlon_keyring:preferred(Entries, Now), Now), holders(Entries, Peers)]};
         {error, _} = Error -> Error
     end.
 
@@ -58,6 +80,8 @@ entries(Dir) ->
         Config -> merlon_secrets:keyring(Config)
     end.
 
+%% The configuration, if it names a provider.
+-spec provider(string()) -> none | merlon_config:config().
 provider(Dir) ->
     case merlon_config:load(Dir) of
         {ok, #{secret := Provider} = Config} when Provider =/= none -> Config;
@@ -68,12 +92,30 @@ table(Entries, Preferred, Now) ->
     Head = ["id", "created", "not before", "not after", "kdf", "state"],
     [row(Row) || Row <- [Head | [fields(Entry, Preferred, Now) || Entry <- Entries]]].
 
-row(Fields) -> io_lib:format("~-16s  ~-20s  ~-20s  ~-20s  ~-6s  ~s~n", Fields).
+%% Which other nodes have which, as this dir's nodes have heard from them.
+holders(_Entries, Peers) when map_size(Peers) =:= 0 -> "";
+holders(Entries, Peers) ->
+    Ids = [Id || #{id := Id} <- Entries],
+    Rows = [[merlon_keyring_core:time_text(Seen), held(Ids, Has), atom_to_binary(Node)]
+            || {Node, #{seen := Seen, has := Has}} <- lists:sort(maps:to_list(Peers))],
+    [$\n | [io_lib:format("~-20s  ~-34s  ~ts~n", Row) || Row <- [["heard", "has", "node"] | Rows]]].
+
+held(Ids, Has) ->
+    case [Id || Id <- Ids, lists:member(Id, Has)] of
+        [] -> "none of these";
+        Ids -> "all of these";
+        Some -> lists:join($\s, Some)
+    end.
+
+row(Fields) -> io_lib:format("~-16s  ~-20s  ~-20s  ~-20s  ~-8s  ~s~n", Fields).
 
 fields(#{id := Id, created := Created, not_before := Begin, not_after := End, kdf := Kdf} = Entry,
        Preferred, Now) ->
     Times = [merlon_keyring_core:time_text(Time) || Time <- [Created, Begin, End]],
-    [Id | Times] ++ [atom_to_list(Kdf), state(merlon_keyring:state(Entry, Now), Id =:= Preferred)].
+    [Id | Times] ++ [kdf(Kdf), state(merlon_keyring:state(Entry, Now), Id =:= Preferred)].
+
+kdf(expand) -> "expand";
+kdf({Kdf, _, _, _}) -> atom_to_list(Kdf).
 
 state(accepted, true) -> "preferred";
 state(accepted, false) -> "accepted";
@@ -82,14 +124,56 @@ state(expired, _) -> "expired".
 
 %% ---- change ----
 
-new(_Dir, Now, End) when End =< Now -> {usage, "--not-after must be in the future"};
-new(Dir, Now, End) ->
+new(_Dir, Now, #{'not-after' := End}, _Options) when End =< Now -> {usage, "--not-after must be in the future"};
+new(_Dir, _Now, #{'not-before' := Begin, 'not-after' := End}, _Options) when End =< Begin ->
+    {usage, "--not-after must be later than --not-before"};
+new(Dir, Now, Times, Options) ->
+    Begin = maps:get('not-before', Times, Now - ?SKEW),
+    End = maps:get('not-after', Times, never),
+    case merlon_cli_passphrase:read(Options) of
+        none -> added(Dir, random(Now, Begin, End));
+        {ok, Words} -> added(Dir, of_passphrase(Dir, Words, Now, {Begin, End}));
+        Other -> Other
+    end.
+
+added(Dir, {ok, #{id := Id} = Entry}) ->
+    said(change(Dir, fun(Entries, _Work) -> add(Dir, Entry, Entries) end), "Added ", Id, Dir);
+added(_Dir, {error, _} = Error) -> Error.
+
+%% A new entry of the system's random bytes.
+-spec random(Now :: integer(), Begin :: integer(), End :: integer() | never) ->
+          {ok, merlon_keyring_core:entry()} | {error, term()}.
+random(Now, Begin, End) ->
     case merlon_nif:keyring_new() of
         {ok, {Id, Secret}} ->
-            Entry = #{id => Id, created => Now, not_before => Now - ?SKEW, not_after => End,
-                      kdf => expand, secret => fun() -> Secret end},
-            said(change(Dir, fun(Entries) -> add(Dir, Entry, Entries) end), "Added ", Id, Dir);
+            {ok, #{id => Id, created => Now, not_before => Begin, not_after => End,
+                   kdf => expand, secret => fun() -> Secret end}};
         {error, no_randomness} -> {error, {refused, "the system gives no random bytes"}}
+    end.
+
+%% The salt is the cluster's name: one that everyone has would let everyone share the work of trying.
+of_passphrase(Dir, Words, Now, Life) ->
+    case merlon_config:load(Dir) of
+        {ok, #{cluster := Cluster}} ->
+            case Cluster =:= merlon_identity_secret:default_cluster() of
+                false -> stretched(Words, Cluster, Now, Life, ?COSTS);
+                true -> {error, {refused, "a passphrase is stretched under the cluster's name: give it one of its "
+                                          "own, {cluster, \"NAME\"} in merlon.config"}}
+            end;
+        {error, _} = Error -> Error
+    end.
+
+%% A new entry of a passphrase.
+-spec stretched(fun(() -> binary()), Cluster :: binary(), Now :: integer(),
+                {Begin :: integer(), End :: integer() | never}, merlon_keyring_core:kdf() | default) ->
+          {ok, merlon_keyring_core:entry()} | {error, term()}.
+stretched(Words, Cluster, Now, Life, default) -> stretched(Words, Cluster, Now, Life, ?COSTS);
+stretched(Words, Cluster, Now, {Begin, End}, {argon2id, KiB, Passes, Lanes} = Kdf) ->
+    case merlon_nif:keyring_stretch(none, {KiB, Passes, Lanes}, Words(), Cluster, {Begin, End},
+                                    merlon_kdf:ceiling()) of
+        {ok, {Id, _}} ->
+            {ok, #{id => Id, created => Now, not_before => Begin, not_after => End, kdf => Kdf, secret => Words}};
+        {error, Reason} -> {error, {refused, merlon_kdf:format_error(Reason)}}
     end.
 
 add(Dir, Entry, Entries) ->
@@ -98,14 +182,22 @@ add(Dir, Entry, Entries) ->
         {error, {Line, Problem}} -> {error, {keyring, {merlon_keyring:file(Dir), Line, Problem}}}
     end.
 
-drop(Dir, Id) ->
-    said(change(Dir, fun(Entries) -> dropped(merlon_keyring_core:drop(Id, Entries), Dir, Id) end),
+drop(Dir, Id, Now) ->
+    said(change(Dir, fun(Entries, Work) ->
+                             Gone = [Entry || #{id := Found} = Entry <- Entries, Found =:= Id],
+                             dropped(merlon_keyring_core:drop(Id, Entries), Gone, Dir, {Id, Work, Now})
+                     end),
          "Removed ", Id, Dir).
 
-dropped({ok, _} = Ok, _Dir, _Id) -> Ok;
-dropped({error, unknown}, Dir, Id) ->
+%% Peers still have it: that it is gone must be known before.
+dropped({ok, _} = Ok, [Entry], Dir, {_Id, Work, Now}) ->
+    case merlon_rotate_files:drop(Dir, Work, Entry, Now) of
+        ok -> Ok;
+        {error, _} = Error -> Error
+    end;
+dropped({error, unknown}, _, Dir, {Id, _, _}) ->
     {error, {refused, [merlon_keyring:file(Dir), " has no entry ", Id, ": see `merlon keyring`"]}};
-dropped({error, last}, Dir, _Id) ->
+dropped({error, last}, _, Dir, _) ->
     {error, {refused, ["it is the last entry of ", merlon_keyring:file(Dir),
                        ", and no node starts with an empty keyring: add another one before"]}}.
 
@@ -114,9 +206,7 @@ dropped({error, last}, Dir, _Id) ->
 change(Dir, Change) ->
     case provider(Dir) of
         none -> change_file(Dir, Change);
-        #{secret := Provider} ->
-            {error, {refused, ["merlon.config names ", merlon_secrets:name(Provider), " instead of a file: change the keyring in "
-                               "another folder, `--dir \"$(mktemp -d)\"` for example, and store its text there"]}}
+        #{secret := Provider} -> {error, {rotate, {provider, merlon_secrets:name(Provider)}}}
     end.
 
 change_file(Dir, Change) ->
@@ -126,7 +216,7 @@ change_file(Dir, Change) ->
 
 change(_File, _Work, {error, _} = Error, _Change) -> Error;
 change(File, Work, {ok, Entries}, Change) ->
-    case Change(Entries) of
+    case Change(Entries, Work) of
         {ok, New} -> merlon_dir_write:put_file(File, Work, merlon_keyring_core:text(New), 8#600);
         {error, _} = Error -> Error
     end.
@@ -139,5 +229,6 @@ current(File) ->
     end.
 
 said(ok, Done, Id, Dir) ->
-    {ok, [Done, Id, ". Copy ", merlon_keyring:file(Dir), " to every node of the cluster (mode 0600).\n"]};
+    {ok, [Done, Id, ". Nodes that are linked to one of this merlon dir follow by themselves. Copy ",
+          merlon_keyring:file(Dir), " to every node that has no entry of it yet (mode 0600).\n"]};
 said({error, _} = Error, _Done, _Id, _Dir) -> Error.

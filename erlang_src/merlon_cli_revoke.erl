@@ -18,8 +18,9 @@ spec() ->
                   {renew, flag, "write the list anew although it has nothing new"}],
       details => "NODE is NAME@HOST (USER@HOST for tools): all certificates that `merlon cert` has issued to\n"
                  "it here. Others are revoked by SERIAL, as `merlon inspect` says it.\n"
-                 "The list is DIR/crl.pem. A node takes it within 5 seconds, refuses those on it and closes\n"
-                 "their links; copy it to the merlon dir of every node. What is revoked stays revoked."}.
+                 "The list is DIR/crl.pem. A node with this merlon dir takes it within 5 seconds, refuses those on\n"
+                 "it, closes their links, and passes it on to all that it is linked to, now or later. Where no\n"
+                 "node runs with this dir, copy it to one. What is revoked stays revoked."}.
 
 reasons() ->
     [unspecified, key_compromise, affiliation_changed, superseded, cessation_of_operation,
@@ -186,4 +187,4 @@ report(New, File, Pem, CaName) ->
     [[["Revoked serial ", Serial, ".\n"] || Serial <- New],
      "Revocation list ", integer_to_list(Number), " has ", integer_to_list(length(Entries)),
      " of them and counts until ", merlon_text:date(Due), ":\n\n  ", File, "\n\n",
-     "Nodes with this merlon dir take it within 5 seconds; copy it to every other node's.\n"].
+     "Nodes with this merlon dir take it within 5 seconds and pass it on; if none runs, copy it to one.\n"].

@@ -8,16 +8,19 @@
 -export_type([config/0, reason/0]).
 
 -type config() ::
-        #{dir := string(), cluster := binary(),
+        #{dir := string(), cluster := binary(), identity := certificate | secret,
+          core_files := without_memory | whole,
           cli_names := default | [binary()], derived_names := [binary()],
           handshake_timeout := pos_integer(), max_handshakes := pos_integer(),
           key_update_after := pos_integer(), max_frame := pos_integer(),
           stale_crl := refuse | warn, grace := non_neg_integer(),
           revoked_grace := non_neg_integer(), require_carrier := boolean(),
+          renew := boolean(), issue := boolean(), enroll := boolean(),
+          rotate_secret := off | never | {Every :: pos_integer(), Grace :: non_neg_integer()},
           secret := none | merlon_secrets:provider(), secret_wait := pos_integer()}.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
--type kind() :: cluster | patterns | boolean | {integer, non_neg_integer(), pos_integer()} |
+-type kind() :: cluster | patterns | boolean | rotation | {integer, non_neg_integer(), pos_integer()} |
                 {one_of, [atom()]} | secret | {secret, Must :: iodata()}.
 
 -define(MONTH, 2592000).
@@ -33,6 +36,10 @@ file(Dir) -> merlon_dir:path([Dir, "merlon.config"]).
 -spec keys() -> [key()].
 keys() ->
     [{cluster, required, cluster, "the cluster's name, as in its certificates"},
+     {identity, {default, certificate}, {one_of, [certificate, secret]},
+      "whether nodes have certificates, or make themselves some of the keyring"},
+     {core_files, {default, without_memory}, {one_of, [without_memory, whole]},
+      "whether a core file of the node has its memory, and all secrets, in it"},
      {cli_names, {default, default}, patterns,
       "names that a tool's certificate may use on its host; * stands for any characters"},
      {derived_names, {default, [<<"{name}_prelaunch_*">>]}, patterns,
@@ -53,6 +60,14 @@ keys() ->
       "seconds that a link outlives the revocation of its peer's certificate"},
      {require_carrier, {default, false}, boolean,
       "whether the application refuses to start on a node without the carrier"},
+     {renew, {default, true}, boolean,
+      "whether the node gets its next certificate by itself, from a node that holds the CA's key"},
+     {issue, {default, true}, boolean,
+      "whether the node, if it holds the CA's key, gives others their next certificates"},
+     {enroll, {default, false}, boolean,
+      "whether a node that holds the CA lets others join on its distribution port"},
+     {rotate_secret, {default, never}, rotation,
+      "how often one of the nodes makes a new keyring entry; off: entries are not spread either"},
      {secret, {default, none}, secret,
       "where the keyring comes from, if not from the file keyring of the merlon dir"},
      {secret_wait, {default, 30000}, {integer, 1000, 600000},
@@ -60,17 +75,24 @@ keys() ->
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].
-at_start() -> [cluster, require_carrier, secret, secret_wait].
+at_start() -> [cluster, identity, core_files, require_carrier, secret, secret_wait].
 
 -spec load(Dir :: string()) -> {ok, config()} | {error, {config, reason()}}.
 load(Dir) ->
     File = file(Dir),
     try
-        Given = settings(File, text(File)),
+        Given = given(File, Dir),
         ok = private(File, Given),
         {ok, (with_defaults(File, Given))#{dir => Dir}}
     catch
         throw:{problem, Line, Problem} -> {error, {config, {File, Line, Problem}}}
+    end.
+
+%% Where there is a keyring and nothing else, nothing else is needed.
+given(File, Dir) ->
+    case merlon_dir:exists(File) orelse not merlon_identity_secret:bare(Dir) of
+        true -> settings(File, text(File, Dir));
+        false -> #{cluster => merlon_identity_secret:default_cluster(), identity => secret}
     end.
 
 %% With a secret in it, it is one.
@@ -78,6 +100,12 @@ private(File, Given) ->
     case merlon_secrets:is_inline(maps:get(secret, Given, none)) andalso merlon_dir:secret_mode(File) of
         {error, {file, Reason}} -> problem(0, Reason);
         _ -> ok
+    end.
+
+text(File, Dir) ->
+    case {merlon_dir:exists(File), merlon_dir:exists(merlon_keyring:file(Dir))} of
+        {false, true} -> problem(0, {mixed, merlon_identity_secret:foreign(Dir)});
+        _ -> text(File)
     end.
 
 text(File) ->
@@ -145,6 +173,9 @@ value(cluster, Value) ->
 value(patterns, Values) when is_list(Values) ->
     patterns([text_value(Value) || Value <- Values]);
 value(boolean, Value) when is_boolean(Value) -> {ok, Value};
+value(rotation, Word) when Word =:= off; Word =:= never -> {ok, Word};
+value(rotation, {every, Every}) -> rotation(seconds(Every), default);
+value(rotation, {every, Every, {grace, Grace}}) -> rotation(seconds(Every), seconds(Grace));
 value({integer, Low, High}, Value) when is_integer(Value), Value >= Low, Value =< High ->
     {ok, Value};
 value({one_of, Words}, Value) ->
@@ -154,6 +185,19 @@ value({one_of, Words}, Value) ->
     end;
 value(secret, Value) -> merlon_secrets:check(Value);
 value(_, _) -> error.
+
+%% In seconds. More entries than a keyring holds would overlap if the grace were longer.
+rotation(Every, default) when is_integer(Every) -> rotation(Every, min(86400, Every div 2));
+rotation(Every, Grace) when is_integer(Every), is_integer(Grace), Every >= 10, Grace >= 5, Grace =< 4 * Every ->
+    {ok, {Every, Grace}};
+rotation(_, _) -> error.
+
+seconds({Count, Unit}) when is_integer(Count), Count > 0, Count =< 3650 * 86400 ->
+    case lists:keyfind(Unit, 1, [{days, 86400}, {hours, 3600}, {minutes, 60}, {seconds, 1}]) of
+        {Unit, Seconds} -> Count * Seconds;
+        false -> error
+    end;
+seconds(_) -> error.
 
 %% The trust domain of a SPIFFE URI.
 cluster(Name) ->
@@ -201,6 +245,9 @@ format_error({_File, 0, {too_open, _, _} = Reason}) ->
     merlon_dir:format_error(Reason);
 format_error({_File, 0, {Word, _} = Reason}) when Word =:= too_big; Word =:= not_a_file ->
     merlon_dir:format_error(Reason);
+format_error({File, 0, {mixed, Files}}) ->
+    [File, " does not exist: copy it there, or, if nodes are to make themselves certificates of the keyring "
+     "(the secret identity), remove ", lists:join(", ", Files)];
 format_error({File, 0, {missing, Key}}) ->
     [File, ": no ", atom_to_binary(Key), " is set: add {", atom_to_binary(Key), ", \"NAME\"}."];
 format_error({File, Line, Problem}) ->
@@ -230,6 +277,9 @@ kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
 kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
 kind({secret, Must}) -> Must;
 kind(boolean) -> "true or false";
+kind(rotation) ->
+    "off, never, {every, {N, days | hours | minutes | seconds}} from 10 seconds on, or with a third "
+    "element {grace, {N, ...}} of at most four times that";
 kind({one_of, Words}) -> lists:join(" or ", [atom_to_list(Word) || Word <- Words]);
 kind({integer, Low, High}) -> io_lib:format("a whole number from ~b to ~b", [Low, High]).
 

@@ -3,7 +3,7 @@
 %% ends them. Reading is merlon_dir's.
 -module(merlon_dir_write).
 
--export([make/2, locked/2, put_ca/3, put_file/4, put_folder/3]).
+-export([make/2, locked/2, put_ca/3, put_file/4, put_made/3, put_folder/3, move/2, each/1]).
 
 -import(merlon_dir, [path/1, exists/1, is_dir/1, read/1]).
 
@@ -19,13 +19,13 @@
 make(Dir, Mode) ->
     case prim_file:make_dir(Dir) of
         ok -> checked(change_mode(Dir, Mode), make, Dir);
-        {error, eexist} -> made(is_dir(Dir), Dir);
+        {error, eexist} -> is_made(is_dir(Dir), Dir);
         {error, enoent} -> make_above(Dir, Mode);
         {error, Posix} -> failed(make, Dir, Posix)
     end.
 
-made(true, _Dir) -> ok;
-made(false, Dir) -> failed(make, Dir, enotdir).
+is_made(true, _Dir) -> ok;
+is_made(false, Dir) -> failed(make, Dir, enotdir).
 
 make_above(Dir, Mode) ->
     case filename:dirname(Dir) of
@@ -59,6 +59,8 @@ create_folder(Path) ->
 change_mode(Path, Mode) ->
     prim_file:write_file_info(Path, #file_info{mode = Mode}).
 
+%% A rename that is on the disk when this returns.
+-spec move(merlon_dir:path(), merlon_dir:path()) -> ok | {error, {file, merlon_dir:reason()}}.
 move(From, To) ->
     case prim_file:rename(From, To) of
         ok ->
@@ -98,6 +100,8 @@ names(Dir) ->
         {error, _} -> []
     end.
 
+%% One step after the other, until one fails.
+-spec each([fun(() -> ok | {error, Reason})]) -> ok | {error, Reason}.
 each([]) -> ok;
 each([Step | Steps]) ->
     case Step() of
@@ -295,6 +299,19 @@ put_file(Path, Work, Content, Mode) ->
     New = path([Work, filename:basename(Path)]),
     each([fun() -> create(New, Content, Mode) end,
           fun() -> move(New, Path) end]).
+
+%% The same with a file that Make writes under the name that it gets, for content that no term may hold.
+-spec put_made(merlon_dir:path(), Work :: merlon_dir:path(), fun((New :: merlon_dir:path()) -> {ok, Made} | Error)) ->
+          {ok, Made} | Error | {error, {file, merlon_dir:reason()}} when Error :: {error, term()}.
+put_made(Path, Work, Make) ->
+    New = path([Work, filename:basename(Path)]),
+    case Make(New) of
+        {ok, Made} -> made(move(New, Path), Made);
+        {error, _} = Error -> Error
+    end.
+
+made(ok, Made) -> {ok, Made};
+made({error, _} = Error, _Made) -> Error.
 
 %% ---- a key and its certificate ----
 

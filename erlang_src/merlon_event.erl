@@ -5,7 +5,12 @@
 
 -export([listening/1, not_started/1, accept_failed/1, refused/3, unresolved/3]).
 -export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
+-export([reproved/2, reproof_untrusted/2, reproof_refused/2, reproof_not_made/2]).
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
+-export([renewed/1, renew_failed/2, issued/2, issue_refused/3, crl_taken/2, crl_refused/3, crl_too_big/2]).
+-export([join/2, enroll_off/1]).
+-export([rotated/2, entry_learnt/2, entry_preferred/1, rotation_failed/1, rotation_refused/2]).
+-export([minted/1, not_minted/1]).
 -export([secret_awaited/2, secret_stale/3, secret_back/2]).
 -export([format/1]).
 
@@ -78,10 +83,46 @@ failure_level(Reason, _) ->
     end.
 
 %% This node closes a link, because its peer would not be accepted any more.
--spec link_closed(map(), merlon_nif:pki_reason()) -> ok.
-link_closed(Info, Reason) ->
+-spec link_closed(map(), {pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()}) -> ok.
+link_closed(Info, {_, Reason} = Why) ->
     log(error, (whose(Info))#{event => link_closed, phase => link, reason => code(Reason),
-                              text => iolist_to_binary(merlon_pki_text:words(Reason))}).
+                              text => iolist_to_binary(closing(Why))}).
+
+closing({pki, Reason}) -> merlon_pki_text:words(Reason);
+closing({keyring, {entry_expired, #{id := Id, not_after := End}}}) ->
+    ["the peer has proved no newer secret than entry ", Id, ", which ended on ", merlon_text:date(End)];
+closing({keyring, {entry_dropped, #{id := Id}}}) ->
+    ["the peer has proved no other secret than entry ", Id, ", which is not in this node's keyring any more"].
+
+%% The peer of a live link has another certificate, or holds a newer secret, and has proved it.
+-spec reproved(map(), {certificate, NotAfter :: integer()} | {secret, Id :: binary()}) -> ok.
+reproved(Info, {certificate, End}) ->
+    log(info, (whose(Info))#{event => reproved, what => certificate, not_after => End,
+                             text => <<"the live link stands on the peer's new certificate now">>});
+reproved(Info, {secret, Id}) ->
+    log(info, (whose(Info))#{event => reproved, what => secret, key_id => Id,
+                             text => <<"the live link stands on entry ", Id/binary, " now">>}).
+
+%% The peer of a live link shows a certificate that this node would not accept now.
+-spec reproof_untrusted(map(), merlon_nif:pki_reason()) -> ok.
+reproof_untrusted(Info, Reason) ->
+    log(warning, (whose(Info))#{event => reproof_untrusted, phase => link, reason => code(Reason),
+                                text => iolist_to_binary(["the peer's new certificate is not accepted (",
+                                                          merlon_pki_text:words(Reason), "): the live link "
+                                                          "stands on its old one; is a CA missing in trust/ ?"])}).
+
+%% This node closes a link: its peer tried to prove what it does not hold.
+-spec reproof_refused(map(), atom()) -> ok.
+reproof_refused(Info, Reason) ->
+    log(error, (whose(Info))#{event => link_closed, phase => link, reason => Reason,
+                              text => <<"the peer's proof on the live link is wrong">>}).
+
+%% This node can't show what it has.
+-spec reproof_not_made(merlon_reprove_core:kind(), atom()) -> ok.
+reproof_not_made(Kind, Reason) ->
+    log(error, #{event => reproof_not_made, phase => link, reason => Reason,
+                 text => iolist_to_binary(["this node can't prove its ", atom_to_binary(Kind),
+                                           " on its live links: restart it if they end"])}).
 
 code({Code, _}) -> Code;
 code(Code) -> Code.
@@ -123,7 +164,19 @@ at_next_start(Keys) ->
 own_expired(End) ->
     log(error, #{event => own_expired, not_after => End,
                  text => iolist_to_binary(["this node's certificate expired on ", merlon_text:date(End),
-                                           ": peers refuse it; issue another with `merlon cert`"])}).
+                                           ": peers refuse it; issue another with `merlon renew`"])}).
+
+%% The node has made itself a new certificate of its keyring.
+-spec minted(#{identity := tuple(), sha256 := binary(), not_after := integer(), _ => _}) -> ok.
+minted(#{identity := Identity, sha256 := Sha256, not_after := End}) ->
+    log(info, #{event => minted, identity => Identity, fingerprint => Sha256, not_after => End,
+                text => iolist_to_binary(["a new certificate for new links, valid until ",
+                                          merlon_text:date(End)])}).
+
+%% It could not: what it has stays in use until it runs out.
+-spec not_minted(iodata()) -> ok.
+not_minted(Text) ->
+    log(error, #{event => not_minted, text => iolist_to_binary(Text)}).
 
 %% A revocation list is past its next update.
 -spec crl_stale(refuse | warn, integer()) -> ok.
@@ -155,6 +208,105 @@ secret_stale(Name, Age, Text) ->
 secret_back(Name, Age) ->
     log(info, #{event => secret_back, provider => Name, age => Age,
                 text => iolist_to_binary([Name, " can be had again, after ", integer_to_list(Age), " seconds"])}).
+
+%% This node has a new certificate.
+-spec renewed(#{sha256 := binary(), not_after := integer(), issuer := node()}) -> ok.
+renewed(#{sha256 := Sha256, not_after := End, issuer := Node}) ->
+    log(info, #{event => renewed, node => Node, fingerprint => Sha256, not_after => End,
+                text => iolist_to_binary(["the certificate that this node has given is valid until ",
+                                          merlon_text:date(End)])}).
+
+%% The certificate in use runs out soon, and there is none to follow.
+-spec renew_failed(integer(), iodata()) -> ok.
+renew_failed(End, Text) ->
+    log(warning, #{event => renew_failed, not_after => End,
+                   text => iolist_to_binary(["this node's certificate runs out on ", merlon_text:date(End),
+                                             " and could not be renewed so far: ", Text])}).
+
+%% This node has given another one its next certificate.
+-spec issued(binary(), Cert :: binary()) -> ok.
+issued(Name, Cert) ->
+    {ok, [#{serial := Serial, sha256 := Sha256, not_after := End} | _]} = merlon_nif:pki_inspect(Cert),
+    log(info, #{event => issued, claimed => Name, fingerprint => Sha256, serial => Serial, not_after => End}).
+
+%% A request for a certificate was refused, and some before of which nothing was said.
+-spec issue_refused(node(), iodata(), non_neg_integer()) -> ok.
+issue_refused(Node, Text, Untold) ->
+    log(warning, #{event => issue_refused, node => Node, text => iolist_to_binary([Text, others(Untold)])}).
+
+%% A node has passed a newer revocation list on to this one.
+-spec crl_taken(node(), integer()) -> ok.
+crl_taken(Node, Made) ->
+    log(info, #{event => crl_taken, node => Node,
+                text => iolist_to_binary(["a revocation list of ", merlon_text:date(Made)])}).
+
+%% A node has sent a revocation list that is no good, and some before of which nothing was said.
+-spec crl_refused(node(), iodata(), non_neg_integer()) -> ok.
+crl_refused(Node, Text, Untold) ->
+    log(warning, #{event => crl_refused, node => Node, text => iolist_to_binary([Text, others(Untold)])}).
+
+%% A revocation list is too big to be passed on.
+-spec crl_too_big(pos_integer(), pos_integer()) -> ok.
+crl_too_big(Bytes, Max) ->
+    log(warning, #{event => crl_too_big,
+                   text => iolist_to_binary(io_lib:format("a revocation list of ~b bytes is not passed on to other "
+                                                          "nodes, which take ~b: copy it", [Bytes, Max]))}).
+
+others(0) -> "";
+others(Untold) -> io_lib:format(" (and ~b more since the last line)", [Untold]).
+
+%% One has joined by a token, or has tried to.
+-spec join(merlon_join_server:outcome(), address()) -> ok.
+join({joined, Known} = Outcome, Address) ->
+    join_report(notice, Known#{event => joined}, Outcome, Address);
+join({refused, Known} = Outcome, Address) ->
+    join_report(warning, Known#{event => join_refused}, Outcome, Address).
+
+join_report(Level, Report, Outcome, Address) ->
+    log(Level, Report#{peer => peer(Address), text => iolist_to_binary(merlon_join_server:details(Outcome))}).
+
+%% Nobody can join here, although {enroll, true} is set.
+-spec enroll_off(binary()) -> ok.
+enroll_off(Why) ->
+    log(error, #{event => enroll_off, text => iolist_to_binary(["nobody can join here: ", Why])}).
+
+%% This node has made a new keyring entry, which takes the place of all before it.
+-spec rotated(binary(), #{grace := non_neg_integer(), _ => _}) -> ok.
+rotated(Id, #{grace := Grace}) ->
+    log(info, #{event => rotated, entry => Id,
+                text => iolist_to_binary(["keyring entry ", Id, " spreads to all nodes; those that are away "
+                                          "learn it within ", integer_to_list(Grace), " seconds or are "
+                                          "refused from then on"])}).
+
+%% A peer has given this node an entry, which is in the file now.
+-spec entry_learnt(binary(), From :: binary()) -> ok.
+entry_learnt(Id, From) ->
+    log(info, #{event => entry_learnt, entry => Id, from => From,
+                text => iolist_to_binary(["keyring entry ", Id, " came from ", printable(From)])}).
+
+%% From now on new links are proven by another entry, where the peer has it.
+-spec entry_preferred(binary()) -> ok.
+entry_preferred(Id) ->
+    log(info, #{event => entry_preferred, entry => Id,
+                text => iolist_to_binary(["keyring entry ", Id, " is the preferred one from now on"])}).
+
+%% The keyring, or what is kept beside it, could not be changed.
+-spec rotation_failed(iodata()) -> ok.
+rotation_failed(Text) ->
+    log(error, #{event => rotation_failed,
+                 text => iolist_to_binary(["this node can't follow a rotation and tries again: ", Text])}).
+
+%% A peer's message about entries was thrown away. Told once for each peer and kind.
+-spec rotation_refused(node(), malformed | bad_transfer | not_asked | too_many | nothing_in_common) -> ok.
+rotation_refused(Node, Why) ->
+    log(warning, #{event => rotation_refused, node => Node, reason => Why,
+                   text => iolist_to_binary(refusal(Why))}).
+
+refusal(malformed) -> "it sent something that is no message about keyring entries";
+refusal(bad_transfer) -> "it sent an entry that was not sealed for this node and this request";
+refusal(not_asked) -> "it sent an entry that this node has not asked it for";
+refusal(too_many) -> "it asks for entries all the time";
+refusal(nothing_in_common) -> "it asks for an entry, but accepts none that this node accepts: copy the keyring to it".
 
 %% Some tools log to their standard output (those of an Elixir release do): what went as it should
 %% would stand in their answers.

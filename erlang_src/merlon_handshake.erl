@@ -38,18 +38,25 @@ start_dial(Conn, Node, MyNode) ->
 no_claim(_) ->
     {error, #{phase => preamble, reason => internal, text => <<"claim on the dialling side">>}}.
 
-%% Shakes hands with whoever connected. Evictor may end it by `{Evictor, evicted}`.
--spec serve(merlon_nif:conn(), pid(), deadline()) -> {ok, claim()} | {error, failure()}.
+%% Shakes hands with whoever connected. Evictor may end it by `{Evictor, evicted}`. `join`: no node, but one who
+%% wants to become one; merlon_enroll goes on.
+-spec serve(merlon_nif:conn(), pid(), deadline()) -> {ok, claim()} | join | {error, failure()}.
 serve(Conn, Evictor, Deadline) ->
     Claims = fun(Claim) -> put(?MODULE, Claim), prove(Conn, Claim) end,
-    Steps = [fun() -> merlon_nif:serve(Conn, merlon_node:identity(), own_name(node()),
-                                       erlang:system_time(second)) end,
+    Steps = [fun() -> start_serve(Conn, merlon_node:joins()) end,
              fun() -> advance(Conn, Claims, Deadline, Evictor) end],
     case {run(Steps), get(?MODULE)} of
-        {ok, Claim} when is_map(Claim) -> {ok, Claim};
+        {join, undefined} -> join;
+        {ok, Claim} when is_map(Claim) -> {ok, maps:remove(key_ids, Claim)};
         {{error, Failure}, undefined} -> {error, Failure};
-        {{error, Failure}, Claim} -> {error, known(Failure, Claim)}
+        {{error, Failure}, #{key_ids := Ids} = Claim} ->
+            {error, merlon_rotate:explained(Ids, known(Failure, Claim))}
     end.
+
+start_serve(Conn, none) ->
+    merlon_nif:serve(Conn, merlon_node:identity(), own_name(node()), erlang:system_time(second));
+start_serve(Conn, {on, Server}) ->
+    merlon_nif:serve_joining(Conn, merlon_node:identity(), Server, own_name(node()), erlang:system_time(second)).
 
 %% A failure after the claim: whoever it was is known, and TLS was up.
 known(Failure, #{name := Name} = Claim) ->
@@ -120,6 +127,7 @@ connected(Conn, Deadline) ->
 advance(Conn, Claims, Deadline, Evictor) ->
     case merlon_nif:advance(Conn) of
         established -> ok;
+        join -> join;
         wait ->
             wait_then(any, Deadline, Evictor, tls,
                       fun() -> advance(Conn, Claims, Deadline, Evictor) end);

@@ -4,25 +4,32 @@
 %% the node boots, before there is a file server.
 -module(merlon_identity).
 
--export([load/1, load/2, load_folder/2, use/3, folder/2, inspect/1, format_error/1]).
+-export([load/1, load/2, load_folder/2, use/3, folder/2, folder/1, inspect/1, format_error/1]).
 -export_type([loaded/0, folder/0, problem/0, reason/0]).
 
 -type name() :: {Name :: string() | binary(), Host :: string() | binary()}.
--type folder() :: {node | cli, merlon_dir:path()}.
+-type folder() :: {node | cli, merlon_dir:path()} | {secret, merlon_identity_secret:subject()}.
+%% With `subject` and `due` it is made of the keyring, and has no files of its own.
 -type loaded() :: #{ref := merlon_nif:identity(), identity := tuple(), dir := merlon_dir:path(),
                     config := merlon_config:config(), not_before := integer(),
                     not_after := integer(), sha256 := binary(), crl_due := integer() | none,
-                    digest := binary(), keyring := merlon_keyring:keyring()}.
+                    crls := [merlon_nif:list_id()],
+                    chain := binary(), digest := binary(), keyring := merlon_keyring:keyring(),
+                    joins := merlon_enroll:joins(),
+                    subject => merlon_identity_secret:subject(), due => integer()}.
 -type reason() :: {bad_name, binary()} |
                   {no_identity, Name :: binary(), Dir :: string()} |
                   {no_trust, merlon_dir:path()} |
                   {not_pem, merlon_dir:path(), Wanted :: binary()} |
                   {wrong_folder, Cert :: merlon_dir:path(), Found :: binary()} |
-                  {unusable, Cert :: merlon_dir:path(), merlon_nif:pki_reason()}.
+                  {unusable, Cert :: merlon_dir:path(), merlon_nif:pki_reason()} |
+                  {older_list, Dir :: merlon_dir:path(), Made :: integer(), InUse :: integer()} |
+                  merlon_identity_secret:reason().
 -type problem() :: {identity, reason()} | {config, merlon_config:reason()} |
                    {file, merlon_dir:reason()} | {no_dir, [string()]} |
                    {pki, merlon_nif:pki_reason()} | {nif, string()} |
-                   {keyring, merlon_keyring:reason()} | {secrets, merlon_secrets:reason()}.
+                  {keyring, merlon_keyring:reason()} | {secrets, merlon_secrets:reason()} |
+                  {rotate, merlon_rotate_files:reason()} | {refused, iodata()}.
 
 %% The identity for Name@Host from the merlon dir, wherever that is. Name is "" or "undefined" for
 %% a node that lets its peer choose its name.
@@ -68,6 +75,11 @@ name({Name, Host}) ->
 
 %% ---- which folder ----
 
+%% Where what a node uses has come from.
+-spec folder(loaded() | map()) -> folder().
+folder(#{subject := Subject}) -> {secret, Subject};
+folder(#{dir := Folder, identity := Identity}) -> {element(1, Identity), Folder}.
+
 %% The node's own; else that of a node on this host from whose name this one is derived; else a
 %% tool's, if it is a name that tools have. A tool never gets a node's.
 -spec folder({Name :: binary(), Host :: binary()}, merlon_config:config()) ->
@@ -75,6 +87,8 @@ name({Name, Host}) ->
 folder({Name, Host}, Config) ->
     Full = <<Name/binary, $@, Host/binary>>,
     case re:run(Full, "\\A[^/\\x00]*\\z", [{capture, none}]) of
+        match when map_get(identity, Config) =:= secret ->
+            {ok, {secret, merlon_identity_secret:subject({Name, Host}, Config)}};
         match -> first([fun own/4, fun derived/4, fun tool/4], Name, Host, Full, Config);
         nomatch -> {error, {identity, {bad_name, Full}}}
     end.
@@ -144,7 +158,9 @@ entries(Dir, Kind) ->
 %% A checked identity from files that were read, as they are good at the time Now.
 -spec use(merlon_identity_files:files(), merlon_config:config(), Now :: integer()) ->
           {ok, loaded()} | {error, problem()}.
-use(#{folder := Folder, trust := Trust, crls := Crls, keyring := Keyring} = Files, Config, Now) ->
+use(#{kind := secret, subject := Subject} = Files, Config, _Now) ->
+    merlon_identity_secret:mint(Subject, Files, Config);
+use(#{folder := Folder, cert := Cert, trust := Trust, crls := Crls, keyring := Keyring} = Files, Config, Now) ->
     Args = maps:merge(maps:with([cert, key], Files),
                       maps:with([cluster, cli_names, derived_names, key_update_after, stale_crl],
                                 Config)),
@@ -152,6 +168,8 @@ use(#{folder := Folder, trust := Trust, crls := Crls, keyring := Keyring} = File
                                       now => Now}) of
         {ok, Ref} ->
             in_its_place(Files, #{ref => Ref, dir => Folder, config => Config, keyring => Keyring,
+                                  joins => merlon_enroll:server(Files, Config, Now),
+                                  chain => erlang:md5(Cert),
                                   digest => merlon_identity_files:digest(Files, Config)});
         {error, {pki, Reason}} ->
             {error, {identity, {unusable, cert_file(Folder), Reason}}}
@@ -189,11 +207,17 @@ format_error({config, Reason}) -> merlon_config:format_error(Reason);
 format_error({file, Reason}) -> file_error(Reason);
 format_error({keyring, Reason}) -> merlon_keyring:format_error(Reason);
 format_error({secrets, Reason}) -> merlon_secrets:format_error(Reason);
+format_error({rotate, Reason}) -> merlon_rotate_files:format_error(Reason);
+format_error({refused, Text}) -> Text;
 format_error({no_dir, _} = Reason) -> merlon_dir:format_error(Reason);
 format_error({pki, Reason}) -> merlon_pki_text:words(Reason);
 format_error({nif, Text}) ->
     ["the native library can't be loaded (", unicode:characters_to_binary(Text),
      "): build it with `make build`"];
+format_error({identity, {Word, _, _} = Reason}) when Word =:= mixed ->
+    merlon_identity_secret:words(Reason);
+format_error({identity, {Word, _} = Reason}) when Word =:= no_keyring; Word =:= not_minted ->
+    merlon_identity_secret:words(Reason);
 format_error({identity, {bad_name, Name}}) ->
     ["the node name ", printable(Name), " can't be used: / and NUL may not be in it"];
 format_error({identity, {no_identity, Full, Dir}}) ->
@@ -206,6 +230,9 @@ format_error({identity, {not_pem, File, Wanted}}) ->
 format_error({identity, {wrong_folder, Cert, Found}}) ->
     [Cert, " is for ", Found, ": rename its folder to that, or issue another with `",
      issue(Cert), "`"];
+format_error({identity, {older_list, Dir, Made, InUse}}) ->
+    ["the newest revocation list of a CA in ", Dir, " is of ", merlon_text:date(Made), ", older than the one "
+     "in use, of ", merlon_text:date(InUse), ": put that one back into ", Dir, "/crl.pem or ", Dir, "/crl"];
 format_error({identity, {unusable, Cert, Reason}}) ->
     [merlon_pki_text:about(Cert, Reason), advice(Reason, Cert)].
 

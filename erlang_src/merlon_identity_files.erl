@@ -3,14 +3,16 @@
 %% while the node boots, before there is a file server, and by every poll after that.
 -module(merlon_identity_files).
 
--export([read/2, trust/1, crls/1, cert/1, key/1, is_pem/1, digest/2, stamp/2, settled/2]).
+-export([read/2, trust/1, crls/1, cert/1, key/1, next_key/1, key_in_use/1, is_pem/1, digest/2, stamp/2, settled/2]).
 -export_type([files/0, stamp/0]).
 
 -include_lib("kernel/include/file.hrl").
 
 -type texts() :: [{merlon_dir:path(), binary()}].
 -type files() :: #{kind := node | cli, folder := merlon_dir:path(), cert := binary(), key := binary(),
-                   trust := texts(), crls := texts(), keyring := merlon_keyring:keyring()}.
+                   trust := texts(), crls := texts(), keyring := merlon_keyring:keyring()} |
+                 #{kind := secret, folder := merlon_dir:path(),
+                   subject := merlon_identity_secret:subject(), keyring := [merlon_keyring:entry()]}.
 %% What tells a changed file: where it is, its size, its times.
 -opaque stamp() :: [{merlon_dir:path(), tuple() | file:posix()}].
 
@@ -19,9 +21,10 @@
 
 -spec read(merlon_identity:folder(), merlon_config:config()) ->
           {ok, files()} | {error, merlon_identity:problem()}.
+read({secret, Subject}, Config) -> merlon_identity_secret:read(Subject, Config);
 read({Kind, Folder}, #{dir := Dir} = Config) ->
     collect([{cert, fun() -> pem(cert(Folder), certificate) end},
-             {key, fun() -> pem(key(Folder), key) end},
+             {key, fun() -> pem(key_in_use(Folder), key) end},
              {trust, fun() -> trust(Dir) end},
              {crls, fun() -> crls(Dir) end},
              {keyring, fun() -> merlon_secrets:keyring(Config) end}], #{kind => Kind, folder => Folder}).
@@ -38,6 +41,23 @@ cert(Folder) -> merlon_dir:path([Folder, "cert.pem"]).
 
 -spec key(merlon_dir:path()) -> merlon_dir:path().
 key(Folder) -> merlon_dir:path([Folder, "key.pem"]).
+
+%% Where a renewal puts the new key while the old one is still in its place.
+-spec next_key(merlon_dir:path()) -> merlon_dir:path().
+next_key(Folder) -> merlon_dir:path([Folder, "key.next.pem"]).
+
+%% The file with the certificate's key. A renewal puts the new key beside the old one, then the
+%% certificate into its place, then the key: whatever ends it, one of the two is the certificate's.
+-spec key_in_use(merlon_dir:path()) -> merlon_dir:path().
+key_in_use(Folder) ->
+    Next = next_key(Folder),
+    case merlon_dir:exists(Next) andalso {pem(Next, key), pem(cert(Folder), certificate)} of
+        {{ok, Key}, {ok, Cert}} -> one_of(merlon_nif:pki_matches(Cert, Key), Next, Folder);
+        _ -> key(Folder)
+    end.
+
+one_of(true, Next, _Folder) -> Next;
+one_of(false, _Next, Folder) -> key(Folder).
 
 %% The files of DIR/trust and their PEM texts.
 -spec trust(string()) -> {ok, texts()} | {error, merlon_identity:problem()}.

@@ -2,28 +2,32 @@
 %% The text of a keyring file, and what its lines say. Pure.
 %%
 %%   merlon keyring 1
-%%   ID CREATED NOT_BEFORE NOT_AFTER expand SECRET
+%%   ID CREATED NOT_BEFORE NOT_AFTER KDF SECRET
 %%   sha256 HEX
 %%
-%% One line per entry, single spaces, each line ended by a newline, nothing else. ID is 16 and SECRET 64
-%% lower-case hex digits; times are `2026-11-27T12:00:00Z`, NOT_AFTER may be `never`. The last line
+%% One line per entry, single spaces, each line ended by a newline, nothing else. ID is 16 lower-case hex
+%% digits. KDF is `expand`, then SECRET is 64 such digits, or `argon2id,m=KIB,t=PASSES,p=LANES`, then it
+%% is a passphrase's 1 to 1024 bytes, in such digits too. Times are `2026-11-27T12:00:00Z`, NOT_AFTER may be `never`. The last line
 %% is the SHA-256 of all before it: it finds accidents, not attackers, who can reckon too.
 -module(merlon_keyring_core).
 
--export([parse/1, text/1, add/2, drop/2, newest_first/1, time/1, time_text/1, words/1]).
--export_type([entry/0, time/0, problem/0]).
+-export([parse/1, text/1, add/2, drop/2, newest_first/1, time/1, time_text/1, kdf_text/1, words/1]).
+-export_type([entry/0, time/0, kdf/0, problem/0]).
 
 -type time() :: integer().
+-type kdf() :: expand | {argon2id, KiB :: pos_integer(), Passes :: pos_integer(), Lanes :: pos_integer()}.
 %% The secret is in a fun, which nothing prints.
 -type entry() :: #{id := binary(), created := time(), not_before := time(),
-                   not_after := time() | never, kdf := expand, secret := fun(() -> binary())}.
+                   not_after := time() | never, kdf := kdf(), secret := fun(() -> binary())}.
 -type problem() :: no_header | version | no_checksum | checksum | cut_short | empty | too_many |
-                   fields | id | secret | order | twice | other_secret | kdf |
+                   fields | id | secret | passphrase | order | twice | other_secret | other_passphrase | kdf |
                    {time, created | not_before | not_after}.
 
 -define(HEADER, <<"merlon keyring 1">>).
 %% As many as the preamble of a link can offer.
 -define(MAX, 16).
+%% Bytes of the longest passphrase.
+-define(PASSPHRASE, 1024).
 
 %% The entries of a file as they stand in it, or the line that is wrong (0: the whole).
 -spec parse(binary()) -> {ok, [entry()]} | {error, {Line :: non_neg_integer(), problem()}}.
@@ -71,16 +75,33 @@ entries(Lines) ->
 once({Number, #{id := Id}}, Seen) when is_map_key(Id, Seen) -> problem(Number, twice);
 once({_Number, #{id := Id}}, Seen) -> Seen#{Id => seen}.
 
-entry(Line, [Id, Created, NotBefore, NotAfter, <<"expand">>, Secret]) ->
+entry(Line, [Id, Created, NotBefore, NotAfter, KdfText, Secret]) ->
     is_hex(Id, 16) orelse problem(Line, id),
-    is_hex(Secret, 64) orelse problem(Line, secret),
+    Kdf = kdf(Line, KdfText),
+    is_secret(Kdf, Secret) orelse problem(Line, secret_of(Kdf)),
     Begin = time(Line, not_before, NotBefore),
     End = until(Line, NotAfter),
     Begin < End orelse problem(Line, order), % `never` is an atom, and so after all numbers
     #{id => binary:copy(Id), created => time(Line, created, Created), not_before => Begin,
-      not_after => End, kdf => expand, secret => fun() -> binary:decode_hex(Secret) end};
-entry(Line, [_, _, _, _, _, _]) -> problem(Line, kdf);
+      not_after => End, kdf => Kdf, secret => fun() -> binary:decode_hex(Secret) end};
 entry(Line, _) -> problem(Line, fields).
+
+%% Numbers without leading zeros: there is one way to write each.
+kdf(_Line, <<"expand">>) -> expand;
+kdf(Line, Text) ->
+    case re:run(Text, "\\Aargon2id,m=([1-9][0-9]{0,8}),t=([1-9][0-9]{0,8}),p=([1-9][0-9]{0,8})\\z",
+                [{capture, all_but_first, binary}]) of
+        {match, Costs} -> list_to_tuple([argon2id | [binary_to_integer(Cost) || Cost <- Costs]]);
+        nomatch -> problem(Line, kdf)
+    end.
+
+is_secret(expand, Secret) -> is_hex(Secret, 64);
+is_secret({argon2id, _, _, _}, Secret) ->
+    Size = byte_size(Secret),
+    Size >= 2 andalso Size =< 2 * ?PASSPHRASE andalso Size rem 2 =:= 0 andalso is_hex(Secret, Size).
+
+secret_of(expand) -> secret;
+secret_of(_) -> passphrase.
 
 is_hex(Text, Length) ->
     byte_size(Text) =:= Length
@@ -127,9 +148,14 @@ text(Entries) ->
     Body = iolist_to_binary([[?HEADER, $\n] | [[line(Entry), $\n] || Entry <- Entries]]),
     <<Body/binary, (checksum(Body))/binary, $\n>>.
 
-line(#{id := Id, created := Created, not_before := Begin, not_after := End, kdf := expand,
+line(#{id := Id, created := Created, not_before := Begin, not_after := End, kdf := Kdf,
        secret := Secret}) ->
-    lists:join($\s, [Id, time_text(Created), time_text(Begin), time_text(End), "expand", hex(Secret())]).
+    lists:join($\s, [Id, time_text(Created), time_text(Begin), time_text(End), kdf_text(Kdf), hex(Secret())]).
+
+-spec kdf_text(kdf()) -> iodata().
+kdf_text(expand) -> <<"expand">>;
+kdf_text({argon2id, KiB, Passes, Lanes}) ->
+    io_lib:format("argon2id,m=~b,t=~b,p=~b", [KiB, Passes, Lanes]).
 
 hex(Bytes) -> string:lowercase(binary:encode_hex(Bytes)).
 
@@ -167,5 +193,8 @@ words(secret) -> "a secret is 64 digits of 0-9 and a-f";
 words(order) -> "the entry ends before it begins";
 words(twice) -> "this entry stands in the file twice: remove one line";
 words(other_secret) -> "the id is not that of the secret";
-words(kdf) -> "the only kdf known is `expand`";
+words(passphrase) -> "a passphrase is written as 2 to 2048 digits of 0-9 and a-f, two for each byte";
+words(other_passphrase) ->
+    "the id is not that of the passphrase in this cluster: it was made under another {cluster, NAME}, or damaged";
+words(kdf) -> "the kdfs known are `expand` and `argon2id,m=KIB,t=PASSES,p=LANES`";
 words({time, Which}) -> [atom_to_binary(Which), " is no time such as 2026-11-27T12:00:00Z"].

@@ -3,34 +3,52 @@
 %% VM. What ends the link is seen here first and said here.
 -module(merlon_link_in).
 
--export([start/3]).
--export([init/4]).
+-export([start/2]).
+-export([init/3]).
 
 %% Milliseconds without anything to read after which no message is kept alive that has been handed on.
 -define(REST, 500).
 
 %% Started by the dist controller, to which it stays linked.
--spec start(merlon_nif:conn(), erlang:dist_handle(), map()) -> pid().
-start(Conn, DHandle, Info) ->
-    spawn_opt(?MODULE, init, [self(), Conn, DHandle, Info],
+-spec start(merlon_nif:conn(), erlang:dist_handle()) -> pid().
+start(Conn, DHandle) ->
+    spawn_opt(?MODULE, init, [self(), Conn, DHandle],
               [link, {message_queue_data, off_heap}, {fullsweep_after, 0}]).
 
--spec init(pid(), merlon_nif:conn(), erlang:dist_handle(), map()) -> no_return().
-init(Out, Conn, DHandle, Info) ->
+-spec init(pid(), merlon_nif:conn(), erlang:dist_handle()) -> no_return().
+init(Out, Conn, DHandle) ->
     receive
-        {Out, go} -> loop(Out, Conn, DHandle, Info)
+        {Out, go} -> loop(Out, Conn, DHandle, merlon_reprove_core:budget(now_ms()))
     end.
 
-loop(Out, Conn, DHandle, Info) ->
+loop(Out, Conn, DHandle, Budget) ->
     case merlon_nif:recv(Conn) of
         {Frames, Next} when is_list(Frames) ->
             put_frames(DHandle, Frames),
             await(Next),
-            loop(Out, Conn, DHandle, Info);
+            loop(Out, Conn, DHandle, Budget);
+        {Frames, Next, Controls} ->
+            put_frames(DHandle, Frames),
+            Left = control(Out, Conn, Controls, Budget),
+            await(Next),
+            loop(Out, Conn, DHandle, Left);
         {error, Reason} ->
-            merlon_event:link_failed(Out, Reason),
-            exit(connection_closed)
+            failed(Out, Reason)
     end.
+
+%% What the other carrier says is judged elsewhere. A peer that says more than it may loses its link.
+control(Out, Conn, Controls, Budget) ->
+    case merlon_reprove_core:spend(length(Controls), now_ms(), Budget) of
+        {ok, Left} -> ok = merlon_reprove:received(Out, Conn, Controls), Left;
+        flood -> failed(Out, control_flood)
+    end.
+
+-spec failed(pid(), atom()) -> no_return().
+failed(Out, Reason) ->
+    merlon_event:link_failed(Out, Reason),
+    exit(connection_closed).
+
+now_ms() -> erlang:monotonic_time(millisecond).
 
 put_frames(DHandle, [Frame | Frames]) ->
     erlang:dist_ctrl_put_data(DHandle, Frame),

@@ -4,11 +4,11 @@
 %% limit (+zdbbl) suspends the senders.
 -module(merlon_link_out).
 
--export([start/3, complete/3]).
+-export([start/3, complete/3, control/2]).
 -export([init/3]).
 
 %% Bytes that are taken from the VM at once.
--define(BATCH, 524288).
+-define(BATCH, 262144).
 %% So many at once are somebody's big messages.
 -define(BULK, 65536).
 %% Milliseconds without anything to do after which no message is kept alive that has been sent.
@@ -19,7 +19,9 @@
                 %% The VM has more, has nothing, or will say dist_data.
                 vm = armed :: more | none | armed,
                 blocked = false :: boolean(),
-                bulk = false :: boolean()}).
+                bulk = false :: boolean(),
+                %% For the other carrier; a newer message of a kind stands for an older one.
+                control = #{} :: #{merlon_reprove_core:kind() => binary()}}).
 
 %% Started in the process that runs dist_util's handshake, to which it stays linked.
 -spec start(merlon_nif:conn(), dial | accept, merlon_handshake:claim()) -> pid().
@@ -37,6 +39,12 @@ complete(Out, Node, DHandle) ->
         {'DOWN', Ref, process, _, _} -> ok
     end.
 
+%% Messages to the other carrier, beside all that the VM has to send.
+-spec control(pid(), #{merlon_reprove_core:kind() => binary()}) -> ok.
+control(Out, Messages) ->
+    Out ! {control, Messages},
+    ok.
+
 -spec init(pid(), {merlon_nif:conn(), dial | accept}, merlon_handshake:claim()) -> no_return().
 init(Supervisor, {Conn, Direction}, Peer) ->
     _ = erlang:monitor(process, Supervisor),
@@ -45,7 +53,7 @@ init(Supervisor, {Conn, Direction}, Peer) ->
             Info = (maps:merge(Peer, merlon_nif:link_info(Conn)))
                    #{node => Node, direction => Direction, peer => peer(Conn)},
             ok = merlon_registry:link_up(self(), Conn, Info),
-            In = merlon_link_in:start(Conn, DHandle, Info),
+            In = merlon_link_in:start(Conn, DHandle),
             ok = erlang:dist_ctrl_input_handler(DHandle, In),
             false = erlang:dist_ctrl_set_opt(DHandle, get_size, true),
             In ! {self(), go},
@@ -84,6 +92,8 @@ wait(#state{conn = Conn, blocked = Blocked} = State, Rest) ->
             normal(State),
             sent(merlon_nif:flush(Conn), State#state{blocked = false});
         {select, _, _, _} -> wait(State, Rest);
+        {control, Messages} when Blocked -> wait(kept(Messages, State), Rest);
+        {control, Messages} -> cycle(kept(Messages, State));
         {'DOWN', _, process, _, Reason} -> exit(Reason);
         Other -> unexpected(Other, State)
     after Rest ->
@@ -95,7 +105,12 @@ normal(#state{bulk = Bulk}) ->
     _ = [process_flag(priority, normal) || Bulk],
     ok.
 
+kept(Messages, #state{control = Control} = State) ->
+    State#state{control = maps:merge(Control, Messages)}.
+
 %% Takes what the VM has and sends, until there is nothing or the socket is full.
+cycle(#state{blocked = false, control = Control, conn = Conn} = State) when map_size(Control) > 0 ->
+    sent(merlon_nif:send_control(Conn, maps:values(Control)), State#state{control = #{}});
 cycle(#state{blocked = false, vm = more, conn = Conn, handle = DHandle} = State) ->
     case take(DHandle, 0, []) of
         {0, _, none} -> loop(arm(State));
@@ -127,7 +142,13 @@ sent({error, Reason}, _State) ->
             exit(connection_closed)
     end;
 sent(Sent, State) ->
-    cycle(State#state{blocked = Sent =:= blocked}).
+    cycle(asked(State#state{blocked = Sent =:= blocked})).
+
+%% As long as the VM has more, nothing else is received.
+asked(#state{vm = more} = State) ->
+    receive {control, Messages} -> kept(Messages, State) after 0 -> State end;
+asked(State) ->
+    State.
 
 -ifdef(MERLON_RAW_INJECTION).
 %% For OTP's own suites: a malformed distribution frame, as tls_sender and gen_tcp_dist allow.

@@ -7,10 +7,12 @@
 -export([pki_new_ca/1, pki_issue/1, pki_inspect/1]).
 -export([pki_revoke/1, pki_lists/1]).
 -export([pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1]).
+-export([pki_matches/2, pki_vouch/2, pki_vouched/5, crl_parts/1, crl_check/3]).
 -export([identity_new/1, identity_info/1, binds/4, judge/3]).
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
 -export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
+-export([send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1]).
 -export([term_scan/2, term_scan_dirty/2, term_survey/2]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 -export([cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
@@ -18,17 +20,21 @@
 -export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2]).
 -export([kdf_equal/2, kdf_equal_big/2]).
 -export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
+-export([keyring_seal/5, keyring_edit/5]).
+-export([keyring_stretch/6, keyring_ca/3, identity_mint/1, identity_chain/1]).
 -export([keyring_stored/1, keyring_secret/2, fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
 -export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0, store/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
-              crl/0, revocation_reason/0]).
+              crl/0, revocation_reason/0, list_id/0, keyring_request/0, keyring_times/0]).
 
 -nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, pki_revoke/1, pki_lists/1,
        pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1,
+       pki_matches/2, pki_vouch/2, pki_vouched/5, crl_parts/1, crl_check/3,
        identity_new/1, identity_info/1, binds/4, judge/3,
        listen/4, accept/1, connect/4, connected/1,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
        send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
+       send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1,
        term_scan/2, term_scan_dirty/2, term_survey/2,
        set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2,
        cookie_seed/1, cookie_of_seed/1, cookie_search/4,
@@ -36,6 +42,7 @@
        kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2,
        kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2,
        keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5,
+       keyring_seal/5, keyring_edit/5, keyring_stretch/6, keyring_ca/3, identity_mint/1, identity_chain/1,
        keyring_stored/1, keyring_secret/2, fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
 
 -opaque listener() :: reference().
@@ -51,23 +58,17 @@
                  next_update := integer() | none,
                  revoked := [#{serial := binary(), since := integer(),
                                reason := revocation_reason()}]}.
+%% Which list of which CA: its name and key hashed, when it was made, the octets of its number.
+-type list_id() :: {Ca :: binary(), ThisUpdate :: integer(), Number :: binary()}.
 %% A failed handshake: `reason` is an atom of the design's list, `text` says it in words, the rest
 %% is what is known of the peer. Nothing secret and no raw peer bytes.
 -type failure() :: #{reason := atom(), text := binary(), phase := tcp | tls | preamble,
                      claimed => binary(), fingerprint => binary(), identity => tuple()}.
 %% What the proof of the preamble is derived from.
 -type secret() :: {vm_cookie, Cookie :: binary()} | {keyring, keyring_entry(), Now :: integer()}.
--opaque keyring_entry() :: reference().
-%% A server that keeps secrets, and the tokens that it has given.
--opaque store() :: reference().
 
-%% Bytes that went in and never come out; wiped when the last reference is gone.
--type secret_bytes() :: reference().
--type kdf_key() :: binary() | secret_bytes().
--type kdf_output() :: {binary | secret, Length :: non_neg_integer()}.
-%% KiB, passes, lanes; log N, r, p; iterations.
--type kdf_params() :: {argon2id | argon2i | argon2d | scrypt, pos_integer(), pos_integer(), pos_integer()} |
-                      {pbkdf2_sha256 | pbkdf2_sha512, pos_integer()}.
+%% Joining: functions for it alone.
+-include("merlon_nif_join.hrl").
 
 %% Loads the library; harmless when it is loaded already. A second version of this module would take
 %% the library away from under every link: sticky modules can't be reloaded by mistake.
@@ -145,12 +146,34 @@ pki_sign_csr(_Args) -> not_loaded().
                  sha256 := binary()}} | {error, {pki, pki_reason()}}.
 pki_verify(_Args) -> not_loaded().
 
+%% Whether a private key is that of the first certificate.
+-spec pki_matches(Cert :: binary(), Key :: binary()) -> boolean().
+pki_matches(_Cert, _Key) -> not_loaded().
+
+%% The signature with which the key in use vouches for a request: native/pki/src/renewal.rs.
+-spec pki_vouch(Key :: binary(), Csr :: binary()) -> {ok, binary()} | {error, {pki, pki_reason()}}.
+pki_vouch(_Key, _Csr) -> not_loaded().
+
+%% Whose certificate has vouched for a request: {node | cli, Cluster, Name, Host}. Its chain is judged
+%% as that of Own's peers.
+-spec pki_vouched(Own :: identity(), Chain :: binary(), Csr :: binary(), Signature :: binary(),
+                  Now :: integer()) -> {ok, tuple()} | {error, {pki, pki_reason()}}.
+pki_vouched(_Own, _Chain, _Csr, _Signature, _Now) -> not_loaded().
+
+%% The revocation lists of a file one by one, in DER. Their signatures are not checked.
+-spec crl_parts(File :: binary()) -> {ok, [{list_id(), Der :: binary()}]} | {error, {pki, pki_reason()}}.
+crl_parts(_File) -> not_loaded().
+
+%% Whether a list that somebody has sent is signed by one of Own's anchors, complete and not yet due.
+-spec crl_check(Own :: identity(), Der :: binary(), Now :: integer()) ->
+          {ok, list_id()} | {error, {pki, pki_reason()}}.
+crl_check(_Own, _Der, _Now) -> not_loaded().
+
 %% A checked identity to shake hands with: key, chain, trust, rules. The key stays in Rust. `crls` are
 %% files, PEM or DER; the other texts are PEM.
 -spec identity_new(#{cert := binary(), key := binary(), trust := [binary()], crls := [binary()],
                      stale_crl := refuse | warn, cluster := binary(), cli_names := default | [binary()], derived_names := [binary()],
-                     key_update_after := pos_integer(),
-                     now := integer()}) ->
+                     key_update_after := pos_integer(), now := integer()}) ->
           {ok, identity()} | {error, {pki, pki_reason()}}.
 identity_new(_Args) -> not_loaded().
 
@@ -162,7 +185,7 @@ binds(_Identity, _Claimed, _CliNames, _DerivedNames) -> not_loaded().
 
 -spec identity_info(identity()) ->
           #{identity := tuple(), not_before := integer(), not_after := integer(),
-            sha256 := binary(), crl_due := integer() | none}.
+            sha256 := binary(), crl_due := integer() | none, crls := [list_id()]}.
 identity_info(_Identity) -> not_loaded().
 
 %% Whether Identity would still accept the certificates that the peer of a link has shown, and until
@@ -202,7 +225,8 @@ serve(_Conn, _Identity, _Own, _Now) -> not_loaded().
 %% Goes on as far as the bytes at hand allow. `claim`: the client has named itself and the name
 %% is bound to its certificate; answer with prove/2, or close/1.
 -spec advance(conn()) ->
-          established | wait | {claim, #{name := binary(), identity := tuple()}} |
+          established | wait | join |
+          {claim, #{name := binary(), identity := tuple(), key_ids := [binary()]}} |
           {error, failure()}.
 advance(_Conn) -> not_loaded().
 
@@ -218,7 +242,6 @@ link_info(_Conn) -> not_loaded().
 pair_cookie(_Conn) -> not_loaded().
 
 %% ---- data path ----
-
 %% Frames out, each with its 4-byte length (an empty one is a tick). `blocked`: all is taken,
 %% but not all is written; call flush/1 at {select, _, _, ready_output}, send nothing before.
 -spec send(conn(), [{Bytes :: non_neg_integer(), [binary()]}]) -> ok | blocked | {error, posix()}.
@@ -227,8 +250,9 @@ send(_Conn, _Frames) -> not_loaded().
 -spec flush(conn()) -> ok | blocked | {error, posix()}.
 flush(_Conn) -> not_loaded().
 
-%% Whole frames in. `more`: call again; `wait`: after {select, _, _, ready_input}.
--spec recv(conn()) -> {[binary()], more | wait} | {error, closed | atom()}.
+%% Whole frames in, and what the other carrier says. `more`: call again; `wait`: after {select, _, _, ready_input}.
+-spec recv(conn()) -> {[binary()], more | wait} | {[binary()], more | wait, Controls :: [binary()]} |
+          {error, closed | atom()}.
 recv(_Conn) -> not_loaded().
 
 %% One frame of the dist handshake; those behind it stay for the next call.
@@ -241,6 +265,30 @@ limits(_Conn, _MaxFrame) -> not_loaded().
 
 -spec stats(conn()) -> #{atom() => non_neg_integer()}.
 stats(_Conn) -> not_loaded().
+
+%% ---- proofs on a link that is up: native/tls/src/live.rs; merlon_reprove says what they are for ----
+
+-spec send_control(conn(), [binary()]) -> ok | blocked | {error, posix()}.
+send_control(_Conn, _Messages) -> not_loaded().
+
+-spec live_certificate(conn(), identity()) -> {ok, Message :: binary()} | {error, atom()}.
+live_certificate(_Conn, _Identity) -> not_loaded().
+
+-spec live_keys(conn(), identity(), [secret()]) -> {ok, Message :: binary()} | {error, atom()}.
+live_keys(_Conn, _Identity, _Secrets) -> not_loaded().
+
+-spec live_ask() -> Message :: binary().
+live_ask() -> not_loaded().
+
+%% Judges a message of the peer. `keys`: those that it has proved, and how many others it has.
+-spec live_take(conn(), identity(), [secret()], Now :: integer(), Message :: binary()) ->
+          ask | unknown | {certificate, Fingerprint :: binary(), NotAfter :: integer(), tuple()} |
+          {untrusted, pki_reason()} | {keys, [binary()], non_neg_integer()} | {error, atom()}.
+live_take(_Conn, _Identity, _Secrets, _Now, _Message) -> not_loaded().
+
+%% `own`: the fingerprint that this node showed in the handshake.
+-spec live_state(conn()) -> #{own => binary(), proved => [binary()]}.
+live_state(_Conn) -> not_loaded().
 
 %% ---- external terms: native/wire/src/etf.rs. merlon_term says what the numbers mean ----
 
@@ -297,103 +345,13 @@ cookie_of_seed(_Seed) -> not_loaded().
                     Count :: non_neg_integer()) -> {ok, Seed :: non_neg_integer()} | none.
 cookie_search(_Challenge, _Digest, _First, _Count) -> not_loaded().
 
-%% ---- keys of keys and of passwords: native/secret. Ceilings are KiB that all calls at once may take.
+%% ---- keys of keys and of passwords ----
 
--spec secret_new(binary()) -> {ok, secret_bytes()}.
-secret_new(_Bytes) -> not_loaded().
+-include("merlon_nif_kdf.hrl").
 
--spec kdf_hkdf(merlon_kdf:hash(), Ikm :: kdf_key(), Salt :: kdf_key(), Info :: binary(), kdf_output()) ->
-          {ok, kdf_key()} | {error, merlon_kdf:reason()}.
-kdf_hkdf(_Hash, _Ikm, _Salt, _Info, _Output) -> not_loaded().
+%% ---- entries of a keyring, and secrets from elsewhere ----
 
--spec kdf_extract(merlon_kdf:hash(), Ikm :: kdf_key(), Salt :: kdf_key(), kdf_output()) -> {ok, kdf_key()}.
-kdf_extract(_Hash, _Ikm, _Salt, _Output) -> not_loaded().
-
--spec kdf_expand(merlon_kdf:hash(), Prk :: kdf_key(), Info :: binary(), kdf_output()) ->
-          {ok, kdf_key()} | {error, merlon_kdf:reason()}.
-kdf_expand(_Hash, _Prk, _Info, _Output) -> not_loaded().
-
-%% Weak: parameters below the floor are taken too.
--spec kdf_derive(kdf_params(), Password :: kdf_key(), Salt :: binary(),
-                 {Weak :: boolean(), Ceiling :: non_neg_integer()}, kdf_output()) ->
-          {ok, kdf_key()} | {error, merlon_kdf:reason()}.
-kdf_derive(_Params, _Password, _Salt, _Limits, _Output) -> not_loaded().
-
--spec kdf_hash(kdf_params(), Password :: kdf_key(), Ceiling :: non_neg_integer()) ->
-          {ok, Phc :: binary()} | {error, merlon_kdf:reason()}.
-kdf_hash(_Params, _Password, _Ceiling) -> not_loaded().
-
--spec kdf_check(Password :: kdf_key(), Phc :: binary(), Ceiling :: non_neg_integer()) ->
-          ok | {error, merlon_kdf:reason()}.
-kdf_check(_Password, _Phc, _Ceiling) -> not_loaded().
-
--spec kdf_needs_rehash(Phc :: binary(), kdf_params()) -> boolean().
-kdf_needs_rehash(_Phc, _Params) -> not_loaded().
-
--spec kdf_calibrate(merlon_kdf:algorithm(), Milliseconds :: pos_integer(),
-                    {Memory :: pos_integer(), Ceiling :: pos_integer()}, Lanes :: pos_integer()) ->
-          {ok, kdf_params()} | {error, merlon_kdf:reason()}.
-kdf_calibrate(_Algorithm, _Milliseconds, _Limits, _Lanes) -> not_loaded().
-
-%% The big ones are dirty.
--spec kdf_hmac(merlon_kdf:hash(), kdf_key(), binary()) -> binary().
-kdf_hmac(_Hash, _Key, _Data) -> not_loaded().
-
--spec kdf_hmac_big(merlon_kdf:hash(), kdf_key(), binary()) -> binary().
-kdf_hmac_big(_Hash, _Key, _Data) -> not_loaded().
-
--spec kdf_digest(merlon_kdf:hash(), binary()) -> binary().
-kdf_digest(_Hash, _Data) -> not_loaded().
-
--spec kdf_digest_big(merlon_kdf:hash(), binary()) -> binary().
-kdf_digest_big(_Hash, _Data) -> not_loaded().
-
--spec kdf_equal(kdf_key(), kdf_key()) -> boolean().
-kdf_equal(_A, _B) -> not_loaded().
-
--spec kdf_equal_big(kdf_key(), kdf_key()) -> boolean().
-kdf_equal_big(_A, _B) -> not_loaded().
-
-%% ---- entries of a keyring: native/secret. Times are seconds since 1970.
-
-%% The id comes from the secret, 16 hex digits; the secret does not come out again.
--spec keyring_entry(Secret :: <<_:256>> | secret_bytes(), NotBefore :: integer(), NotAfter :: integer() | never) ->
-          {ok, {Id :: binary(), keyring_entry()}}.
-keyring_entry(_Secret, _NotBefore, _NotAfter) -> not_loaded().
-
-%% A new secret, of the system's generator.
--spec keyring_new() -> {ok, {Id :: binary(), Secret :: <<_:256>>}} | {error, no_randomness}.
-keyring_new() -> not_loaded().
-
--spec keyring_state(keyring_entry(), Now :: integer()) -> not_yet | accepted | expired.
-keyring_state(_Entry, _Now) -> not_loaded().
-
--spec keyring_derive(keyring_entry(), Cluster :: binary(), Now :: integer(), Info :: binary(),
-                     Len :: non_neg_integer()) ->
-          {ok, binary()} | {error, not_accepted | merlon_kdf:reason()}.
-keyring_derive(_Entry, _Cluster, _Now, _Info, _Len) -> not_loaded().
-
-%% ---- secrets from elsewhere: native/fetch, native/store. What waits is dirty. ----
-
-%% Of the environment that the operating system gave to this process.
--spec fetch_variable(Name :: binary()) -> {ok, secret_bytes()} | {error, unset}.
-fetch_variable(_Name) -> not_loaded().
--spec fetch_file(Path :: binary()) -> merlon_secrets:fetched(secret_bytes()).
-fetch_file(_Path) -> not_loaded().
-
--spec fetch_program(Program :: binary(), [binary()], Milliseconds :: pos_integer()) -> merlon_secrets:fetched(secret_bytes()).
-fetch_program(_Program, _Args, _Milliseconds) -> not_loaded().
-
--spec fetch_store(atom(), [{atom(), {value | file | env, binary()}}]) -> merlon_secrets:fetched(store()).
-fetch_store(_Kind, _Options) -> not_loaded().
--spec fetch_value(store(), Milliseconds :: pos_integer()) -> merlon_secrets:fetched({secret_bytes(), Version :: binary()}).
-fetch_value(_Store, _Milliseconds) -> not_loaded().
-
-%% A keyring's text with its secrets blotted out; or one secret. And the secret of a line of it, from 1 on.
--spec keyring_stored(secret_bytes()) -> {text, binary()} | {plain, secret_bytes()} | unknown.
-keyring_stored(_Bytes) -> not_loaded().
--spec keyring_secret(secret_bytes(), Line :: pos_integer()) -> {ok, secret_bytes()}.
-keyring_secret(_Bytes, _Line) -> not_loaded().
+-include("merlon_nif_keyring.hrl").
 
 -spec not_loaded() -> term().
 not_loaded() ->

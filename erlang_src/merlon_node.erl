@@ -3,7 +3,7 @@
 %% listener, before it dials first) and kept for every handshake.
 -module(merlon_node).
 
--export([start/2, ensure/1, current/0, replace/2, identity/0, keyring/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
+-export([start/2, ensure/1, current/0, replace/2, identity/0, joins/0, keyring/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
 -export_type([reason/0]).
 
 -type reason() :: {nif, string()} | {config | identity, term()} |
@@ -29,15 +29,24 @@ load_modules() ->
                    merlon_link_in, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text,
                    merlon_config, merlon_dir, merlon_identity, merlon_identity_files,
                    merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core,
+                   merlon_renew, merlon_renew_ask, merlon_renew_core, merlon_ca, merlon_crl, merlon_crl_core,
+                   merlon_quiet_core,
+                   merlon_enroll, merlon_join_server, merlon_join_wire, merlon_join_core,
+                   merlon_join_rate_core, merlon_token, merlon_token_core, merlon_sign,
+                   merlon_reprove, merlon_reprove_core,
+                   merlon_rotate, merlon_rotate_core, merlon_rotate_files, merlon_dir_write,
+                   merlon_identity_secret, merlon_kdf, merlon_kdf_memory, merlon_dump,
                    merlon_secrets, merlon_secrets_core, merlon_secrets_watch, merlon_secrets_text,
                    merlon_secrets_env, merlon_secrets_file, merlon_secrets_exec, merlon_secrets_store]).
 
 load(Name, Host) ->
     ok = merlon_secrets:start(),
     case merlon_identity:load({Name, Host}) of
-        {ok, #{ref := _, config := _} = Loaded} ->
+        {ok, #{ref := _, config := Config} = Loaded} ->
+            _ = merlon_dump:secure(Config),
             Node = Loaded#{name => Name ++ "@" ++ Host},
             persistent_term:put(?KEY, Node),
+            merlon_enroll:told(Node),
             {ok, Node};
         {error, _} = Error -> Error
     end.
@@ -73,12 +82,22 @@ current() ->
 -spec replace(Known :: map(), merlon_identity:loaded()) -> ok.
 replace(#{name := Name, dir := Folder} = Known, #{dir := Folder} = Loaded) ->
     case persistent_term:get(?KEY, none) of
-        Known -> persistent_term:put(?KEY, Loaded#{name => Name});
+        Known ->
+            persistent_term:put(?KEY, Loaded#{name => Name}),
+            merlon_enroll:told(Loaded);
         _ -> ok
     end.
 
 -spec identity() -> merlon_nif:identity().
 identity() -> maps:get(ref, node_map()).
+
+%% What those who want to join are shown.
+-spec joins() -> {on, merlon_nif:join_server()} | none.
+joins() ->
+    case node_map() of
+        #{joins := {on, _} = On} -> On;
+        #{} -> none
+    end.
 
 -spec keyring() -> merlon_keyring:keyring().
 keyring() -> maps:get(keyring, node_map()).

@@ -68,6 +68,8 @@ plain() ->
      {no_anchors, "no CA's certificate is trusted"},
      {no_certificate, "there is no certificate in it"},
      {no_identity, "the certificate has no SPIFFE URI, so it is for no node"},
+     {not_a_node, "the certificate is a tool's, not a node's"},
+     {not_pinned, "there is no self-signed CA with the key that is asked for"},
      {not_ca, "a trusted certificate is not a CA's"},
      {path_length, "the chain has more CAs than one of them allows"},
      {too_many_names, "the certificate has too many names"},

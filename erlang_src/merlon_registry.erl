@@ -5,7 +5,7 @@
 -module(merlon_registry).
 -behaviour(gen_server).
 
--export([child_spec/0, start_link/0, listening/0, links/0, link/1, link_up/3, secret/1, pair_cookie/2]).
+-export([child_spec/0, start_link/0, listening/0, links/0, link/1, link_up/3, reproved/2, secret/1, pair_cookie/2]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, format_status/1]).
 
 -define(LINKS, merlon_links).
@@ -49,6 +49,11 @@ link(Pid) ->
 link_up(Pid, Conn, Info) ->
     gen_server:call(?MODULE, {link_up, Pid, Conn, Info}, infinity).
 
+%% The peer of that link has shown something else than when it came up.
+-spec reproved(pid(), #{fingerprint := binary(), not_after := integer()}) -> ok.
+reproved(Pid, Shown) ->
+    gen_server:cast(?MODULE, {reproved, Pid, Shown}).
+
 %% The cookie that vouches for links to Node: the one set for it by the user, else the node's own.
 -spec secret(node() | undefined) -> binary().
 secret(undefined) ->
@@ -73,7 +78,8 @@ handle_call({link_up, Pid, Conn, Info}, _From, State) ->
     _ = erlang:monitor(process, Pid),
     Since = erlang:system_time(second),
     true = ets:insert(?LINKS, {Pid, Conn, Info#{since => Since}}),
-    ok = merlon_reload:link_up(Pid, Conn),
+    ok = merlon_reload:link_up(Pid),
+    ok = merlon_reprove:link_up(Pid, Conn),
     {reply, ok, State};
 handle_call({secret, Node}, _From, State) ->
     {reply, cookie(source(Node, State)), State};
@@ -100,6 +106,10 @@ cookie(own) -> auth:get_cookie();
 cookie({node, Cookie}) -> Cookie.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
+handle_cast({reproved, Pid, Shown}, State) ->
+    _ = [ets:insert(?LINKS, {Pid, Conn, maps:merge(Info, Shown)})
+         || {_, Conn, Info} <- ets:lookup(?LINKS, Pid)],
+    {noreply, State};
 handle_cast(_, State) ->
     {noreply, State}.
 

@@ -5,7 +5,7 @@
 -module(merlon_reload).
 -behaviour(gen_server).
 
--export([child_spec/0, start_link/0, reload/0, link_up/2]).
+-export([child_spec/0, start_link/0, reload/0, link_up/1, judge_again/2]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2]).
 
 %% Milliseconds between two looks at the files' stamps, and at the clock.
@@ -15,7 +15,7 @@
                 refused = none :: merlon_reload_core:refused(),
                 links = merlon_live_core:new() :: merlon_live_core:links(),
                 %% What the log has been told, so that it is told once.
-                told = #{} :: #{later | own_expired | crl_stale => term()}}).
+                told = #{} :: #{later | own_expired | crl_stale | not_minted => term()}}).
 
 -type result() :: {ok, reloaded | unchanged} |
                   {error, merlon_identity:problem() | not_distributed}.
@@ -39,10 +39,15 @@ reload() ->
     catch exit:{noproc, _} -> {error, not_distributed}
     end.
 
-%% A new link: its handshake may have begun under files that have been replaced since.
--spec link_up(pid(), merlon_nif:conn()) -> ok.
-link_up(Pid, Conn) ->
-    gen_server:cast(?MODULE, {link_up, Pid, Conn}).
+%% A new link: looked at within the next poll.
+-spec link_up(pid()) -> ok.
+link_up(Pid) ->
+    gen_server:cast(?MODULE, {link_up, Pid}).
+
+%% A link whose peer has shown something new.
+-spec judge_again(pid(), merlon_nif:conn()) -> ok.
+judge_again(Pid, Conn) ->
+    gen_server:cast(?MODULE, {judge, Pid, Conn}).
 
 -spec init([]) -> {ok, #state{}, {continue, links}}.
 init([]) ->
@@ -63,8 +68,13 @@ handle_call(_, _From, State) ->
     {reply, {error, unknown_call}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
-handle_cast({link_up, Pid, Conn}, State) ->
+handle_cast({judge, Pid, Conn}, State) ->
     {noreply, judge({Pid, Conn}, State)};
+handle_cast({link_up, Pid}, #state{links = Links} = State) ->
+    _ = erlang:monitor(process, Pid),
+    ok = merlon_crl:link_up(Pid),
+    ok = merlon_renew:link_up(),
+    {noreply, State#state{links = merlon_live_core:came_up(Pid, now_s(), Links)}};
 handle_cast(_, State) ->
     {noreply, State}.
 
@@ -72,7 +82,7 @@ handle_cast(_, State) ->
 handle_info(poll, State) ->
     next_poll(),
     {_, Looked} = look(poll, State),
-    {noreply, remind(judge_due(Looked))};
+    {noreply, remind(judge_due(mint_due(Looked)))};
 handle_info({'DOWN', _, process, Pid, _}, #state{links = Links} = State) ->
     {noreply, State#state{links = merlon_live_core:forget(Pid, Links)}};
 handle_info(_, State) ->
@@ -116,8 +126,8 @@ load(#{config := #{dir := Dir} = Config} = Node) ->
         {error, _} = Error -> Error
     end.
 
-load(#{dir := Folder, identity := Identity} = Node, Config, Later) ->
-    case merlon_identity_files:read({element(1, Identity), Folder}, Config) of
+load(Node, Config, Later) ->
+    case merlon_identity_files:read(merlon_identity:folder(Node), Config) of
         {ok, Files} -> compare(Files, Node, Config, Later);
         {error, _} = Error -> Error
     end.
@@ -125,7 +135,7 @@ load(#{dir := Folder, identity := Identity} = Node, Config, Later) ->
 compare(#{keyring := New} = Files, #{digest := Digest, keyring := Old} = Node, Config, Later) ->
     case {merlon_identity_files:digest(Files, Config), merlon_keyring:usable(New, Old, merlon_secrets:source(Config))} of
         {Digest, _} -> {ok, Later, same};
-        {_, ok} -> with(Later, merlon_identity:use(Files, Config, at(Node, Files)));
+        {_, ok} -> with(Later, not_older(merlon_identity:use(Files, Config, at(Node, Files)), Node));
         {_, {error, _} = Error} -> Error
     end.
 
@@ -135,7 +145,18 @@ at(#{sha256 := InUse, not_after := End}, #{cert := Cert}) ->
     case merlon_identity:inspect(Cert) of
         {ok, [#{sha256 := InUse} | _]} -> min(now_s(), End);
         _ -> now_s()
-    end.
+    end;
+at(_Node, #{kind := secret}) ->
+    now_s().
+
+%% An older list would take back what was revoked since.
+not_older({ok, #{crls := New, config := #{dir := Dir}}} = Loaded, #{crls := Known}) ->
+    case merlon_crl_core:older(New, Known) of
+        none -> Loaded;
+        {Made, InUse} -> {error, {identity, {older_list, merlon_dir:path([Dir]), Made, InUse}}}
+    end;
+not_older({error, _} = Error, _Node) ->
+    Error.
 
 with(Later, {ok, Loaded}) -> {ok, Later, Loaded};
 with(_Later, {error, _} = Error) -> Error.
@@ -150,7 +171,9 @@ accepted(Stamp, Later, State) ->
 
 use(Loaded, Node, State) ->
     ok = merlon_node:replace(Node, Loaded),
+    ok = merlon_crl:changed(maps:get(crls, Loaded), maps:get(crls, Node)),
     _ = spawn(merlon_event, reloaded, [maps:with([identity, sha256, not_after], Loaded)]),
+    ok = merlon_reprove:changed(),
     judge_all(State).
 
 %% Time may heal it (a certificate that is not valid yet), so it is read again next time.
@@ -160,6 +183,24 @@ refused(How, Stamp, Problem, #state{refused = Before} = State) ->
     State#state{stamp = none, refused = Refused}.
 
 %% ---- the own certificate and lists ----
+
+%% A secret identity is made anew in good time, and whenever an entry of its keyring begins or ends.
+mint_due(State) ->
+    case merlon_node:current() of
+        {ok, #{due := _} = Node} -> minted(merlon_identity_secret:again(Node, now_s()), Node, State);
+        _ -> State
+    end.
+
+minted(not_due, _Node, State) ->
+    State;
+minted({ok, Loaded}, Node, State) ->
+    ok = merlon_node:replace(Node, Loaded),
+    _ = spawn(merlon_event, minted, [maps:with([identity, sha256, not_after], Loaded)]),
+    ok = merlon_reprove:changed(),
+    judge_all(tell(not_minted, none, false, fun() -> ok end, State));
+minted({error, Problem}, _Node, State) ->
+    tell(not_minted, Problem, true,
+         fun() -> merlon_event:not_minted(merlon_node:format_error(Problem)) end, State).
 
 %% Says once that the own certificate or a list has run out.
 remind(State) ->
@@ -195,7 +236,7 @@ judge_due(#state{links = Links} = State) ->
 judge({Pid, Conn}, #state{links = Links} = State) ->
     _ = merlon_live_core:is_known(Pid, Links) orelse erlang:monitor(process, Pid),
     Now = now_s(),
-    case merlon_nif:judge(Conn, merlon_node:identity(), Now) of
+    case verdict(Conn, Now) of
         {error, einval} -> State;
         Verdict ->
             {Action, New} = merlon_live_core:judged(Pid, Verdict, Now, merlon_node:config(), Links),
@@ -203,10 +244,24 @@ judge({Pid, Conn}, #state{links = Links} = State) ->
             State#state{links = New}
     end.
 
+%% Of certificate and secret.
+verdict(Conn, Now) ->
+    case merlon_nif:judge(Conn, merlon_node:identity(), Now) of
+        {ok, Until} ->
+            case merlon_reprove:secret(Conn, Now) of
+                {ok, Last} -> {ok, min(Until, Last)}; % never is more than any number
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error -> Error
+    end.
+
 act(keep, _Pid, _Verdict) ->
     ok;
-act({close, Code}, Pid, {error, {pki, Reason}}) ->
+act({close, Code}, Pid, {error, {Class, _} = Reason}) ->
     _ = [spawn(merlon_event, link_closed, [Info, Reason]) || {_, _, Info} <- merlon_registry:link(Pid)],
     %% Whatever it is doing, and whoever waits for whom: the socket goes with its owner.
-    true = exit(Pid, {peer_certificate, Code}),
+    true = exit(Pid, {ended(Class), Code}),
     ok.
+
+ended(pki) -> peer_certificate;
+ended(keyring) -> peer_secret.

@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Keeps merlon_reload and its like alive beside net_kernel, so that they are there whenever the distribution
-%% is, with or without the application. net_sup ends the distribution with any permanent child that dies: this
-%% one is temporary there, and its own children may die as often as they like.
+%% Keeps merlon_reload, and those that see to certificates, proofs, lists and the keyring, alive beside net_kernel, so that
+%% they are there whenever the distribution is, with or without the application. net_sup ends the distribution with any
+%% permanent child that dies: this one is temporary there, and its own children may die as often as they like.
 -module(merlon_reload_sup).
 -behaviour(supervisor).
 
@@ -20,8 +20,10 @@ start_link() ->
         {error, _} = Error -> Error
     end.
 
-%% Its children do nothing that can fail before their first poll, so a thousand deaths take their time.
+%% No child does anything that can fail before its first poll or request, so a thousand deaths take their time.
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
+    Children = [merlon_reload, merlon_reprove, merlon_crl, merlon_ca, merlon_renew, merlon_enroll,
+                merlon_rotate, merlon_secrets_watch],
     {ok, {#{strategy => one_for_one, intensity => 1000, period => 1},
-          [merlon_reload:child_spec(), merlon_secrets_watch:child_spec()]}}.
+          [Child:child_spec() || Child <- Children]}}.

@@ -17,7 +17,7 @@
 -type fault() :: fetch_fault() | {words, iodata()}.
 -type reason() :: {beside, merlon_dir:path()} |
                   {Name :: binary(), fault() | {keyring, merlon_keyring:reason()}}.
--type held() :: #{provider := provider(), keyring := merlon_keyring:keyring(), version := term(),
+-type held() :: #{provider := provider(), cluster := binary(), keyring := merlon_keyring:keyring(), version := term(),
                     state := term()}.
 
 %% What is in merlon.config made into a setting, or what it must be.
@@ -95,14 +95,14 @@ watch({Module, Setting}) -> Module:watch(Setting).
 -spec keyring(merlon_config:config()) ->
           {ok, merlon_keyring:keyring()} |
           {error, {secrets, reason()} | {keyring, merlon_keyring:reason()} | {file, merlon_dir:reason()}}.
-keyring(#{secret := none, dir := Dir}) ->
-    merlon_keyring:read(Dir);
-keyring(#{secret := Provider, secret_wait := Wait, dir := Dir}) ->
+keyring(#{secret := none, dir := Dir, cluster := Cluster}) ->
+    merlon_keyring:read(Dir, Cluster);
+keyring(#{secret := Provider, secret_wait := Wait, dir := Dir, cluster := Cluster}) ->
     File = merlon_keyring:file(Dir),
     case {merlon_dir:exists(File), held()} of
         {true, _} -> {error, {secrets, {beside, File}}};
-        {false, #{provider := Provider, keyring := Keyring}} -> {ok, Keyring};
-        {false, _} -> first(Provider, now_ms() + Wait)
+        {false, #{provider := Provider, cluster := Cluster, keyring := Keyring}} -> {ok, Keyring};
+        {false, _} -> first(Provider, Cluster, now_ms() + Wait)
     end.
 
 %% What an error about the keyring names.
@@ -126,14 +126,14 @@ held() -> persistent_term:get(?KEY, none).
 -spec hold(held()) -> ok.
 hold(Held) -> persistent_term:put(?KEY, Held).
 
-first({Module, Setting} = Provider, Deadline) ->
+first({Module, Setting} = Provider, Cluster, Deadline) ->
     case Module:open(Setting) of
-        {ok, State} -> first(#{provider => Provider, state => State}, Deadline, 0);
+        {ok, State} -> again(#{provider => Provider, cluster => Cluster, state => State}, Deadline, 0);
         {error, Fault} -> {error, {secrets, {name(Provider), Fault}}}
     end.
 
 %% Again and again until the time is up, unless asking again can't help.
-first(Opened, Deadline, Tries) ->
+again(Opened, Deadline, Tries) ->
     case fetch(Opened, Deadline) of
         {ok, #{keyring := Keyring} = Held} ->
             ok = hold(Held),
@@ -144,7 +144,7 @@ first(Opened, Deadline, Tries) ->
                 true ->
                     _ = Tries =:= 0 andalso merlon_event:secret_awaited(Name, format_error({Name, Fault})),
                     timer:sleep(Pause),
-                    first(Opened, Deadline, Tries + 1);
+                    again(Opened, Deadline, Tries + 1);
                 false -> {error, Reason}
             end
     end.
@@ -158,8 +158,8 @@ fetch(#{provider := {Module, _} = Provider, state := State} = Held, Deadline) ->
     delivered(name(Provider), Module:fetch(State, Timeout), Held).
 
 delivered(Name, {error, Fault}, _Held) -> {error, {secrets, {Name, Fault}}};
-delivered(Name, {ok, #{text := Text, version := Version}}, Held) ->
-    case merlon_keyring:delivered(Name, Text) of
+delivered(Name, {ok, #{text := Text, version := Version}}, #{cluster := Cluster} = Held) ->
+    case merlon_keyring:delivered(Name, Text, Cluster) of
         {ok, Keyring} -> usable(Name, Held#{keyring => Keyring, version => Version});
         {error, {keyring, _} = Fault} -> {error, {secrets, {Name, Fault}}}
     end.

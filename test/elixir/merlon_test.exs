@@ -5,6 +5,11 @@ defmodule MerlonTest do
     assert Merlon.connections() == []
   end
 
+  test "a node without the carrier has no certificate to renew" do
+    assert {:error, %Merlon.Error{reason: {:renew, :not_distributed}} = error} = Merlon.renew()
+    assert Exception.message(error) =~ "no links over merlon"
+  end
+
   test "a node without the carrier has nothing to reload" do
     assert {:error, %Merlon.Error{reason: :not_distributed} = error} = Merlon.reload()
     assert Exception.message(error) =~ "-proto_dist merlon"

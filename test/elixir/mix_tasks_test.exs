@@ -2,7 +2,8 @@ defmodule Merlon.MixTasksTest do
   use ExUnit.Case, async: false
   import ExUnit.CaptureIO
 
-  alias Mix.Tasks.Merlon.{Csr, Gen, Init, Inspect, Keyring, Revoke, Revoked}
+  alias Mix.Tasks.Merlon.{Csr, Enroll, Gen, Init, Inspect, Join, Keyring}
+  alias Mix.Tasks.Merlon.{Renew, Revoke, Revoked, Rotate, Token}
 
   setup do
     dir =
@@ -56,6 +57,17 @@ defmodule Merlon.MixTasksTest do
              :merlon_identity.load(:app@web1, config)
   end
 
+  test "renew gives a node its next certificate", %{dir: dir} do
+    assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
+    assert {0, _, ""} = run(Gen.Cert, ["app@web1", "--dir", dir])
+    before = File.read!(Path.join(dir, "nodes/app@web1/cert.pem"))
+    assert {0, out, ""} = run(Renew, ["--dir", dir])
+    assert out =~ "Renewed the certificate of app@web1"
+    assert File.read!(Path.join(dir, "nodes/app@web1/cert.pem")) != before
+    assert {1, "", error} = run(Renew, ["other@web1", "--dir", dir])
+    assert error =~ "merlon cert other@web1"
+  end
+
   test "revoke writes the list that revoked reads", %{dir: dir} do
     assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
     assert {0, _, ""} = run(Gen.Cert, ["app@web1", "--dir", dir])
@@ -79,6 +91,25 @@ defmodule Merlon.MixTasksTest do
     assert {1, "", error} = run(Csr, args)
     assert error =~ "exists already"
     assert File.read!(Path.join(dir, "nodes/app@web1/key.pem")) == key
+  end
+
+  test "token and join: from a token to a node's dir", %{dir: dir} do
+    [ca, joined] = for name <- ["ca", "joined"], do: Path.join(dir, name)
+    assert {0, _, ""} = run(Init, ["--dir", ca, "--cluster", "shop"])
+
+    {:ok, service, {_, port}} =
+      :merlon_cli_enroll.start(String.to_charlist(ca), {127, 0, 0, 1}, 0, fn _ -> :ok end)
+
+    assert {0, out, ""} = run(Token, ["app@web1", "--dir", ca, "--at", "127.0.0.1:#{port}"])
+    [token | _] = String.split(out, "\n")
+    assert {0, out, ""} = run(Join, [token, "--dir", joined])
+    assert out =~ "Joined cluster shop as app@web1"
+    assert {1, "", error} = run(Join, [token, "--dir", Path.join(dir, "again")])
+    assert error =~ "mix merlon.join: the token was used before"
+    assert {0, out, ""} = run(Token, ["--list", "--dir", ca])
+    assert out =~ ~r/used .*app@web1/
+    Process.unlink(service)
+    Process.exit(service, :kill)
   end
 
   test "what is refused exits with 1 and changes nothing", %{dir: dir} do
@@ -113,7 +144,11 @@ defmodule Merlon.MixTasksTest do
           {Revoke, "revoke"},
           {Revoked, "revoked"},
           {Csr, "csr"},
-          {Keyring, "keyring"}
+          {Keyring, "keyring"},
+          {Token, "token"},
+          {Join, "join"},
+          {Enroll, "enroll"},
+          {Rotate, "rotate"}
         ] do
       assert {0, out, ""} = run(task, ["--help"])
       assert String.starts_with?(out, "Usage: mix merlon.#{name} ")

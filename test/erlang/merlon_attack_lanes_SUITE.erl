@@ -10,7 +10,6 @@
          frames_that_never_come_cost_no_memory/1, frames_that_trickle_in_cost_what_came/1,
          a_frame_slower_than_ticktime_keeps_its_link/1, rubbish_on_a_lane_ends_only_its_link/1]).
 
--define(COOKIE, <<"merlontest">>).
 -define(MB, (1024 * 1024)).
 -define(MAX_FRAME, (1024 * ?MB)).
 
@@ -192,16 +191,10 @@ refused(Reason, Attack, Config) ->
     true = lists:member(merlon_attacker:gone(Conn), [closed, truncated, peer_alert, econnreset]),
     down(Reason, Config).
 
-%% A link that is up, with a client that is no VM.
 linked(Node, Config) ->
-    #{node := Victim} = victim(Config),
     Ups = ups(Config),
     Identity = merlon_attacker:identity(proplists:get_value(dir, Config), Node),
-    {established, Conn, _} =
-        merlon_attacker:dial(victim(Config), Identity, atom_to_binary(Node), atom_to_binary(Victim), ?COOKIE),
-    {ok, Cookie} = merlon_nif:pair_cookie(Conn),
-    {ok, <<$a, _:16/binary>>} = merlon_attacker:shake(Conn, atom_to_binary(Node), Cookie),
-    merlon_peers:wait(fun() -> lists:member(Node, connected(Config)) end),
+    Conn = merlon_attacker:linked(victim(Config), Identity, Node),
     merlon_peers:wait(fun() -> Node =/= mallory(Config) orelse ups(Config) =:= Ups + 1 end),
     Conn.
 

@@ -6,7 +6,7 @@
 -export([victim/4, stop/1, refusal/2, refusals/1, once/1]).
 -export([identity/2, identity/3, identity/4, ssl_opts/1, forged/3, fingerprint/1]).
 -export([tcp/1, last_words/1, client_hello/0, verdict/2, alert/1]).
--export([dial/5, conn/1, until/1, frame/2, frames/3, hello/2, shake/3, gone/1]).
+-export([dial/5, linked/3, conn/1, until/1, frame/2, frames/3, hello/2, shake/3, gone/1]).
 -export([impersonate/2]).
 -export_type([victim/0, address/0]).
 
@@ -186,6 +186,16 @@ dial(Victim, Identity, Own, Target, Cookie) ->
     ok = merlon_nif:dial(Conn, Identity, Own, Target, [{vm_cookie, Cookie}],
                          erlang:system_time(second)),
     {until(fun() -> merlon_nif:advance(Conn) end), Conn, Local}.
+
+%% A link that is up, with a client that is no VM.
+-spec linked(victim(), merlon_nif:identity(), node()) -> merlon_nif:conn().
+linked(#{pid := Pid, node := Victim} = Attacked, Identity, Node) ->
+    {established, Conn, _} = dial(Attacked, Identity, atom_to_binary(Node), atom_to_binary(Victim), ?COOKIE),
+    {ok, Cookie} = merlon_nif:pair_cookie(Conn),
+    {ok, <<$a, _:16/binary>>} = shake(Conn, atom_to_binary(Node), Cookie),
+    merlon_peers:wait(fun() -> [] =/= [Up || #{node := Up} <- merlon_peers:call(Pid, merlon, connections, []),
+                                             Up =:= Node] end),
+    Conn.
 
 -spec conn(victim()) -> {merlon_nif:conn(), address()}.
 conn(#{address := {Ip, Port}}) ->

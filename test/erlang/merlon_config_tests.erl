@@ -17,7 +17,10 @@ defaults_are_complete_test() ->
     ?assertMatch({ok, #{cluster := <<"shop">>, handshake_timeout := 7000, max_handshakes := 64,
                         key_update_after := 8388608, max_frame := 2147483648,
                         require_carrier := false, cli_names := default, stale_crl := refuse,
-                        grace := 0, revoked_grace := 0, secret := none, secret_wait := 30000,
+                        grace := 0, revoked_grace := 0, rotate_secret := never,
+                        identity := certificate,
+                        core_files := without_memory,
+                        secret := none, secret_wait := 30000,
                         derived_names := [<<"{name}_prelaunch_*">>]}},
                  load("{cluster, \"shop\"}.")).
 
@@ -26,14 +29,27 @@ every_setting_can_be_set_test() ->
                         "{derived_names, []}.\n{handshake_timeout, 100}.\n{max_handshakes, 1}.\n"
                         "{key_update_after, 1}.\n{max_frame, 65536}.\n{require_carrier, true}.\n"
                         "{stale_crl, warn}. {grace, 0}. {revoked_grace, 2592000}.\n"
+                        "{renew, false}. {issue, false}. {enroll, true}.\n"
+                        "{rotate_secret, {every, {30, days}}}.\n{identity, secret}. {core_files, whole}.\n"
                         "{secret, {env, \"KEYRING\"}}. {secret_wait, 1000}."),
     ?assertEqual(#{cluster => <<"a-b.c_1">>, cli_names => [<<"x-*">>, <<"y">>], derived_names => [],
                    handshake_timeout => 100, max_handshakes => 1, key_update_after => 1,
                    max_frame => 65536, require_carrier => true, stale_crl => warn, grace => 0,
-                   revoked_grace => 2592000, secret => {merlon_secrets_env, <<"KEYRING">>},
-                   secret_wait => 1000}, Config),
+                   revoked_grace => 2592000, renew => false, issue => false, enroll => true,
+                   rotate_secret => {30 * 86400, 86400}, identity => secret, core_files => whole,
+                   secret => {merlon_secrets_env, <<"KEYRING">>}, secret_wait => 1000}, Config),
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
+
+rotations_are_scheduled_in_words_test_() ->
+    Load = fun(Value) -> load("{cluster, \"a\"}.\n{rotate_secret, " ++ Value ++ "}.") end,
+    [[{Value, ?_assertMatch({ok, #{rotate_secret := Rule}}, Load(Value))}
+      || {Value, Rule} <- [{"off", off}, {"never", never}, {"{every, {10, seconds}}", {10, 5}},
+                           {"{every, {2, hours}, {grace, {90, minutes}}}", {7200, 5400}},
+                           {"{every, {1, days}, {grace, {4, days}}}", {86400, 4 * 86400}}]],
+     [{Value, ?_assertMatch({2, {bad_value, rotate_secret, rotation}, _}, Load(Value))}
+      || Value <- ["always", "{every, {9, seconds}}", "{every, {0, days}}", "{every, {1, weeks}}", "{every, 10}",
+                   "{every, {1, days}, {grace, {5, days}}}", "{every, {1.5, days}}"]]].
 
 text_that_is_no_utf8_is_a_problem_of_its_line_test() ->
     ?assertMatch({2, _, _}, load("{cluster, \"shop\"}.\n{cli_names, [<<114,112,99,45,255>>]}.")).

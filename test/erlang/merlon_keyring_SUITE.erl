@@ -19,6 +19,7 @@
 -export([everything_shown/0, secret/1, entry/1, entry/3]).
 
 -import(merlon_live_ct, [events/2, taken/1, reload/1]).
+-import(merlon_keyring_ct, [secret/1, entry/1, entry/3, put_keyring/2, copy_of/1]).
 
 suite() -> [{timetrap, {seconds, 120}}].
 
@@ -36,31 +37,11 @@ end_per_suite(Config) -> merlon_ct:close(Config).
 
 end_per_testcase(_Case, Config) -> merlon_ct:cleanup(Config).
 
-%% ---- dirs and entries ----
+%% ---- dirs and nodes ----
 
-secret(Byte) -> binary:copy(<<Byte>>, 32).
-
-entry(Byte) -> entry(Byte, -3600, never).
-
-%% Seconds from now on.
-entry(Byte, Begin, End) ->
-    {ok, {Id, _}} = merlon_nif:keyring_entry(secret(Byte), 0, never),
-    Now = erlang:system_time(second),
-    #{id => Id, created => Now, not_before => Now + Begin,
-      not_after => if End =:= never -> never; true -> Now + End end, kdf => expand,
-      secret => fun() -> secret(Byte) end}.
-
-put_keyring(Dir, Entries) ->
-    File = filename:join(Dir, "keyring"),
-    ok = merlon_peers:write_secret(File ++ ".new", merlon_keyring_core:text(Entries)),
-    ok = file:rename(File ++ ".new", File).
-
-%% Two dirs of one cluster: the second is a copy of the first, CA and all.
 dirs(Config) ->
     A = merlon_live_ct:dir(Config),
-    B = A ++ "b",
-    "" = os:cmd("cp -a " ++ A ++ " " ++ B),
-    {A, B}.
+    {A, copy_of(A)}.
 
 node_in(Config, Dir, Cookie) ->
     merlon_ct:start(Config, merlon_peers:node(merlon_peers:name("k")), ["-setcookie", Cookie], #{dir => Dir}).
@@ -119,7 +100,10 @@ a_node_with_a_keyring_and_one_without_do_not_link(Config) ->
      end || Vm <- [A, B]].
 
 the_newest_common_entry_is_used(Config) ->
-    {_, A, DirB, B} = pair(Config, [entry(1), entry(2, -60, never)], [entry(1)]),
+    {DirA, A, DirB, B} = pair(Config, [entry(1), entry(2, -60, never)], [entry(1)]),
+    %% Or they would give each other what they lack.
+    _ = [ok = merlon_live_ct:config(Dir, "{rotate_secret, off}.\n") || Dir <- [DirA, DirB]],
+    _ = [ok = taken(Vm) || Vm <- [A, B]],
     ok = merlon_ct:connect(A, B),
     Old = cookie(A, B),
     unlink_nodes(A, B),
@@ -183,7 +167,7 @@ a_new_keyring_is_taken_while_the_node_runs(Config) ->
     ok = merlon_ct:connect(A, B),
     put_keyring(DirA, [entry(4)]),
     ok = taken(A),
-    #{} = merlon_ct:link_of(A, element(2, B)), % the link that is up goes on
+    #{} = merlon_ct:link_of(A, element(2, B)), % it has a moment to prove another entry
     unlink_nodes(A, B),
     ok = refused(A, B).
 
@@ -241,7 +225,7 @@ no_process_and_no_log_shows_the_secret(Config) ->
 everything_shown() ->
     Processes = [[process_info(Pid, Item) || Item <- [registered_name, messages, dictionary, backtrace,
                                                       current_stacktrace]] || Pid <- processes()],
-    Names = [kernel_sup, net_sup, net_kernel, auth, merlon_registry, merlon_reload],
+    Names = [kernel_sup, net_sup, net_kernel, auth, merlon_registry, merlon_reload, merlon_reprove],
     States = [catch {sys:get_state(Name, 1000), sys:get_status(Name, 1000)} || Name <- Names],
     Tables = [catch ets:tab2list(Table) || Table <- ets:all()],
     term_to_binary({Processes, States, Tables, persistent_term:get(), init:get_arguments(), os:getenv()}).

@@ -108,6 +108,7 @@ list(Dir, Node) ->
 
 the_link_of_a_peer_whose_certificate_runs_out_is_closed(Config) ->
     Dir = dir(Config),
+    ok = config(Dir, "{renew, false}.\n"),
     [A, C] = [node_in(Config, Dir) || _ <- "ac"],
     B = node_in(Config, Dir, #{life => 8}),
     linked(A, B, C),
@@ -136,7 +137,7 @@ exchange(A, B) ->
 
 a_link_outlives_its_peers_certificate_by_the_grace_and_a_revocation_not(Config) ->
     Dir = dir(Config),
-    ok = config(Dir, "{grace, 600}.\n"),
+    ok = config(Dir, "{renew, false}.\n{grace, 600}.\n"),
     [A, C] = [node_in(Config, Dir) || _ <- "ac"],
     B = node_in(Config, Dir, #{life => 4}),
     linked(A, B, C),
@@ -145,10 +146,10 @@ a_link_outlives_its_peers_certificate_by_the_grace_and_a_revocation_not(Config) 
     {ok, unchanged} = reload(A),
     [] = downs(A),
     false = lists:member(name(B), [Node || #{node := Node} <- events(A, link_closed)]),
-    ok = config(Dir, ""), % without grace
+    ok = config(Dir, "{renew, false}.\n"), % without grace
     ok = taken(A),
     only_lost(A, B, C, expired),
-    ok = config(Dir, "{grace, 600}.\n"),
+    ok = config(Dir, "{renew, false}.\n{grace, 600}.\n"),
     ok = taken(A),
     ok = revoke(Dir, [name(C)]),
     ok = taken(A),
@@ -157,7 +158,7 @@ a_link_outlives_its_peers_certificate_by_the_grace_and_a_revocation_not(Config) 
 %% Its peers have patience with it; it must have none with a revoked one.
 a_node_whose_own_certificate_has_run_out_obeys_new_lists(Config) ->
     Dir = dir(Config),
-    ok = config(Dir, "{grace, 600}.\n"),
+    ok = config(Dir, "{renew, false}.\n{grace, 600}.\n"),
     [B, C] = [node_in(Config, Dir) || _ <- "bc"],
     A = node_in(Config, Dir, #{life => 4}),
     linked(A, B, C),

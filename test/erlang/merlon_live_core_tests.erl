@@ -6,6 +6,8 @@
 -define(EXPIRED(End, Now), {error, {pki, {expired, #{not_after => End, now => Now}}}}).
 -define(REVOKED, {error, {pki, {revoked, #{serial => <<"2a">>}}}}).
 -define(GONE, {error, {pki, unknown_issuer}}).
+-define(DROPPED, {error, {keyring, {entry_dropped, #{id => <<"2a">>}}}}).
+-define(ENDED(End), {error, {keyring, {entry_expired, #{id => <<"2a">>, not_after => End}}}}).
 
 judged(Verdict, Now, Grace, Links) -> merlon_live_core:judged(self(), Verdict, Now, Grace, Links).
 
@@ -20,9 +22,31 @@ a_good_peer_is_looked_at_again_when_its_verdict_ends_test() ->
     {keep, Past} = judged({ok, 400}, 500, ?NONE, Links),
     ?assertNot(due(500, Past)).
 
+a_new_link_is_looked_at_by_the_next_poll_test() ->
+    Links = merlon_live_core:came_up(self(), 500, merlon_live_core:new()),
+    ?assert(merlon_live_core:is_known(self(), Links)),
+    ?assert(due(500, Links)),
+    ?assertMatch({{close, revoked}, _}, judged(?REVOKED, 500, ?NONE, Links)).
+
 without_grace_a_bad_peer_goes_at_once_test_() ->
     [?_assertMatch({{close, Code}, _}, judged(Verdict, 1001, ?NONE, merlon_live_core:new()))
-     || {Verdict, Code} <- [{?EXPIRED(1000, 1001), expired}, {?REVOKED, revoked}, {?GONE, unknown_issuer}]].
+     || {Verdict, Code} <- [{?EXPIRED(1000, 1001), expired}, {?REVOKED, revoked}]].
+
+%% It takes up new files a moment later than this node, and then shows what it has.
+a_peer_that_is_believed_less_has_a_moment_to_show_what_it_has_test_() ->
+    [fun() ->
+             {keep, Links} = judged(Verdict, 1000, ?NONE, merlon_live_core:new()),
+             ?assert(due(1004, Links)),
+             ?assertNot(due(1003, Links)),
+             ?assertMatch({{close, Code}, _}, judged(Verdict, 1004, ?NONE, Links)),
+             {keep, Shown} = judged({ok, 9000}, 1003, ?NONE, Links),
+             ?assertNot(due(8999, Shown))
+     end || {Verdict, Code} <- [{?GONE, unknown_issuer}, {?DROPPED, entry_dropped}, {?ENDED(1000), entry_expired}]].
+
+%% The time that it had is not counted from when somebody looked.
+an_entry_ends_at_its_time_test() ->
+    ?assertMatch({{close, entry_expired}, _}, judged(?ENDED(1000), 1004, ?NONE, merlon_live_core:new())),
+    ?assertMatch({keep, _}, judged(?ENDED(1000), 1059, #{grace => 60, revoked_grace => 0}, merlon_live_core:new())).
 
 grace_counts_from_the_expiry_itself_test() ->
     Grace = #{grace => 60, revoked_grace => 0},

@@ -2,7 +2,7 @@
 %% What the suites about changing files share: dirs, nodes in them, what a node has logged and lost.
 -module(merlon_live_ct).
 
--export([dir/1, dir/2, node_in/2, node_in/3, config/2, reload/1, taken/1, revoke/2, revoke/3, fingerprint/1]).
+-export([dir/1, dir/2, node_in/2, node_in/3, node_away/2, node_away/3, dir_of/2, config/2, reload/1, taken/1, revoke/2, revoke/3, fingerprint/1]).
 -export([events/2, watch/1, downs/1, down_reason/2]).
 -export([watching/0, seen/0]).
 
@@ -21,6 +21,27 @@ node_in(Config, Dir, Opts) ->
     Node = merlon_peers:node(merlon_peers:name("n")),
     ok = merlon_peers:add_node(Dir, Node, life(Opts)),
     merlon_ct:start(Config, Node, [], #{dir => Dir, certify => false}).
+
+%% A node of Dir's CA on a machine of its own: with a merlon dir that has no CA, and no neighbour. It
+%% links only to whom it is told to.
+node_away(Config, Dir) -> node_away(Config, Dir, #{}).
+
+node_away(Config, Dir, Opts) ->
+    Node = merlon_peers:node(merlon_peers:name("n")),
+    ok = merlon_peers:add_node(Dir, Node, life(Opts)),
+    merlon_ct:start(Config, Node, ["-connect_all", "false"], #{dir => moved(Dir, Node), certify => false}).
+
+moved(Dir, Node) ->
+    Away = dir_of(Dir, Node),
+    ok = filelib:ensure_dir(filename:join([Away, "nodes", "x"])),
+    ok = file:rename(filename:join([Dir, "nodes", Node]), filename:join([Away, "nodes", Node])),
+    [begin
+         ok = filelib:ensure_dir(filename:join(Away, Name)),
+         {ok, _} = file:copy(filename:join(Dir, Name), filename:join(Away, Name))
+     end || Name <- ["trust/ca.pem", "merlon.config"]],
+    Away.
+
+dir_of(Dir, Node) -> Dir ++ "_" ++ atom_to_list(Node).
 
 life(#{life := Seconds} = Opts) ->
     (maps:remove(life, Opts))#{days => 1, now => erlang:system_time(second) + Seconds - 86400};

@@ -236,7 +236,8 @@ the_follower_comes_and_goes_with_the_distribution(Config) ->
     Vm = merlon_ct:run(Config, merlon_peers:args(Dir), #{}),
     {error, not_distributed} = reload(Vm),
     [begin
-         {ok, _} = merlon_ct:call(Vm, net_kernel, start, [[Node, longnames]]),
+         %% epmd may still know the name that has just been given up.
+         merlon_peers:wait(fun() -> started(merlon_ct:call(Vm, net_kernel, start, [[Node, longnames]])) end),
          {ok, unchanged} = reload(Vm),
          _ = renew(Dir, {none, Node, none}),
          ok = taken(Vm),
@@ -244,6 +245,8 @@ the_follower_comes_and_goes_with_the_distribution(Config) ->
          {error, not_distributed} = reload(Vm)
      end || _ <- "123"],
     ok.
+
+started({Result, _}) -> Result =:= ok.
 
 %% ---- growth ----
 

@@ -30,6 +30,8 @@ peer_chain       merlon_pki     chains        refuses_expired_certificate
 peer_chain       merlon_pki     chains        refuses_certificate_not_yet_valid
 peer_chain       merlon_tls     certificates  a_certificate_of_another_ca_is_refused
 peer_chain       merlon_tls     certificates  an_expired_certificate_is_refused
+peer_chain       merlon_pki     derived       refuses_a_certificate_from_another_secret
+peer_chain       merlon_pki     derived       refuses_a_certificate_from_a_secret_out_of_its_time
 live_links       merlon_pki     again         refuses_a_live_peer_whose_certificate_has_run_out
 live_links       merlon_pki     again         refuses_a_live_peer_that_was_revoked_even_by_a_stale_list
 live_links       merlon_pki     again         refuses_a_live_peer_whose_anchor_is_gone
@@ -42,6 +44,7 @@ eku              merlon_pki     chains        refuses_missing_eku
 eku              merlon_tls     certificates  a_certificate_for_the_other_role_only_is_refused
 expiry           merlon_pki     chains        refuses_expired_certificate
 expiry           merlon_pki     chains        refuses_certificate_not_yet_valid
+expiry           merlon_pki     derived       refuses_a_certificate_from_a_secret_out_of_its_time
 expiry           merlon_tls     certificates  an_expired_certificate_is_refused
 trust_domain     merlon_pki     chains        refuses_certificate_of_another_cluster
 trust_domain     merlon_tls     certificates  a_certificate_of_another_cluster_is_refused_even_from_our_ca
@@ -51,16 +54,31 @@ issuers          merlon_pki     issuers       refuses_an_anchor_with_an_unknown_
 issuers          merlon_pki     issuers       refuses_an_issuer_whose_key_may_not_sign_certificates
 issuers          merlon_pki     issuers       refuses_an_extension_that_comes_twice
 issuers          merlon_pki     issuers       refuses_lists_of_an_anchor_that_may_sign_none
+list_signature   merlon_pki     spread        refuses_a_list_that_no_anchor_has_signed
+list_signature   merlon_pki     spread        refuses_a_list_of_an_anchor_that_is_out_of_its_time
+renewal_vouched  merlon_pki     renewal       refuses_who_has_the_certificate_and_not_its_key
 csr_signature    merlon_pki     csr           refuses_a_request_that_is_not_signed_with_its_own_key
 csr_names        merlon_pki     csr           refuses_a_request_for_another_name
 csr_names        merlon_pki     csr           refuses_a_request_with_another_subject
 csr_extensions   merlon_pki     csr           refuses_a_request_for_extensions_that_are_not_given
 proof            merlon_secret  lib           root::tests::knockout_proof_a_proof_of_another_secret_session_name_or_role_is_refused
+proof            merlon_secret  lib           root::tests::knockout_proof_a_live_proof_and_one_of_a_handshake_are_two_things
+proof            merlon_tls     live          a_secret_proved_on_another_link_or_that_is_another_is_refused
 proof            merlon_tls     proof         a_client_with_another_secret_is_refused_by_the_server
 proof            merlon_tls     proof         a_client_shows_no_proof_to_a_server_with_another_secret
+reproof_name      merlon_tls    live          another_nodes_certificate_is_refused_even_with_its_key
+reproof_name      merlon_tls    live          a_tool_without_a_name_of_its_own_proves_itself_too
+reproof_signature merlon_tls    live          a_certificate_whose_key_is_not_held_is_refused
+reproof_signature merlon_tls    live          a_certificate_shown_on_another_link_is_refused
+reproof_binding   merlon_tls    live          a_certificate_shown_on_another_link_is_refused
+reproof_binding   merlon_tls    live          a_secret_proved_on_another_link_or_that_is_another_is_refused
+kdf_floor        merlon_secret  lib           passphrase::tests::knockout_kdf_floor_a_passphrase_is_not_stretched_cheaply
 kdf_floor        merlon_secret  kdf           knockout_kdf_floor_a_password_is_not_hashed_weakly
+kdf_ceiling      merlon_secret  lib           passphrase::tests::knockout_kdf_ceiling_a_passphrase_takes_no_more_memory_than_there_may_be
 kdf_ceiling      merlon_secret  kdf           knockout_kdf_ceiling_memory_over_the_ceiling_is_refused
 keyring_expiry   merlon_secret  lib           entry::tests::knockout_keyring_expiry_an_expired_entry_gives_no_key
+transfer_binding merlon_secret  lib           transfer::tests::knockout_transfer_binding_an_old_one_or_one_for_another_node_is_refused
+transfer_id      merlon_secret  lib           transfer::tests::knockout_transfer_id_another_secret_under_the_id_is_refused
 kdf_verify       merlon_secret  kdf           knockout_kdf_verify_another_password_or_a_changed_hash_is_refused
 plaintext        merlon_store   lib           url::tests::knockout_plaintext_nothing_goes_to_another_machine_in_the_clear
 plaintext        merlon_store   vault         knockout_plaintext_a_token_is_not_sent_in_the_clear
@@ -75,6 +93,12 @@ term_budget      merlon_wire    etf           each_limit_is_held
 term_budget      merlon_wire    etf           new_atoms_are_told_once_and_bounded
 term_kind        merlon_wire    etf           kinds_are_let_in_one_by_one
 term_claimed_size merlon_wire   etf           a_lie_about_the_size_is_seen_before_the_end
+join_pin         merlon_pki     pin           refuses_a_chain_of_another_ca
+join_pin         merlon_tls     join          a_server_of_another_ca_is_refused_before_anything_is_shown
+join_node        merlon_pki     pin           refuses_a_server_that_is_a_tool
+join_node        merlon_tls     join          a_server_that_is_a_tool_is_refused
+join_proof       merlon_secret  lib           join::tests::knockout_join_proof_of_another_token_session_or_role_is_refused
+join_limit       merlon_tls     join          a_message_longer_than_allowed_ends_the_session
 TABLE
 }
 
@@ -92,6 +116,16 @@ live_links    the_link_of_a_revoked_peer_is_closed_and_not_made_again merlon_liv
 live_links    the_link_of_a_peer_whose_ca_is_no_longer_trusted_is_closed merlon_live_SUITE
 keyring_expiry an_expired_entry_is_never_accepted merlon_keyring_SUITE
 live_links    a_handshake_begun_before_the_revocation_gives_no_link merlon_live_SUITE
+list_signature a_list_that_no_trusted_ca_has_signed_is_refused merlon_spread_SUITE
+renewal_vouched a_request_with_a_stolen_certificate_is_refused merlon_renew_SUITE
+join_pin      a_join_server_of_another_ca_is_shown_nothing merlon_attack_join_SUITE
+join_node     a_join_server_that_is_a_tool_is_shown_nothing merlon_attack_join_SUITE
+join_proof    a_join_server_that_does_not_know_the_token_gets_no_request merlon_attack_join_SUITE
+join_proof    a_proof_from_another_session_is_refused merlon_attack_join_SUITE
+join_proof    a_wrong_secret_is_refused merlon_attack_join_SUITE
+reproof_name      another_nodes_certificate_is_refused merlon_attack_live_SUITE
+reproof_signature a_certificate_with_a_bad_signature_is_refused merlon_attack_live_SUITE
+reproof_binding   a_proof_of_another_link_is_refused merlon_attack_live_SUITE
 TABLE
 }
 
@@ -159,7 +193,7 @@ library() {
 suite() {
     rm -rf "$2/tests" && mkdir -p "$2/tests" "$2/logs"
     suite=$(attacks | awk -v name="$3" '$2 == name { print $3 }' | head -n 1)
-    cp test/erlang/"${suite:-merlon_attack_SUITE}.erl" test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,work}.erl "$2/tests/"
+    cp test/erlang/"${suite:-merlon_attack_SUITE}.erl" test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,join_ct,keyring_ct,test_dir,work}.erl "$2/tests/"
     erl -noshell -pa "$1/ebin" -eval '
         [Suite, Tests, Logs | Cases] = init:get_plain_arguments(),
         Result = ct:run_test([{dir, Tests}, {suite, list_to_atom(Suite)}, {logdir, Logs}, {auto_compile, true},

@@ -21,7 +21,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Longer than any keyring, in bytes.
-pub const MAX_SECRET: usize = merlon_secret::keyring::MAX_TEXT;
+pub const MAX_SECRET: usize = merlon_secret::keyring::MAX_LEN;
 
 /// The real world, until a deadline.
 pub struct World {

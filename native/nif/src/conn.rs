@@ -2,12 +2,14 @@
 //! receiving half, so that the two directions never wait for each other.
 
 use crate::select::{Handle, Ready};
+use crate::window::Window;
 use crate::{link, recv, term::Fault};
 use merlon_pki::Peer;
 use merlon_record::{Buffer, Rx, Tx};
-use merlon_secret::{Root, Secret};
+use merlon_secret::{KeyId, Root, Secret};
 use merlon_sock::Sock;
-use merlon_tls::{Claimed, Handshake, Info};
+use merlon_tls::{Binding, Claimed, Handshake, Info, Join};
+use merlon_wire::control;
 use merlon_wire::fragment::Router;
 use merlon_wire::frame::Reader;
 use merlon_wire::lane::Lanes;
@@ -43,9 +45,21 @@ pub struct Conn {
 /// What stays known of the handshake.
 pub struct Session {
     pub info: Info,
-    pub peer: Peer,
     /// The cookie of dist_util's own challenge.
     pub cookie: Secret<String>,
+    /// Of the certificate that this node showed.
+    pub own_sha256: [u8; 32],
+    /// What later proofs are bound to.
+    pub binding: Binding,
+    pub proved: Mutex<Proved>,
+}
+
+/// What the peer has proved so far.
+pub struct Proved {
+    /// By the last chain that was accepted.
+    pub peer: Peer,
+    /// The secrets that it holds, in the order of their proofs.
+    pub keys: Vec<KeyId>,
 }
 
 /// A handshake and the bytes it has not read or written yet.
@@ -58,6 +72,8 @@ pub struct Shake {
     pub own: Vec<u8>,
     /// What stands for this node in the pair cookie: see `shake::label`.
     pub own_label: Vec<u8>,
+    /// Of the own certificate.
+    pub own_sha256: [u8; 32],
     pub cluster: String,
     /// The secrets that were offered, until it is known which one was used.
     pub roots: Vec<Root>,
@@ -70,6 +86,8 @@ pub enum Stage {
     None,
     Running(Handshake),
     Claimed(Box<Claimed>),
+    /// No link: see join.rs.
+    Join(Box<Join>),
 }
 
 /// The sending half; `None` before the handshake is done.
@@ -87,8 +105,7 @@ pub struct TxSide {
 pub struct RxSide {
     pub half: Option<Rx>,
     pub frames: Incoming,
-    /// The beginning of a record whose end has not arrived.
-    pub rest: Vec<u8>,
+    pub window: Window,
     /// Bytes that the last call has read.
     pub read: usize,
     /// Whole frames that arrived behind the one that was asked for.
@@ -101,12 +118,14 @@ pub struct RxSide {
 pub struct Incoming {
     pub reader: Reader<OwnedBinary>,
     pub lanes: Lanes<OwnedBinary, LANES>,
+    /// What the other carrier says, beside all frames.
+    pub control: control::Stream,
 }
 
 impl Incoming {
     /// True when no frame has begun that has not ended.
     pub fn is_between(&self) -> bool {
-        self.reader.is_between_frames() && self.lanes.is_idle()
+        self.reader.is_between_frames() && self.lanes.is_idle() && self.control.is_between()
     }
 }
 
@@ -117,6 +136,9 @@ pub struct Counters {
     pub frames_out: AtomicU64,
     pub bytes_in: AtomicU64,
     pub bytes_out: AtomicU64,
+    /// Messages of the other carrier, and those of them whose kind is not known.
+    pub controls_in: AtomicU64,
+    pub controls_unknown: AtomicU64,
 }
 
 impl Counters {
@@ -139,8 +161,9 @@ impl Conn {
                 frames: Incoming {
                     reader: Reader::new(MAX_HANDSHAKE_FRAME, recv::BIG_FRAME),
                     lanes: Lanes::new(MAX_HANDSHAKE_FRAME),
+                    control: control::Stream::default(),
                 },
-                rest: Vec::new(),
+                window: Window::default(),
                 read: 0,
                 queue: VecDeque::new(),
                 end: None,

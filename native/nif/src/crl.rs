@@ -1,10 +1,10 @@
 //! Revocation lists: the Erlang face of `merlon_pki::revoke`.
 
-use crate::identity::text;
+use crate::identity::{text, Identity};
 use crate::pki::pki_error;
 use crate::term::{atoms, binary, ok};
-use merlon_pki::{List, Reason, Revocation, Revoked};
-use rustler::{Atom, Binary, Encoder, Env, NifMap, NifResult, Term};
+use merlon_pki::{List, ListId, Reason, Revocation, Revoked};
+use rustler::{Atom, Binary, Encoder, Env, NifMap, NifResult, ResourceArc, Term};
 use zeroize::Zeroizing;
 
 #[derive(NifMap)]
@@ -48,6 +48,42 @@ fn pki_lists<'a>(env: Env<'a>, file: Binary<'a>) -> NifResult<Term<'a>> {
         }
         Err(error) => Ok(pki_error(env, &error)),
     }
+}
+
+/// The lists of a file one by one: `{Id, Der}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn crl_parts<'a>(env: Env<'a>, file: Binary<'a>) -> Term<'a> {
+    match merlon_pki::list_parts(&file) {
+        Ok(parts) => {
+            let part = |(id, der): &(ListId, Vec<u8>)| (list_id(env, id), binary(env, der));
+            ok(env, parts.iter().map(part).collect::<Vec<_>>())
+        }
+        Err(error) => pki_error(env, &error),
+    }
+}
+
+/// Whether a list that somebody has sent (DER) is to be believed: `{ok, Id}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn crl_check<'a>(
+    env: Env<'a>,
+    identity: ResourceArc<Identity>,
+    der: Binary<'a>,
+    now: u64,
+) -> Term<'a> {
+    let verifier = identity.local.verifier();
+    match merlon_pki::check_list(&der, verifier.anchors(), now) {
+        Ok(id) => ok(env, list_id(env, &id)),
+        Err(error) => pki_error(env, &error),
+    }
+}
+
+/// `{Ca, ThisUpdate, Number}`
+pub fn list_id<'a>(env: Env<'a>, id: &ListId) -> Term<'a> {
+    let (ca, number) = (
+        binary(env, id.ca.as_bytes()),
+        binary(env, id.number.as_slice()),
+    );
+    (ca, id.this_update, number).encode(env)
 }
 
 fn list<'a>(env: Env<'a>, list: &List) -> NifResult<Term<'a>> {

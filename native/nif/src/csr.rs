@@ -1,10 +1,10 @@
 //! Signing requests, and judging chains for applications: more of the Erlang face of `merlon_pki`.
 
-use crate::identity::{text, to_term};
+use crate::identity::{text, to_term, Identity};
 use crate::pki::{alg, cluster_of, identity_of, ip, pki_error};
 use crate::term::{atoms, binary, hex, ok};
 use merlon_pki::{Anchors, Crls, Csr, Error, Grant, Peer, Usage, Verifier};
-use rustler::{Atom, Binary, Encoder, Env, NifMap, NifResult, Term};
+use rustler::{Atom, Binary, Encoder, Env, NifMap, NifResult, ResourceArc, Term};
 use zeroize::Zeroizing;
 
 #[derive(NifMap)]
@@ -85,6 +85,41 @@ fn pki_sign_csr<'a>(env: Env<'a>, args: SignArgs<'a>) -> NifResult<Term<'a>> {
     };
     match identity.and_then(sign) {
         Ok(cert) => Ok(ok(env, binary(env, cert.as_bytes()))),
+        Err(error) => Ok(pki_error(env, &error)),
+    }
+}
+
+/// Whether that key is the one of the first certificate.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn pki_matches<'a>(cert: Binary<'a>, key: Binary<'a>) -> NifResult<bool> {
+    let key = Zeroizing::new(text(&key)?);
+    Ok(merlon_pki::leaf_matches_key(&text(&cert)?, &key).is_ok())
+}
+
+/// The signature with which the key in use vouches for a request.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn pki_vouch<'a>(env: Env<'a>, key: Binary<'a>, csr: Binary<'a>) -> NifResult<Term<'a>> {
+    let key = Zeroizing::new(text(&key)?);
+    match merlon_pki::vouch(&key, &text(&csr)?) {
+        Ok(signature) => Ok(ok(env, binary(env, &signature))),
+        Err(error) => Ok(pki_error(env, &error)),
+    }
+}
+
+/// Whose certificate has vouched for a request, judged as a peer's: `{ok, Identity}`.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn pki_vouched<'a>(
+    env: Env<'a>,
+    own: ResourceArc<Identity>,
+    chain: Binary<'a>,
+    csr: Binary<'a>,
+    signature: Binary<'a>,
+    now: u64,
+) -> NifResult<Term<'a>> {
+    let (chain, csr) = (text(&chain)?, text(&csr)?);
+    let verifier = own.local.verifier();
+    match merlon_pki::check_vouched(verifier, &chain, &csr, &signature, now) {
+        Ok(peer) => Ok(ok(env, to_term(env, peer.identity()))),
         Err(error) => Ok(pki_error(env, &error)),
     }
 }

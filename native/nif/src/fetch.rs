@@ -3,7 +3,7 @@
 use crate::secret::SecretBytes;
 use crate::term::{atom, atoms, binary, error, ok};
 use merlon_fetch::{Guard, ProgramError, World, MAX_SECRET};
-use merlon_secret::keyring::{last_field, stored, unhex, Stored};
+use merlon_secret::stored::{last_field, stored, unhex, Stored};
 use merlon_secret::Secret;
 use merlon_store::{aws::Aws, gcp::Gcp, vault::Vault, Error, Options, Source, Store};
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
@@ -123,25 +123,22 @@ fn keyring_stored<'a>(env: Env<'a>, bytes: ResourceArc<SecretBytes>) -> Term<'a>
     match stored(bytes.0.expose()) {
         Stored::Text(text) => (names::text(), binary(env, &text)).encode(env),
         Stored::Plain(secret) => {
-            let secret = ResourceArc::new(SecretBytes(Secret::new(secret.expose().to_vec())));
-            (names::plain(), secret).encode(env)
+            (names::plain(), ResourceArc::new(SecretBytes(secret))).encode(env)
         }
         Stored::Unknown => names::unknown().encode(env),
     }
 }
 
-/// `{ok, Secret}`: the secret of that line, 32 bytes of its digits, or the field as it stands there.
+/// `{ok, Secret}`: the secret of that line.
 #[rustler::nif]
 fn keyring_secret<'a>(
     env: Env<'a>,
     bytes: ResourceArc<SecretBytes>,
     line: usize,
 ) -> NifResult<Term<'a>> {
-    let field = last_field(bytes.0.expose(), line).ok_or(rustler::Error::BadArg)?;
-    Ok(match unhex(field) {
-        Some(digits) => secret(env, digits.expose()),
-        None => secret(env, field),
-    })
+    let secret = last_field(bytes.0.expose(), line).and_then(unhex);
+    let secret = secret.ok_or(rustler::Error::BadArg)?;
+    Ok(ok(env, ResourceArc::new(SecretBytes(secret))))
 }
 
 fn secret<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {

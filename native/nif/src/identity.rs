@@ -1,10 +1,11 @@
 //! A node's checked identity as a resource: key and trust stay on this side.
 
-use crate::conn::Conn;
+use crate::conn::{lock, Conn};
+use crate::crl::list_id;
 use crate::pki::pki_error;
 use crate::term::{atoms, binary, fault, hex, ok, Fault};
 use merlon_pki::{
-    Anchors, BindRules, Claimed, Crls, NodeName, StaleCrl, Usage, Verifier, DEFAULT_CLI,
+    Anchors, BindRules, Claimed, Crls, Error, NodeName, StaleCrl, Usage, Verifier, DEFAULT_CLI,
 };
 use merlon_record::Limits;
 use merlon_tls::{suites_by_cpu, Local, LocalConfig};
@@ -18,6 +19,8 @@ pub struct Identity {
     pub cluster: String,
     pub peer: merlon_pki::Peer,
     pub not_before: u64,
+    /// The own certificates, PEM.
+    pub chain: String,
 }
 
 #[rustler::resource_impl]
@@ -56,51 +59,79 @@ fn identity_new<'a>(env: Env<'a>, args: Args<'a>) -> NifResult<Term<'a>> {
     let limits = Limits {
         key_update_after: args.key_update_after,
     };
+    let crls: Vec<&[u8]> = args.crls.iter().map(Binary::as_slice).collect();
     let checked = || {
         merlon_pki::leaf_matches_key(&cert, &key)?;
-        let crls: Vec<&[u8]> = args.crls.iter().map(Binary::as_slice).collect();
         let crls = Crls::from_files(&crls)?;
         let verifier = Verifier::new(Anchors::from_pems(&trust)?, crls, &cluster)?;
-        let verifier = verifier.with_stale_crl(stale);
-        verifier.verify_pem(&cert, Usage::Client, now)?;
-        let peer = verifier.verify_pem(&cert, Usage::Server, now)?;
-        let rules = BindRules::new(&cli, &derived)?;
-        let rules = match peer.identity().node_name() {
+        Identity::new(
+            Parts {
+                cert,
+                key,
+                verifier: verifier.with_stale_crl(stale),
+                cli,
+                derived,
+                limits,
+            },
+            now,
+        )
+    };
+    Ok(made(env, checked()))
+}
+
+/// What an identity is made of; certificate and key belong together.
+pub struct Parts {
+    pub cert: String,
+    pub key: Zeroizing<String>,
+    pub verifier: Verifier,
+    pub cli: Vec<String>,
+    pub derived: Vec<String>,
+    pub limits: Limits,
+}
+
+impl Identity {
+    /// Checks all that a peer would check.
+    pub fn new(parts: Parts, now: u64) -> Result<Self, Error> {
+        let Parts { cert, verifier, .. } = &parts;
+        verifier.verify_pem(cert, Usage::Client, now)?;
+        let peer = verifier.verify_pem(cert, Usage::Server, now)?;
+        let rules = BindRules::new(&parts.cli, &parts.derived)?;
+        let bind = match peer.identity().node_name() {
             Some(node) => rules.protect(node),
             None => rules,
         };
-        let not_before = merlon_pki::inspect_pem(&cert)?
-            .first()
-            .map(|info| info.not_before);
-        Ok((verifier, rules, peer, not_before.unwrap_or_default()))
-    };
-    let (verifier, bind, peer, not_before) = match checked() {
-        Ok(checked) => checked,
-        Err(error) => return Ok(pki_error(env, &error)),
-    };
-    let config = LocalConfig {
-        cert_chain_pem: cert.clone(),
-        key_pem: key.clone(),
-        verifier,
-        bind,
-        suites: suites_by_cpu(),
-        limits,
-    };
-    match Local::new(config) {
-        Ok(local) => {
-            let local = Arc::new(local);
-            Ok(ok(
-                env,
-                ResourceArc::new(Identity {
-                    local,
-                    cluster,
-                    peer,
-                    not_before,
-                }),
-            ))
-        }
-        Err(_) => Ok(pki_error(env, &merlon_pki::Error::KeyMismatch)),
+        let info = merlon_pki::inspect_pem(cert)?;
+        let (chain, cluster) = (cert.clone(), verifier.cluster().to_owned());
+        let local = Local::new(LocalConfig {
+            cert_chain_pem: parts.cert,
+            key_pem: parts.key,
+            verifier: parts.verifier,
+            bind,
+            suites: suites_by_cpu(),
+            limits: parts.limits,
+        });
+        Ok(Identity {
+            local: Arc::new(local.map_err(|_| Error::KeyMismatch)?),
+            cluster,
+            peer,
+            not_before: info.first().map(|i| i.not_before).unwrap_or_default(),
+            chain,
+        })
     }
+}
+
+/// `{ok, Identity}` or `{error, {pki, Reason}}`.
+pub fn made(env: Env, identity: Result<Identity, Error>) -> Term {
+    match identity {
+        Ok(identity) => ok(env, ResourceArc::new(identity)),
+        Err(error) => pki_error(env, &error),
+    }
+}
+
+/// The own certificates, in PEM: nothing secret.
+#[rustler::nif]
+fn identity_chain(env: Env, identity: ResourceArc<Identity>) -> Term {
+    binary(env, identity.chain.as_bytes())
 }
 
 /// Whether a certificate for `identity` may be used under the name `claimed`, by the very rules
@@ -131,7 +162,7 @@ fn binds<'a>(
 /// Names are bound within a cluster; which one plays no part in the rules.
 const ANY_CLUSTER: &str = "any";
 
-fn cli_names(term: Term) -> NifResult<Vec<String>> {
+pub fn cli_names(term: Term) -> NifResult<Vec<String>> {
     match term.is_atom() {
         true => Ok(DEFAULT_CLI.iter().map(ToString::to_string).collect()),
         false => texts(&term.decode::<Vec<_>>()?),
@@ -144,8 +175,11 @@ fn identity_info<'a>(env: Env<'a>, identity: ResourceArc<Identity>) -> NifResult
         Some(due) => due.encode(env),
         None => atoms::none().encode(env),
     };
+    let lists = identity.local.verifier().crls().ids();
+    let lists: Vec<Term> = lists.iter().map(|id| list_id(env, id)).collect();
     let pairs = [
         (atoms::crl_due(), crl_due),
+        (atoms::crls(), lists.encode(env)),
         (atoms::identity(), to_term(env, identity.peer.identity())),
         (atoms::not_before(), identity.not_before.encode(env)),
         (atoms::not_after(), identity.peer.not_after().encode(env)),
@@ -168,8 +202,11 @@ fn judge<'a>(
     let Some(session) = conn.session.get() else {
         return fault(env, &Fault::Misuse);
     };
-    let verifier = identity.local.verifier();
-    match verifier.verify_again(&session.peer, now) {
+    let peer = match lock(&session.proved) {
+        Ok(proved) => proved.peer.clone(),
+        Err(error) => return fault(env, &error),
+    };
+    match identity.local.verifier().verify_again(&peer, now) {
         Ok(until) => ok(env, until),
         Err(error) => pki_error(env, &error),
     }
@@ -213,6 +250,6 @@ pub fn text(bytes: &Binary) -> NifResult<String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| rustler::Error::BadArg)
 }
 
-fn texts(list: &[Binary]) -> NifResult<Vec<String>> {
+pub fn texts(list: &[Binary]) -> NifResult<Vec<String>> {
     list.iter().map(text).collect()
 }

@@ -196,11 +196,11 @@ fn kdf_equal_big(a: Key, b: Key) -> bool {
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 /// A share of the memory, given back when dropped.
-struct Held(u64);
+pub struct Held(u64);
 
 impl Held {
     /// As long as what all calls hold stays below the ceiling: many small ones kill a VM as well as one that is big.
-    fn take(kib: u64, ceiling: u64) -> Result<Held, Fault> {
+    pub fn take(kib: u64, ceiling: u64) -> Result<Held, Fault> {
         if kib > ceiling {
             return Err(Fault::Core(Error::Memory { kib, ceiling }));
         }
@@ -220,7 +220,7 @@ impl Drop for Held {
 
 // ---- terms ----
 
-enum Fault {
+pub enum Fault {
     Busy { kib: u64, ceiling: u64 },
     Core(Error),
     NoRandomness,
@@ -233,7 +233,7 @@ impl From<Error> for Fault {
 }
 
 impl Fault {
-    fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
+    pub fn term<'a>(&self, env: Env<'a>) -> Term<'a> {
         match self {
             Fault::Core(error) => refused(env, error),
             Fault::NoRandomness => error(env, (atoms::kdf(), atoms::no_randomness())),
@@ -343,6 +343,17 @@ fn to_params(term: Term) -> NifResult<Params> {
         (Algorithm::Scrypt, &[log_n, r, p]) => Ok(Params::Scrypt(ScryptParams { log_n, r, p })),
         (Algorithm::Pbkdf2(hash), &[iterations]) => Ok(Params::Pbkdf2 { hash, iterations }),
         _ => Err(rustler::Error::BadArg),
+    }
+}
+
+/// KiB, passes, lanes.
+pub fn to_argon2id((memory, passes, lanes): (u32, u32, u32)) -> Argon2Params {
+    Argon2Params {
+        kind: Argon2Kind::Id,
+        v0x10: false,
+        memory,
+        passes,
+        lanes,
     }
 }
 

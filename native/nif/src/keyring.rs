@@ -1,9 +1,9 @@
 //! Entries of a keyring as resources: secrets that go in, and that no function gives back.
 
-use crate::kdf::refused;
+use crate::kdf::{refused, to_argon2id, Fault, Held};
 use crate::secret::{random, Key};
 use crate::term::{binary, error, hex, ok};
-use merlon_secret::{Entry, Secret, State};
+use merlon_secret::{Entry, Passphrase, Secret, State};
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
 
 mod atoms {
@@ -28,13 +28,54 @@ fn keyring_entry<'a>(
         .bytes()
         .try_into()
         .map_err(|_| rustler::Error::BadArg)?;
-    let end = match not_after.is_atom() {
-        true if not_after.decode::<Atom>()? == atoms::never() => None,
-        _ => Some(not_after.decode::<u64>()?),
-    };
-    let entry = Entry::new(secret, not_before, end);
+    let entry = Entry::new(secret, not_before, end(not_after)?);
+    Ok(taken(env, entry))
+}
+
+fn end(not_after: Term) -> NifResult<Option<u64>> {
+    match not_after.is_atom() {
+        true if not_after.decode::<Atom>()? == atoms::never() => Ok(None),
+        _ => not_after.decode().map(Some),
+    }
+}
+
+fn taken(env: Env, entry: Entry) -> Term {
     let id = id(env, &entry);
-    Ok(ok(env, (id, ResourceArc::new(KeyringEntry(entry)))))
+    ok(env, (id, ResourceArc::new(KeyringEntry(entry))))
+}
+
+/// As `keyring_entry`, of a passphrase; `known` (`none` or an entry) spares the work if it is that one already.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn keyring_stretch<'a>(
+    env: Env<'a>,
+    known: Term<'a>,
+    costs: (u32, u32, u32),
+    words: Key<'a>,
+    cluster: &str,
+    life: (u64, Term<'a>),
+    ceiling: u64,
+) -> NifResult<Term<'a>> {
+    let life = (life.0, end(life.1)?);
+    let phrase = Passphrase {
+        words: words.bytes(),
+        params: to_argon2id(costs),
+        cluster,
+    };
+    let known: Option<ResourceArc<KeyringEntry>> = match known.is_atom() {
+        true => None,
+        false => Some(known.decode()?),
+    };
+    if let Some(entry) = known.and_then(|known| phrase.again(&known.0, life)) {
+        return Ok(taken(env, entry));
+    }
+    let stretched = || -> Result<Entry, Fault> {
+        let _held = Held::take(u64::from(costs.0), ceiling)?;
+        Ok(phrase.stretch(life, ceiling)?)
+    };
+    Ok(match stretched() {
+        Ok(entry) => taken(env, entry),
+        Err(fault) => fault.term(env),
+    })
 }
 
 /// `{ok, {Id, Secret}}`: 256 new bits of the system's generator, for a keyring file.
@@ -62,6 +103,10 @@ fn keyring_state(env: Env, entry: ResourceArc<KeyringEntry>, now: u64) -> Term {
     .encode(env)
 }
 
+pub fn not_accepted(env: Env) -> Term {
+    error(env, atoms::not_accepted())
+}
+
 /// `{ok, Binary}`, `{error, not_accepted}`, or what the KDFs refuse.
 #[rustler::nif]
 fn keyring_derive<'a>(
@@ -73,7 +118,7 @@ fn keyring_derive<'a>(
     len: usize,
 ) -> Term<'a> {
     let Some(root) = entry.0.root(cluster, now) else {
-        return error(env, atoms::not_accepted());
+        return not_accepted(env);
     };
     /// One more than HKDF gives, which it refuses itself.
     const MOST: usize = 255 * 32 + 1;

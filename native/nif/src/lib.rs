@@ -13,17 +13,22 @@ mod etf;
 mod fetch;
 mod frames;
 mod identity;
+mod join;
 mod kdf;
 mod keyring;
 mod link;
+mod live;
+mod mint;
 mod pki;
 mod recv;
+mod rotate;
 mod secret;
 mod select;
 mod send;
 mod shake;
 mod socket;
 mod term;
+mod window;
 
 fn load(env: rustler::Env, _: rustler::Term) -> bool {
     select::open_type(env)

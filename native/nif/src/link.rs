@@ -53,7 +53,7 @@ pub fn say_goodbye(conn: &Conn) {
 pub fn establish(conn: &Conn, tx: Tx, rx: Rx, shake: &mut Shake) -> Result<(), Fault> {
     let mut side = lock(&conn.rx)?;
     side.half = Some(rx);
-    side.rest = std::mem::take(&mut shake.input);
+    side.window = std::mem::take(&mut shake.input).into();
     let mut side = lock(&conn.tx)?;
     side.half = Some(tx);
     side.pending = std::mem::take(&mut shake.output).into();
@@ -91,6 +91,8 @@ fn stats<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
         (atoms::frames_out(), load(&count.frames_out)),
         (atoms::bytes_in(), load(&count.bytes_in)),
         (atoms::bytes_out(), load(&count.bytes_out)),
+        (atoms::controls_in(), load(&count.controls_in)),
+        (atoms::controls_unknown(), load(&count.controls_unknown)),
         (atoms::records_in(), records_in),
         (atoms::records_out(), records_out),
         (atoms::key_updates_in(), key_updates_in),

@@ -94,9 +94,14 @@ fn pki_inspect<'a>(env: Env<'a>, pem: Binary<'a>) -> NifResult<Term<'a>> {
 
 /// `{error, {pki, Code | {Code, Data}}}`
 pub fn pki_error<'a>(env: Env<'a>, why: &Error) -> Term<'a> {
+    error(env, (atoms::pki(), pki_reason(env, why)))
+}
+
+/// `Code | {Code, Data}`
+pub fn pki_reason<'a>(env: Env<'a>, why: &Error) -> Term<'a> {
     let code = atom(env, why.code());
     let data = data(env, why);
-    let reason = match data.is_empty() {
+    match data.is_empty() {
         true => code,
         false => {
             let pairs: Vec<_> = data
@@ -108,8 +113,7 @@ pub fn pki_error<'a>(env: Env<'a>, why: &Error) -> Term<'a> {
                 Err(_) => code,
             }
         }
-    };
-    error(env, (atoms::pki(), reason))
+    }
 }
 
 fn data<'a>(env: Env<'a>, why: &Error) -> Vec<(&'static str, Term<'a>)> {

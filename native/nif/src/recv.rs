@@ -5,21 +5,17 @@ use crate::frames::{Frames, Queue};
 use crate::link::{last_word, REKEY_BOTH, REKEY_OURS};
 use crate::select::Ready;
 use crate::send::spent;
-use crate::term::{atoms, fault, ok, Fault};
+use crate::term::{atoms, binary, fault, ok, Fault};
+use crate::window::{READ, REST};
 use merlon_record::{Content, Opened, Rx};
 use merlon_wire::frame::Sink;
 use merlon_wire::lane::{self, Part};
 use rustler::{Binary, Encoder, Env, OwnedBinary, ResourceArc, Term};
-use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 
 /// Frames from this many bytes on get a binary of their own.
 pub const BIG_FRAME: usize = 4096;
-/// Bytes read from the socket at once.
-const READ: usize = 256 * 1024;
-/// Room for the beginning of a record that was left from the last read.
-const REST: usize = merlon_record::HEADER + merlon_record::MAX_CIPHERTEXT;
 /// Records opened in one call: those of a byte each would take many times as long as full ones.
 const RECORDS: u64 = 1024;
 /// Bytes that count as much as a record does (`spent`).
@@ -27,15 +23,12 @@ const RECORD_COST: usize = 512;
 /// What the dist handshake reads at once: what arrives behind it is kept, so not much.
 const READ_HANDSHAKE: usize = 16 * 1024;
 
-thread_local! {
-    /// Work space of this scheduler: hot in its cache, and no idle link owns any.
-    static READING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
 #[rustler::nif]
 fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
     let mut frames = Frames::new(env);
+    let mut controls = Vec::new();
     let result = lock(&conn.rx).and_then(|mut rx| {
+        rx.frames.control.open();
         for frame in rx.queue.drain(..) {
             frames.owned(frame);
         }
@@ -47,6 +40,7 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
             frames.tick();
         }
         let result = rx_end(&conn, &mut rx, result, frames.count().0 > 0);
+        controls = rx.frames.control.take();
         let records = usize::try_from(records).unwrap_or(usize::MAX);
         spent(env, rx.read.max(records.saturating_mul(RECORD_COST)));
         result
@@ -59,7 +53,12 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
         false => Ok(atoms::more()),
     });
     match armed {
-        Ok(next) => (frames.into_list(), next).encode(env),
+        Ok(next) if controls.is_empty() => (frames.into_list(), next).encode(env),
+        Ok(next) => {
+            Counters::add(&conn.counters.controls_in, controls.len());
+            let controls: Vec<_> = controls.iter().map(|bytes| binary(env, bytes)).collect();
+            (frames.into_list(), next, controls).encode(env)
+        }
         Err(error) => fault(env, &error),
     }
 }
@@ -130,35 +129,28 @@ fn read_records<S: Sink<Big = OwnedBinary>>(
     if let Some(end) = rx.end.take() {
         return Err(end);
     }
-    READING.with_borrow_mut(|buffer| {
-        buffer.resize(READ + REST, 0);
-        let have = rx.rest.len();
-        let (rest, room) = buffer.split_at_mut_checked(have).ok_or(Fault::Misuse)?;
-        rest.copy_from_slice(&rx.rest);
-        let asked = most.min(room.len());
-        let room = room.get_mut(..asked).ok_or(Fault::Misuse)?;
-        // An end of the stream counts after what is left of the last read.
-        let (read, empty, end) = if have > REST {
-            (0, false, false)
-        } else {
-            match conn.handle.with(|sock| sock.read(room)) {
-                Ok(n) => (n, n < asked, n == 0),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => (0, true, false),
-                Err(error) => return Err(error.into()),
-            }
-        };
-        rx.read = read;
-        let bytes = buffer.get_mut(..have + read).ok_or(Fault::Misuse)?;
-        let (opened, all) = open_records(conn, rx, bytes, sink, &more)?;
-        rx.rest.clear();
-        rx.rest
-            .extend_from_slice(bytes.get(opened..).unwrap_or_default());
-        rx.rest.shrink_to(REST);
-        if end && all && more(sink) {
-            return Err(ended(rx));
+    let mut window = std::mem::take(&mut rx.window);
+    // An end of the stream counts after what is left of the last read.
+    let (read, empty, end) = if window.len() > REST {
+        (0, false, false)
+    } else {
+        let room = window.room(most)?;
+        let asked = room.len();
+        match conn.handle.with(|sock| sock.read(room)) {
+            Ok(n) => (n, n < asked, n == 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => (0, true, false),
+            Err(error) => return Err(error.into()),
         }
-        Ok(empty && all)
-    })
+    };
+    rx.read = read;
+    window.filled(read);
+    let (opened, all) = open_records(conn, rx, window.bytes(), sink, &more)?;
+    window.opened(opened);
+    rx.window = window;
+    if end && all && more(sink) {
+        return Err(ended(rx));
+    }
+    Ok(empty && all)
 }
 
 /// Opens the whole records of `bytes` while the sink takes more; gives how many bytes they took, and false if there may
@@ -269,8 +261,7 @@ fn take<S: Sink<Big = OwnedBinary>>(
         Content::KeyUpdate { requested: false } | Content::Ticket => {}
         Content::CloseNotify if frames.is_between() => return Err(Fault::Closed),
         Content::CloseNotify => return Err(truncated(0)),
-        // No control message exists after the preamble yet.
-        Content::Control(_) => return Err(merlon_record::Error::UnexpectedType(0).into()),
+        Content::Control(data) => frames.control.push(data)?,
     }
     Ok(())
 }
@@ -279,7 +270,7 @@ fn ended(rx: &RxSide) -> Fault {
     let end = rx
         .half
         .as_ref()
-        .map(|half| half.end_of_stream(rx.rest.len()));
+        .map(|half| half.end_of_stream(rx.window.len()));
     match end {
         Some(Err(error)) => error.into(),
         _ => Fault::Closed,

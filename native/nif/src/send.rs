@@ -46,6 +46,25 @@ fn flush<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
     }
 }
 
+/// Seals messages to the other carrier and writes as much as the socket takes.
+#[rustler::nif]
+fn send_control<'a>(env: Env<'a>, conn: ResourceArc<Conn>, messages: Vec<Binary<'a>>) -> Term<'a> {
+    let sent = sending(&conn, |out| control(out, &messages));
+    match sent.and_then(|all| armed(env, &conn, all)) {
+        Ok(state) => state.encode(env),
+        Err(error) => fault(env, &error),
+    }
+}
+
+fn control(out: &mut Out, messages: &[Binary]) -> Result<(), Fault> {
+    let mut packer = half(out.tx)?.packer(ContentType::Control, &mut out.buffer);
+    for message in messages {
+        packer.push(&frame::head(message.len())?)?;
+        packer.push(message)?;
+    }
+    Ok(packer.finish()?)
+}
+
 fn armed(env: Env, conn: &Conn, all: bool) -> Result<rustler::Atom, Fault> {
     match all {
         true => Ok(atoms::ok()),

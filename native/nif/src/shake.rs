@@ -1,6 +1,6 @@
 //! Handshakes over a connection's socket.
 
-use crate::conn::{lock, Conn, Session, Shake, Stage};
+use crate::conn::{lock, Conn, Proved, Session, Shake, Stage};
 use crate::identity::{self, Identity};
 use crate::keyring::KeyringEntry;
 use crate::link;
@@ -11,12 +11,13 @@ use merlon_secret::{KeyId, PairKey, Root};
 use merlon_tls::{Claimed, Established, Failure, Handshake, Info, Progress, Seen};
 use rustler::{Atom, Binary, Encoder, Env, ListIterator, NifResult, ResourceArc, Term};
 use std::io::ErrorKind;
+use std::sync::Mutex;
 
 /// Read at once during a handshake: what comes behind it is kept, so not much.
 const READ: usize = 4096;
 
 /// Why a handshake did not become a link.
-enum Refusal {
+pub enum Refusal {
     /// Of the connection, before or beside TLS.
     Fault(Fault),
     /// Of TLS or preamble.
@@ -50,6 +51,7 @@ enum Stop {
     Wait(Ready),
     Claim,
     Established,
+    Join,
 }
 
 #[rustler::nif]
@@ -82,6 +84,7 @@ fn start_dial(
     let keys = keys(&roots, own, target);
     shake.roots = roots;
     shake.own_label = label(local.peer.identity(), own);
+    shake.own_sha256 = *local.peer.sha256();
     shake.stage = Stage::Running(Handshake::dial(&local.local, &claimed, &node, keys, now)?);
     Ok(())
 }
@@ -98,13 +101,25 @@ fn serve<'a>(
 }
 
 fn start_serve(conn: &Conn, local: &Identity, own: &[u8], now: u64) -> Result<(), Refusal> {
+    start_accept(conn, local, own, |node| {
+        Handshake::accept(&local.local, node, now)
+    })
+}
+
+pub fn start_accept(
+    conn: &Conn,
+    local: &Identity,
+    own: &[u8],
+    accept: impl FnOnce(&NodeName) -> Handshake,
+) -> Result<(), Refusal> {
     let mut shake = lock(&conn.shake)?;
     let node = std::str::from_utf8(own).map_err(|_| Fault::Misuse)?;
     let node = NodeName::parse(node).map_err(|_| Fault::Misuse)?;
     shake.own = own.to_vec();
     shake.own_label = label(local.peer.identity(), own);
+    shake.own_sha256 = *local.peer.sha256();
     shake.cluster.clone_from(&local.cluster);
-    shake.stage = Stage::Running(Handshake::accept(&local.local, &node, now));
+    shake.stage = Stage::Running(accept(&node));
     Ok(())
 }
 
@@ -130,6 +145,7 @@ fn advance<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
             Err(error) => refused(env, &error.into()),
         },
         Ok(Stop::Established) => atoms::established().encode(env),
+        Ok(Stop::Join) => atoms::join().encode(env),
         Err(refusal) => refused(env, &refusal),
     }
 }
@@ -149,6 +165,10 @@ fn run(conn: &Conn, shake: &mut Shake) -> Result<Stop, Refusal> {
                 return Ok(Stop::Claim);
             }
             Progress::Done(established) => return finish(conn, shake, *established),
+            Progress::Join(join) => {
+                shake.stage = Stage::Join(join);
+                return Ok(Stop::Join);
+            }
             Progress::More(handshake) if !shake.output.is_empty() => {
                 shake.stage = Stage::Running(handshake);
             }
@@ -166,21 +186,31 @@ fn run(conn: &Conn, shake: &mut Shake) -> Result<Stop, Refusal> {
 }
 
 fn finish(conn: &Conn, shake: &mut Shake, established: Established) -> Result<Stop, Refusal> {
-    let (tx, rx, info, peer) = established.into_parts();
+    let (tx, rx, info, peer, binding) = established.into_parts();
     let roots = std::mem::take(&mut shake.roots);
     let root = roots
         .iter()
         .find(|root| root.key_id() == info.key_id)
         .ok_or(Fault::Misuse)?;
     let cookie = root.pair_cookie(&shake.own_label, &label(peer.identity(), &info.peer_name));
-    let session = Session { info, peer, cookie };
+    let proved = Proved {
+        peer,
+        keys: vec![info.key_id],
+    };
+    let session = Session {
+        info,
+        cookie,
+        own_sha256: shake.own_sha256,
+        binding,
+        proved: Mutex::new(proved),
+    };
     conn.session.set(session).map_err(|_| Fault::Misuse)?;
     flush(conn, shake)?;
     link::establish(conn, tx, rx, shake)?;
     Ok(Stop::Established)
 }
 
-fn read(conn: &Conn, shake: &mut Shake) -> Result<usize, Fault> {
+pub fn read(conn: &Conn, shake: &mut Shake) -> Result<usize, Fault> {
     let mut buffer = [0; READ];
     let n = conn.handle.with(|sock| sock.read(&mut buffer))?;
     shake
@@ -190,7 +220,7 @@ fn read(conn: &Conn, shake: &mut Shake) -> Result<usize, Fault> {
 }
 
 /// True: nothing is left to write.
-fn flush(conn: &Conn, shake: &mut Shake) -> Result<bool, Fault> {
+pub fn flush(conn: &Conn, shake: &mut Shake) -> Result<bool, Fault> {
     while !shake.output.is_empty() {
         match conn.handle.with(|sock| sock.write(&shake.output)) {
             Ok(n) => drop(shake.output.drain(..n)),
@@ -209,6 +239,8 @@ fn claim<'a>(env: Env<'a>, conn: &Conn) -> Result<Term<'a>, Fault> {
         return Err(Fault::Misuse);
     };
     let claim = claimed.claim();
+    let ids = claim.key_ids.iter();
+    let key_ids: Vec<Term> = ids.map(|id| binary(env, hex(&id.0).as_bytes())).collect();
     let pairs = [
         (atoms::name(), binary(env, claim.name)),
         (
@@ -219,6 +251,7 @@ fn claim<'a>(env: Env<'a>, conn: &Conn) -> Result<Term<'a>, Fault> {
             atoms::fingerprint(),
             binary(env, hex(claim.peer.sha256()).as_bytes()),
         ),
+        (atoms::key_ids(), key_ids.encode(env)),
     ];
     Term::map_from_pairs(env, &pairs).map_err(|_| Fault::Misuse)
 }
@@ -260,7 +293,7 @@ fn take_claim(shake: &mut Shake) -> Result<Box<Claimed>, Fault> {
 
 // ---- secrets ----
 
-fn roots(secrets: ListIterator, cluster: &str) -> NifResult<Vec<Root>> {
+pub fn roots(secrets: ListIterator, cluster: &str) -> NifResult<Vec<Root>> {
     secrets
         .filter_map(|secret| root(secret, cluster).transpose())
         .collect()
@@ -314,16 +347,17 @@ fn link_info<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
     let Some(session) = conn.session.get() else {
         return Ok(Term::map_new(env));
     };
+    let peer = match lock(&session.proved) {
+        Ok(proved) => proved.peer.clone(),
+        Err(_) => return Ok(Term::map_new(env)),
+    };
     let pairs = [
-        (
-            atoms::identity(),
-            identity::to_term(env, session.peer.identity()),
-        ),
+        (atoms::identity(), identity::to_term(env, peer.identity())),
         (
             atoms::fingerprint(),
-            binary(env, hex(session.peer.sha256()).as_bytes()),
+            binary(env, hex(peer.sha256()).as_bytes()),
         ),
-        (atoms::not_after(), session.peer.not_after().encode(env)),
+        (atoms::not_after(), peer.not_after().encode(env)),
         (
             atoms::tls_version(),
             binary(env, Info::TLS_VERSION.as_bytes()),
@@ -340,14 +374,14 @@ fn link_info<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
     Term::map_from_pairs(env, &pairs)
 }
 
-fn done(env: Env, result: Result<(), Refusal>) -> Term {
+pub fn done(env: Env, result: Result<(), Refusal>) -> Term {
     match result {
         Ok(()) => atoms::ok().encode(env),
         Err(refusal) => refused(env, &refusal),
     }
 }
 
-fn refused<'a>(env: Env<'a>, refusal: &Refusal) -> Term<'a> {
+pub fn refused<'a>(env: Env<'a>, refusal: &Refusal) -> Term<'a> {
     let mut pairs = match refusal {
         Refusal::Fault(fault) => vec![
             (atoms::phase(), atoms::tls().encode(env)),

@@ -18,13 +18,14 @@ pub mod atoms {
         keepalive, linger, nodelay, recbuf, sndbuf, tos,
         cert, key, subject, issuer, serial, not_before, not_after, uris, dns, ips, is_ca, path_len,
         eku, key_usage, key_alg, sig_alg, sha256, name,
-        refuse, warn, crl_due, crl, serials, days, number, this_update, next_update, revoked, since,
+        refuse, warn, crl_due, crls, crl, serials, days, number, this_update, next_update, revoked, since,
         unspecified, key_compromise, affiliation_changed, superseded, cessation_of_operation,
         privilege_withdrawn,
         tls_version, cipher_suite, key_exchange_group,
         frames_in, frames_out, bytes_in, bytes_out, records_in, records_out,
         key_updates_in, key_updates_out, unsent, queued,
-        csr, server, client
+        controls_in, controls_unknown, own, proved, keys, certificate, ask, unknown, untrusted,
+        csr, server, client, join, key_ids
     }
 }
 
@@ -128,9 +129,12 @@ fn posix(error: &io::Error) -> &'static str {
         Kind::TimedOut => "etimedout",
         Kind::WouldBlock => "eagain",
         _ => match error.raw_os_error() {
+            Some(2) => "enoent",
             Some(9) => "ebadf",
             Some(23) => "enfile",
             Some(24) => "emfile",
+            Some(28) => "enospc",
+            Some(30) => "erofs",
             Some(97) => "eafnosupport",
             Some(105) => "enobufs",
             _ => "eio",

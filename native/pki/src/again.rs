@@ -21,6 +21,10 @@ impl Shown {
         }
     }
 
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage
+    }
+
     /// When the first certificate of the chain ends.
     fn end(&self) -> Option<UnixTime> {
         let ends = self
@@ -33,6 +37,13 @@ impl Shown {
 }
 
 impl Verifier {
+    /// The same for a cluster whose nodes make their certificates themselves. Who can make one can make another: that the
+    /// one of a live peer has run out says nothing about the peer, as long as its CA counts.
+    pub fn with_self_made(mut self) -> Self {
+        self.self_made = true;
+        self
+    }
+
     /// Judges the chain that `peer` showed once more, and says until when that verdict holds at least, if nothing changes.
     ///
     /// A stale revocation list is no verdict about this peer, whatever the rule for new ones: what it lists is revoked,
@@ -43,8 +54,14 @@ impl Verifier {
         }
         let shown = peer.shown();
         let (leaf, rest) = shown.chain.split_first().ok_or(Error::NoCertificate)?;
-        self.judge(leaf, rest, (shown.usage, StaleCrl::Accept), now)?;
-        let ends = [shown.end(), self.anchors().next_end(now)];
+        let end = shown.end();
+        let below = end.filter(|end| self.self_made && *end < now);
+        let times = (now, below.unwrap_or(now));
+        self.judge(leaf, rest, (shown.usage, StaleCrl::Accept), times)?;
+        let ends = [
+            end.filter(|_| !self.self_made),
+            self.anchors().next_end(now),
+        ];
         Ok(ends.into_iter().flatten().min().unwrap_or(now))
     }
 }

@@ -4,15 +4,27 @@ use rustls_pki_types::{pem::PemObject, CertificateRevocationListDer};
 use webpki::{CertRevocationList, ExpirationPolicy, OwnedCertRevocationList};
 use x509_cert::{
     crl::CertificateList,
-    der::{oid::AssociatedOid, Decode, Encode},
+    der::{
+        asn1::{BitString, ObjectIdentifier},
+        oid::{
+            db::rfc5912::{ID_CE_DELTA_CRL_INDICATOR, ID_CE_ISSUING_DISTRIBUTION_POINT},
+            AssociatedOid,
+        },
+        Decode, Encode,
+    },
     ext::{
         pkix::{AuthorityKeyIdentifier, CrlNumber},
         Extension,
     },
     name::Name,
+    spki::SubjectPublicKeyInfoOwned,
 };
 
-use crate::{x509::Cert, Der, Error, Part, UnixTime};
+use crate::{
+    signed::{check_signed, Wrong},
+    x509::Cert,
+    Anchors, Der, Error, ListId, Part, UnixTime,
+};
 
 /// What a revocation list past its next update is worth: nobody can tell what was revoked since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,14 +50,23 @@ impl StaleCrl {
 pub struct Crls(Vec<Crl>);
 
 #[derive(Debug)]
-struct Crl {
+pub(crate) struct Crl {
     list: CertRevocationList<'static>,
-    issuer: Vec<u8>,
+    pub(crate) issuer: Vec<u8>,
+    /// The key id of the CA that has signed it, as far as is known.
     issuer_key: Option<Vec<u8>>,
-    this_update: u64,
+    /// The key id that it names.
+    pub(crate) named_key: Option<Vec<u8>>,
+    pub(crate) this_update: u64,
     /// Its octets, without leading zeros; none is older than any.
-    number: Vec<u8>,
-    next_update: Option<u64>,
+    pub(crate) number: Vec<u8>,
+    pub(crate) next_update: Option<u64>,
+    /// For some certificates or reasons only, or the difference to another list.
+    pub(crate) partial: bool,
+    algorithm: ObjectIdentifier,
+    signature: BitString,
+    /// Until it is known whose it is.
+    der: Vec<u8>,
 }
 
 impl Crls {
@@ -83,6 +104,11 @@ impl Crls {
         current.filter_map(|(_, crl)| crl.next_update).min()
     }
 
+    /// Which lists there are, the newest first.
+    pub fn ids(&self) -> Vec<ListId> {
+        self.0.iter().map(Crl::id).collect()
+    }
+
     /// How many lists there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -98,9 +124,25 @@ impl Crls {
         self.0.iter().any(|crl| crl.is_of(ca, key))
     }
 
+    /// Who has signed the lists that name a key id which none of the anchors has: a CA may have named its key otherwise
+    /// there than in its certificate, and the list counts for all that.
+    pub(crate) fn attribute(&mut self, anchors: &Anchors) {
+        for crl in &mut self.0 {
+            if let Some(key) = anchors.renamed_key(crl) {
+                crl.issuer_key = key;
+            }
+            crl.der = Vec::new();
+        }
+    }
+
     /// The lists that issuers of these certificates may have signed. Two CAs of one name (a root being rotated) are told
     /// apart by key id, which webpki does not do: it would try the other's list and fail.
-    pub(crate) fn of(&self, leaf: &Der<'_>, rest: &[Der<'_>]) -> Vec<&CertRevocationList<'static>> {
+    pub(crate) fn of(
+        &self,
+        leaf: &Der<'_>,
+        rest: &[Der<'_>],
+        anchors: &Anchors,
+    ) -> Vec<&CertRevocationList<'static>> {
         if self.is_empty() {
             return Vec::new();
         }
@@ -109,7 +151,11 @@ impl Crls {
             .chain(rest)
             .filter_map(|der| Cert::read(der).ok())
             .collect();
-        let concerns = |crl: &&Crl| chain.iter().any(|cert| crl.may_list(cert));
+        let issuers: Vec<_> = chain
+            .iter()
+            .filter_map(|cert| issuer(cert, anchors, &chain))
+            .collect();
+        let concerns = |crl: &&Crl| issuers.iter().any(|(name, key)| crl.is_of(name, *key));
         self.0
             .iter()
             .filter(concerns)
@@ -118,15 +164,27 @@ impl Crls {
     }
 }
 
+/// The name of a certificate's issuer, and its key id if anybody is known to have that.
+fn issuer<'a>(
+    cert: &'a Cert,
+    anchors: &Anchors,
+    chain: &[Cert],
+) -> Option<(Vec<u8>, Option<&'a [u8]>)> {
+    let name = name_der(&cert.raw.tbs_certificate.issuer)?;
+    let key = cert.issuer_key.as_deref().filter(|key| {
+        anchors.has_key(&name, key) || chain.iter().any(|ca| ca.key_id.as_deref() == Some(*key))
+    });
+    Some((name, key))
+}
+
 impl Crl {
-    fn read(der: &[u8]) -> Result<Self, Error> {
+    pub(crate) fn read(der: &[u8]) -> Result<Self, Error> {
         let malformed = Error::Malformed(Part::Crl);
         let list = OwnedCertRevocationList::from_der(der)
             .map_err(|_| malformed.clone())?
             .into();
-        let tbs = CertificateList::from_der(der)
-            .map_err(|_| malformed.clone())?
-            .tbs_cert_list;
+        let signed = CertificateList::from_der(der).map_err(|_| malformed.clone())?;
+        let tbs = signed.tbs_cert_list;
         let extensions = tbs.crl_extensions.as_deref().unwrap_or_default();
         let issuer_key = extension::<AuthorityKeyIdentifier>(extensions)?
             .and_then(|aki| aki.key_identifier)
@@ -134,10 +192,17 @@ impl Crl {
         let number =
             extension::<CrlNumber>(extensions)?.map_or_else(Vec::new, |n| n.0.as_bytes().to_vec());
         let issuer = name_der(&tbs.issuer).ok_or(malformed)?;
+        // Not IssuingDistributionPoint::OID, which is another extension's in x509-cert 0.2.5.
+        let part = [ID_CE_ISSUING_DISTRIBUTION_POINT, ID_CE_DELTA_CRL_INDICATOR];
         Ok(Self {
             list,
             issuer,
+            named_key: issuer_key.clone(),
             issuer_key,
+            partial: extensions.iter().any(|e| part.contains(&e.extn_id)),
+            algorithm: signed.signature_algorithm.oid,
+            signature: signed.signature,
+            der: der.to_vec(),
             this_update: tbs.this_update.to_unix_duration().as_secs(),
             number: number.into_iter().skip_while(|byte| *byte == 0).collect(),
             next_update: tbs
@@ -154,9 +219,13 @@ impl Crl {
         self.issuer == other.issuer && self.issuer_key == other.issuer_key
     }
 
-    fn may_list(&self, cert: &Cert) -> bool {
-        name_der(&cert.raw.tbs_certificate.issuer)
-            .is_some_and(|issuer| self.is_of(&issuer, cert.issuer_key.as_deref()))
+    /// [`Error::BadCrl`] unless that key has signed it.
+    pub(crate) fn check_signature(&self, key: &SubjectPublicKeyInfoOwned) -> Result<(), Error> {
+        check_signed(&self.der, key, self.algorithm, &self.signature).map_err(|wrong| match wrong {
+            Wrong::Algorithm => Error::UnsupportedAlgorithm,
+            Wrong::Form => Error::Malformed(Part::Crl),
+            Wrong::Signature => Error::BadCrl,
+        })
     }
 
     fn is_of(&self, issuer: &[u8], key: Option<&[u8]>) -> bool {

@@ -7,14 +7,13 @@
 use std::net::IpAddr;
 
 use rcgen::{SanType, SubjectPublicKeyInfo};
-use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use rustls_pki_types::{pem::PemObject, CertificateSigningRequestDer};
 use x509_cert::{
     attr::Attribute,
     der::{
-        asn1::{AnyRef, ObjectIdentifier},
+        asn1::ObjectIdentifier,
         oid::{db::rfc5912::ID_EXTENSION_REQ, AssociatedOid},
-        Decode, Encode, Reader, SliceReader,
+        Decode, Encode,
     },
     ext::{
         pkix::{
@@ -29,19 +28,13 @@ use zeroize::Zeroizing;
 
 use crate::{
     issue::{alt_names, certify, common_name, leaf_params, Key},
-    x509::{check_key_kind, key_kind, KeyKind},
+    signed::{check_signed, Wrong},
+    x509::{check_key_kind, key_kind},
     Alg, Error, Identity, Part, UnixTime, Usage,
 };
 
 /// PEM text. A request for a node with an RSA key of 8192 bits and 32 addresses has less than half of that.
 const PEM_MAX: usize = 8 * 1024;
-
-const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
-const ECDSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
-const RSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
-const RSA_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12");
-const RSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13");
-const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
 /// A new request and its key.
 pub struct NewCsr {
@@ -282,34 +275,12 @@ fn refused(oid: ObjectIdentifier) -> Error {
     }
 }
 
-/// Over the bytes as they came, not as they would be written again.
 fn check_signature(der: &[u8], csr: &CertReq) -> Result<(), Error> {
-    let algorithm = verification(key_kind(&csr.info.public_key), csr.algorithm.oid)
-        .ok_or(Error::UnsupportedAlgorithm)?;
-    let signed = AnyRef::from_der(der)
-        .and_then(|whole| SliceReader::new(whole.value())?.tlv_bytes())
-        .map_err(|_| Error::Malformed(Part::Csr))?;
-    let signature = csr.signature.as_bytes().ok_or(Error::CsrSignature)?;
-    let key = csr.info.public_key.subject_public_key.as_bytes();
-    UnparsedPublicKey::new(algorithm, key.ok_or(Error::CsrSignature)?)
-        .verify(signed, signature)
-        .map_err(|_| Error::CsrSignature)
-}
-
-/// No SHA-1, no PSS (nothing makes such requests by itself).
-fn verification(
-    key: KeyKind,
-    signature: ObjectIdentifier,
-) -> Option<&'static dyn VerificationAlgorithm> {
-    Some(match (key, signature) {
-        (KeyKind::P256, ECDSA_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
-        (KeyKind::P256, ECDSA_SHA384) => &signature::ECDSA_P256_SHA384_ASN1,
-        (KeyKind::P384, ECDSA_SHA256) => &signature::ECDSA_P384_SHA256_ASN1,
-        (KeyKind::P384, ECDSA_SHA384) => &signature::ECDSA_P384_SHA384_ASN1,
-        (KeyKind::Ed25519, ED25519) => &signature::ED25519,
-        (KeyKind::Rsa(_), RSA_SHA256) => &signature::RSA_PKCS1_2048_8192_SHA256,
-        (KeyKind::Rsa(_), RSA_SHA384) => &signature::RSA_PKCS1_2048_8192_SHA384,
-        (KeyKind::Rsa(_), RSA_SHA512) => &signature::RSA_PKCS1_2048_8192_SHA512,
-        _ => return None,
+    check_signed(der, &csr.info.public_key, csr.algorithm.oid, &csr.signature).map_err(|wrong| {
+        match wrong {
+            Wrong::Algorithm => Error::UnsupportedAlgorithm,
+            Wrong::Form => Error::Malformed(Part::Csr),
+            Wrong::Signature => Error::CsrSignature,
+        }
     })
 }

@@ -113,6 +113,10 @@ pub enum Error {
         /// How many it has.
         count: usize,
     },
+    /// No certificate of the chain is the root whose key was named beforehand.
+    NotPinned,
+    /// A certificate that is good, but a tool's where a node's is needed.
+    NotANode,
     /// Not `name@host`.
     BadNodeName,
     /// A signing request of more bytes than any honest one has.
@@ -193,6 +197,8 @@ impl Error {
             Self::UnsupportedAlgorithm => "unsupported_algorithm",
             Self::CaLeaf => "ca_leaf",
             Self::TooManyNames { .. } => "too_many_names",
+            Self::NotPinned => "not_pinned",
+            Self::NotANode => "not_a_node",
             Self::BadNodeName => "bad_node_name",
             Self::CsrTooLarge { .. } => "csr_too_large",
             Self::CsrSignature => "csr_signature",
@@ -278,6 +284,8 @@ impl fmt::Display for Error {
             }
             Self::CaLeaf => write!(f, "a CA certificate can't be a node's own"),
             Self::TooManyNames { count } => write!(f, "the certificate has {count} names"),
+            Self::NotPinned => write!(f, "the chain does not end in the CA whose key is pinned"),
+            Self::NotANode => write!(f, "the certificate is a tool's, not a node's"),
             Self::BadNodeName => write!(f, "not a node name of the form name@host"),
             Self::CsrTooLarge { bytes } => write!(f, "a signing request of {bytes} bytes"),
             Self::CsrSignature => {

@@ -27,7 +27,7 @@ use crate::{
 const SKEW: u64 = 300;
 const DAY: u64 = 86_400;
 /// 9999-12-31T23:59:59Z, the last moment that a certificate can name.
-const END_OF_TIME: u64 = 253_402_300_799;
+pub(crate) const END_OF_TIME: u64 = 253_402_300_799;
 /// RFC 5280, upper bound of a common name.
 const COMMON_NAME_MAX: usize = 64;
 /// Addresses of one certificate.
@@ -81,8 +81,15 @@ pub struct Request {
 /// Its subject is `CLUSTER merlon CA` and a number from its key, so that the CAs of one cluster (a root being rotated)
 /// never share a name. [`Error::BadCluster`], [`Error::BadLifetime`], [`Error::Crypto`].
 pub fn new_ca(cluster: &str, alg: Alg, now: UnixTime, days: u32) -> Result<Issued, Error> {
-    check_cluster(cluster)?;
     let key = Key::generate(alg)?;
+    let mut params = ca_params(cluster, &key)?;
+    set_life(&mut params, now.saturating_sub(SKEW), life(now, days)?)?;
+    self_signed(&params, &key)
+}
+
+/// What the certificate of a cluster's CA says, but for its life and its number.
+pub(crate) fn ca_params(cluster: &str, key: &Key) -> Result<CertificateParams, Error> {
+    check_cluster(cluster)?;
     let mut params = CertificateParams::default();
     params.distinguished_name = name(&format!("{cluster} merlon CA"));
     push_key_number(&mut params.distinguished_name, &key.0)?;
@@ -91,7 +98,10 @@ pub fn new_ca(cluster: &str, alg: Alg, now: UnixTime, days: u32) -> Result<Issue
     params.subject_alt_names = vec![uri(&cluster_uri(cluster))?];
     // -x509_strict of OpenSSL wants one in every certificate; of a self-signed one it is its own key's.
     params.use_authority_key_identifier_extension = true;
-    set_life(&mut params, now.saturating_sub(SKEW), life(now, days)?)?;
+    Ok(params)
+}
+
+pub(crate) fn self_signed(params: &CertificateParams, key: &Key) -> Result<Issued, Error> {
     let cert = params.self_signed(&key.0).map_err(|_| Error::Crypto)?;
     Ok(Issued {
         cert_pem: cert.pem(),
@@ -262,19 +272,28 @@ fn life(now: UnixTime, days: u32) -> Result<UnixTime, Error> {
         .ok_or(Error::BadLifetime)
 }
 
-/// Validity, and a serial number of 128 random bits (RFC 5280, 4.1.2.2: positive, so a fixed byte goes before them).
+/// Validity, and a serial number of 128 random bits.
 fn set_life(params: &mut CertificateParams, from: UnixTime, to: UnixTime) -> Result<(), Error> {
+    let mut random = [0; 16];
+    SystemRandom::new()
+        .fill(&mut random)
+        .map_err(|_| Error::Crypto)?;
+    set_numbered_life(params, (from, to), &random);
+    Ok(())
+}
+
+/// Validity, and a serial number (RFC 5280, 4.1.2.2: positive, so a fixed byte goes before these).
+pub(crate) fn set_numbered_life(
+    params: &mut CertificateParams,
+    (from, to): (UnixTime, UnixTime),
+    number: &[u8; 16],
+) {
     let epoch = date_time_ymd(1970, 1, 1);
     params.not_before = epoch + Duration::from_secs(from);
     params.not_after = epoch + Duration::from_secs(to);
-    let mut serial = [1; 17];
-    let (_, random) = serial.split_at_mut(1);
-    SystemRandom::new()
-        .fill(random)
-        .map_err(|_| Error::Crypto)?;
+    let serial = [&[1][..], number].concat();
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     params.key_identifier_method = KeyIdMethod::Sha256;
-    Ok(())
 }
 
 /// A key pair of rcgen, wiped when dropped.
@@ -287,15 +306,20 @@ impl Key {
             .map_err(|_| Error::Crypto)
     }
 
+    /// The key of a PKCS#8 text.
+    pub(crate) fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, Error> {
+        KeyPair::try_from(pkcs8)
+            .map(Self)
+            .map_err(|_| Error::Crypto)
+    }
+
     /// The CA's key. [`Error::KeyMismatch`] if it is not that certificate's.
     pub(crate) fn from_pem(pem: &str, ca: &Cert) -> Result<Self, Error> {
         let key = PrivateKey::from_pem(pem)?;
         if key.public != ca.public_key() {
             return Err(Error::KeyMismatch);
         }
-        KeyPair::try_from(key.pkcs8.as_slice())
-            .map(Self)
-            .map_err(|_| Error::Crypto)
+        Self::from_pkcs8(&key.pkcs8)
     }
 
     pub(crate) fn pem(&self) -> Result<Zeroizing<String>, Error> {

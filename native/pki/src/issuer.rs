@@ -45,6 +45,14 @@ impl IssuerRules {
         })
     }
 
+    pub(crate) fn key_id(&self) -> Option<&[u8]> {
+        self.key_id.as_deref()
+    }
+
+    pub(crate) fn signs_lists(&self) -> bool {
+        self.signs_lists
+    }
+
     /// Whether its lists, if it has any, are its to sign.
     pub(crate) fn check_lists(&self, crls: &Crls, subject: &[u8]) -> Result<(), webpki::Error> {
         if self.signs_lists || !crls.has_of(subject, self.key_id.as_deref()) {

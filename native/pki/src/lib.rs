@@ -8,13 +8,19 @@ mod again;
 mod bind;
 mod crl;
 pub mod csr;
+mod derived;
 mod error;
 pub mod inspect;
 pub mod issue;
 mod issuer;
 mod key;
 pub mod name;
+mod pin;
+mod possession;
+mod renewal;
 pub mod revoke;
+mod signed;
+mod spread;
 pub mod verify;
 
 mod x509;
@@ -22,11 +28,16 @@ mod x509;
 pub use bind::{binds, is_dialled, BindRules, DEFAULT_CLI, DEFAULT_DERIVED};
 pub use crl::{Crls, StaleCrl};
 pub use csr::{new_csr, sign_csr, Csr, Grant, NewCsr};
+pub use derived::derived_ca;
 pub use error::{Error, Part};
 pub use inspect::{inspect_pem, leaf_matches_key, Info};
 pub use issue::{issue, new_ca, Alg, Issued, Request};
 pub use name::{Claimed, Identity, NodeName};
+pub use pin::{pin_of, verify_pinned};
+pub use possession::holds_key;
+pub use renewal::{check_vouched, vouch};
 pub use revoke::{lists, revoke, List, Reason, Revocation, Revoked};
+pub use spread::{check_list, list_parts, ListId};
 pub use verify::{Anchors, Peer, Usage, Verifier};
 
 /// One DER certificate, the type that rustls hands out.

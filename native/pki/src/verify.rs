@@ -11,7 +11,9 @@ use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RevocationCheckDepth,
     RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath, ALL_VERIFICATION_ALGS,
 };
-use x509_cert::{der::asn1::ObjectIdentifier, ext::pkix::KeyUsages};
+use x509_cert::{
+    der::asn1::ObjectIdentifier, ext::pkix::KeyUsages, spki::SubjectPublicKeyInfoOwned,
+};
 
 use crate::{
     again::Shown,
@@ -61,18 +63,24 @@ impl fmt::Display for Usage {
 
 /// The CA certificates that vouch for peers.
 #[derive(Clone, Debug)]
-pub struct Anchors(Vec<Anchor>);
+pub struct Anchors(pub(crate) Vec<Anchor>);
 
 #[derive(Clone, Debug)]
-struct Anchor {
+pub(crate) struct Anchor {
     trust: TrustAnchor<'static>,
-    subject: Vec<u8>,
-    rules: IssuerRules,
+    pub(crate) subject: Vec<u8>,
+    pub(crate) key: SubjectPublicKeyInfoOwned,
+    pub(crate) rules: IssuerRules,
     not_before: UnixTime,
     not_after: UnixTime,
 }
 
 impl Anchors {
+    /// One certificate; errors as [`from_pems`](Self::from_pems).
+    pub(crate) fn one(der: &Der<'_>) -> Result<Self, Error> {
+        Ok(Self(vec![Anchor::read(der)?]))
+    }
+
     /// Reads every certificate of the given PEM texts. [`Error::NoAnchors`] if there is none, [`Error::NotCa`] for one that
     /// may not sign certificates, [`Error::WeakKey`] and [`Error::UnsupportedAlgorithm`] for its key,
     /// [`Error::UnknownCritical`] for an extension that is not understood.
@@ -88,6 +96,24 @@ impl Anchors {
         } else {
             Ok(Self(anchors))
         }
+    }
+
+    /// CA certificates that each count in a time of their own (first and last second), within that which they say.
+    /// Errors as [`from_pems`](Self::from_pems).
+    pub fn dated<S: AsRef<str>>(pems: &[(S, UnixTime, UnixTime)]) -> Result<Self, Error> {
+        let mut all = Vec::new();
+        for (pem, from, to) in pems {
+            let Anchors(mut anchors) = Anchors::from_pems(&[pem])?;
+            for anchor in &mut anchors {
+                anchor.not_before = anchor.not_before.max(*from);
+                anchor.not_after = anchor.not_after.min(*to);
+            }
+            all.append(&mut anchors);
+        }
+        if all.is_empty() {
+            return Err(Error::NoAnchors);
+        }
+        Ok(Self(all))
     }
 
     /// When the next of those valid at `now` ends.
@@ -122,10 +148,11 @@ impl Anchor {
             rules,
             not_before: cert.not_before(),
             not_after: cert.not_after(),
+            key: cert.raw.tbs_certificate.subject_public_key_info,
         })
     }
 
-    fn is_valid(&self, now: UnixTime) -> bool {
+    pub(crate) fn is_valid(&self, now: UnixTime) -> bool {
         cfg!(knockout = "expiry") || (self.not_before <= now && now <= self.not_after)
     }
 }
@@ -143,6 +170,11 @@ pub struct Peer {
 impl Peer {
     pub(crate) fn shown(&self) -> &Shown {
         &self.shown
+    }
+
+    /// The role in which it showed its certificate.
+    pub fn usage(&self) -> Usage {
+        self.shown.usage()
     }
 
     /// Whom the certificate is for.
@@ -172,17 +204,20 @@ pub struct Verifier {
     anchors: Anchors,
     crls: Crls,
     stale: StaleCrl,
+    pub(crate) self_made: bool,
     cluster: String,
 }
 
 impl Verifier {
     /// [`Error::BadCluster`] if that is no cluster's name.
-    pub fn new(anchors: Anchors, crls: Crls, cluster: &str) -> Result<Self, Error> {
+    pub fn new(anchors: Anchors, mut crls: Crls, cluster: &str) -> Result<Self, Error> {
         check_cluster(cluster)?;
+        crls.attribute(&anchors);
         Ok(Self {
             anchors,
             crls,
             stale: StaleCrl::Refuse,
+            self_made: false,
             cluster: cluster.to_owned(),
         })
     }
@@ -228,29 +263,22 @@ impl Verifier {
         usage: Usage,
         now: UnixTime,
     ) -> Result<Peer, Error> {
-        self.judge(leaf, rest, (usage, self.stale), now)
+        self.judge(leaf, rest, (usage, self.stale), (now, now))
     }
 
+    /// Judges anchors at one time, and what is below them at the other.
     pub(crate) fn judge(
         &self,
         leaf: &Der<'_>,
         rest: &[Der<'_>],
         (usage, stale): (Usage, StaleCrl),
-        now: UnixTime,
+        times: (UnixTime, UnixTime),
     ) -> Result<Peer, Error> {
-        let count = rest.len().saturating_add(1);
-        if count > CHAIN_MAX {
-            return Err(Error::ChainTooLong { count });
-        }
-        let sizes = rest.iter().map(|der| der.len());
-        let bytes = sizes.fold(leaf.len(), usize::saturating_add);
-        if bytes > CHAIN_BYTES_MAX {
-            return Err(Error::ChainTooLarge { bytes });
-        }
+        check_size(leaf, rest)?;
         let cert = Cert::read(leaf)?;
         check_leaf(&cert, usage)?;
         if cfg!(not(knockout = "peer_chain")) {
-            self.check_path(leaf, rest, &cert, (usage, stale), now)?;
+            self.check_path(leaf, rest, &cert, (usage, stale), times)?;
         }
         let identity = identity_of(&cert)?;
         if identity.cluster() != self.cluster && cfg!(not(knockout = "trust_domain")) {
@@ -277,7 +305,7 @@ impl Verifier {
         rest: &[Der<'_>],
         cert: &Cert,
         (usage, stale): (Usage, StaleCrl),
-        now: UnixTime,
+        (now, below): (UnixTime, UnixTime),
     ) -> Result<(), Error> {
         let (valid, others): (Vec<_>, Vec<_>) =
             self.anchors.0.iter().partition(|a| a.is_valid(now));
@@ -286,8 +314,9 @@ impl Verifier {
             rest,
             cert,
             usage,
-            now,
+            now: below,
             crls: &self.crls,
+            all: &self.anchors,
             stale,
         };
         let verdict = path.check(&valid);
@@ -305,6 +334,20 @@ impl Verifier {
         }
         verdict
     }
+}
+
+/// What may be read at all of what a stranger shows.
+pub(crate) fn check_size(leaf: &Der<'_>, rest: &[Der<'_>]) -> Result<(), Error> {
+    let count = rest.len().saturating_add(1);
+    if count > CHAIN_MAX {
+        return Err(Error::ChainTooLong { count });
+    }
+    let sizes = rest.iter().map(|der| der.len());
+    let bytes = sizes.fold(leaf.len(), usize::saturating_add);
+    if bytes > CHAIN_BYTES_MAX {
+        return Err(Error::ChainTooLarge { bytes });
+    }
+    Ok(())
 }
 
 /// What webpki doesn't look at.
@@ -332,7 +375,7 @@ fn check_leaf(cert: &Cert, usage: Usage) -> Result<(), Error> {
 }
 
 /// X.509-SVID, section 2: exactly one URI.
-fn identity_of(cert: &Cert) -> Result<Identity, Error> {
+pub(crate) fn identity_of(cert: &Cert) -> Result<Identity, Error> {
     let mut uris = cert.uris();
     match (uris.next(), uris.next()) {
         (None, _) => Err(Error::NoIdentity),
@@ -349,6 +392,7 @@ struct Path<'a> {
     usage: Usage,
     now: UnixTime,
     crls: &'a Crls,
+    all: &'a Anchors,
     stale: StaleCrl,
 }
 
@@ -356,7 +400,7 @@ impl Path<'_> {
     fn check(&self, anchors: &[&Anchor]) -> Result<(), Error> {
         let issuers = |path: &VerifiedPath<'_>| self.check_issuers(path, anchors);
         let anchors: Vec<_> = anchors.iter().map(|a| a.trust.clone()).collect();
-        let lists = self.crls.of(self.leaf, self.rest);
+        let lists = self.crls.of(self.leaf, self.rest, self.all);
         let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
             options
                 .with_depth(RevocationCheckDepth::Chain)

@@ -106,7 +106,11 @@ impl Cert {
     }
 
     pub(crate) fn serial_hex(&self) -> String {
-        hex(self.raw.tbs_certificate.serial_number.as_bytes())
+        let octets = self.raw.tbs_certificate.serial_number.as_bytes();
+        hex(octets
+            .strip_prefix(&[0])
+            .filter(|rest| !rest.is_empty())
+            .unwrap_or(octets))
     }
 
     pub(crate) fn is_ca(&self) -> bool {

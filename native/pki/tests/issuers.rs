@@ -4,10 +4,11 @@
 mod common;
 
 use common::{verifier, Rogue, CLUSTER, DAY, NOW};
-use merlon_pki::{Anchors, Crls, Error, Part, Usage, Verifier};
+use merlon_pki::{check_list, Anchors, Crls, Error, Part, Usage, Verifier};
 use rcgen::{
     BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose as Eku, IsCa, KeyUsagePurpose,
 };
+use rustls_pki_types::{pem::PemObject, CertificateRevocationListDer};
 
 /// A leaf below a CA below `root`.
 fn below_a_ca(root: &Rogue) -> Result<(), Error> {
@@ -95,7 +96,11 @@ fn refuses_lists_of_an_anchor_that_may_sign_none() {
         issuer: crl_signer(&root),
     };
     let own = signer.crl(&[], NOW - DAY, NOW + DAY);
-    assert_eq!(judge(&[own]), Err(Error::BadCrl));
+    assert_eq!(judge(std::slice::from_ref(&own)), Err(Error::BadCrl));
+    // Nor when somebody sends it.
+    let der = CertificateRevocationListDer::from_pem_slice(own.as_bytes()).unwrap();
+    let anchors = Anchors::from_pems(&[&root.pem]).unwrap();
+    assert_eq!(check_list(&der, &anchors, NOW), Err(Error::BadCrl));
 }
 
 /// The same key, with leave to sign lists.

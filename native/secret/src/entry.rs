@@ -1,6 +1,9 @@
 use crate::hkdf::{expand_one, extract};
 use crate::{KeyId, Root, Secret};
 
+/// Seconds by which the clocks of two nodes may differ.
+const SKEW: u64 = 300;
+
 /// Where a moment is in the time of an [`Entry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -12,10 +15,12 @@ pub enum State {
     Expired,
 }
 
-/// One entry of a keyring: a random secret, and from when until when it is good for new links.
+/// One entry of a keyring: a secret, and from when until when it is good for new links.
 pub struct Entry {
     id: KeyId,
-    prk: Secret<[u8; 32]>,
+    pub(crate) prk: Secret<[u8; 32]>,
+    /// Tells a passphrase that was stretched before; none for a random secret.
+    pub(crate) phrase: Option<Secret<[u8; 32]>>,
     not_before: u64,
     not_after: Option<u64>,
 }
@@ -29,10 +34,20 @@ impl Entry {
     /// Its id is derived from the secret, so that it shows when two entries are the same, and nothing else.
     pub fn new(secret: &[u8; Self::SECRET_LEN], not_before: u64, not_after: Option<u64>) -> Entry {
         let prk = extract(b"merlon/1 keyring", secret);
+        Entry::of(prk, None, (not_before, not_after))
+    }
+
+    /// An entry of a uniform key, and from when until when.
+    pub(crate) fn of(
+        prk: Secret<[u8; 32]>,
+        phrase: Option<Secret<[u8; 32]>>,
+        (not_before, not_after): (u64, Option<u64>),
+    ) -> Entry {
         let [a, b, c, d, e, f, g, h, ..] = *expand_one(&prk, &[b"merlon/1 key id"]).expose();
         Entry {
             id: KeyId([a, b, c, d, e, f, g, h]),
             prk,
+            phrase,
             not_before,
             not_after,
         }
@@ -50,6 +65,20 @@ impl Entry {
             _ if now < self.not_before => State::NotYet,
             _ => State::Accepted,
         }
+    }
+
+    /// Whether it is good at `now` for every node whose clock differs by 5 minutes at most.
+    pub fn is_settled(&self, now: u64) -> bool {
+        let times = [now.saturating_sub(SKEW), now.saturating_add(SKEW)];
+        times
+            .iter()
+            .all(|time| self.state(*time) == State::Accepted)
+    }
+
+    /// Its first second, and the last one.
+    pub fn life(&self) -> (u64, u64) {
+        let end = self.not_after.unwrap_or(u64::MAX);
+        (self.not_before, end.saturating_sub(1))
     }
 
     /// The entry's root for `cluster`; none while it is not good.
@@ -108,6 +137,17 @@ mod tests {
         assert_eq!(entry(1).state(200), State::Expired);
         assert!(entry(1).root("prod", 200).is_none());
         assert!(entry(1).root("prod", u64::MAX).is_none());
+    }
+
+    #[test]
+    fn an_entry_is_settled_when_no_clock_disagrees() {
+        let entry = Entry::new(&[1; 32], 1000, Some(9000));
+        let settled: Vec<u64> = [1000, 1299, 1300, 8699, 8700, 9000]
+            .into_iter()
+            .filter(|now| entry.is_settled(*now))
+            .collect();
+        assert_eq!(settled, [1300, 8699]);
+        assert_eq!(entry.life(), (1000, 8999));
     }
 
     #[test]

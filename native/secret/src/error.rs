@@ -63,6 +63,14 @@ pub enum Error {
     UnknownPhc,
     /// Peer: the password is another one.
     WrongPassword,
+    /// Peer: not an entry that was sealed for this node, this request and this id.
+    BadTransfer,
+    /// Local: the file is no keyring, or a time that is to stand in it is none.
+    BadKeyring,
+    /// Misuse: the keyring has no such entry that can be used so.
+    UnknownEntry,
+    /// Limit: a keyring has from 1 to 16 entries.
+    KeyringFull,
 }
 
 impl Error {
@@ -83,6 +91,10 @@ impl Error {
             Error::NotPhc => "not_phc",
             Error::UnknownPhc => "unknown_phc",
             Error::WrongPassword => "wrong_password",
+            Error::BadTransfer => "bad_transfer",
+            Error::BadKeyring => "bad_keyring",
+            Error::UnknownEntry => "unknown_entry",
+            Error::KeyringFull => "keyring_full",
         }
     }
 }
@@ -104,6 +116,10 @@ impl fmt::Display for Error {
             Error::NotPhc => write!(f, "not a PHC string"),
             Error::UnknownPhc => write!(f, "a PHC string of an unknown kind"),
             Error::WrongPassword => write!(f, "the password is another one"),
+            Error::BadTransfer => write!(f, "this is no entry that was sealed for this request"),
+            Error::BadKeyring => write!(f, "the file is no keyring"),
+            Error::UnknownEntry => write!(f, "the keyring has no such entry"),
+            Error::KeyringFull => write!(f, "a keyring has from 1 to 16 entries"),
         }
     }
 }

@@ -1,180 +1,343 @@
-//! The text of a keyring without its secrets, so that all the rest of it can be looked at where secrets must not be.
+//! The text of a keyring file, changed without its secrets leaving this crate. Which lines are good is for the Erlang
+//! side to say, which reads every file before it counts; here a line is found by its id and keeps what it has.
 
-use crate::{Entry, Hash, Secret};
+use ring::digest::{digest, SHA256};
 
-/// Longer than sixteen entries of any kind.
-pub const MAX_TEXT: usize = 64 * 1024;
+use crate::{Entry, Error, Secret};
 
-const HEADER: &[u8] = b"merlon keyring ";
-const CHECKSUM: &[u8] = b"sha256 ";
+/// Bytes of the largest file that is read: more than 16 entries of any kind.
+pub const MAX_LEN: usize = 64 * 1024;
 
-/// What a store may keep.
-pub enum Stored {
-    /// The text of a keyring, its secrets blotted out: the last field of every line but the first, each hex digit made a
-    /// `0` and every other character an `x`. It has a right checksum if it had one.
-    Text(Vec<u8>),
-    /// Nothing but 64 hex digits: one secret.
-    Plain(Secret<[u8; Entry::SECRET_LEN]>),
-    /// Something else.
-    Unknown,
+const HEADER: &[u8] = b"merlon keyring 1";
+const MAX_ENTRIES: usize = 16;
+/// `sha256 HEX` and a newline.
+const SUM_LEN: usize = 7 + 64 + 1;
+
+/// A change to one entry, which its id names (16 hex digits). Times are as they stand in the file.
+pub enum Change<'a> {
+    /// Other times.
+    Dates {
+        /// Which entry.
+        id: &'a str,
+        /// From when it counts.
+        not_before: &'a str,
+        /// Until when, or `never`.
+        not_after: &'a str,
+    },
+    /// The line goes, and its secret with it.
+    Drop {
+        /// Which entry.
+        id: &'a str,
+    },
 }
 
-/// What `text` is.
-pub fn stored(text: &[u8]) -> Stored {
-    if text.len() > MAX_TEXT {
-        return Stored::Unknown;
+/// A line to add.
+pub struct NewEntry<'a> {
+    /// Its secret, which gives its id.
+    pub secret: &'a [u8; Entry::SECRET_LEN],
+    /// When it was made.
+    pub created: &'a str,
+    /// From when it counts.
+    pub not_before: &'a str,
+    /// Until when, or `never`.
+    pub not_after: &'a str,
+}
+
+/// The file after the changes, with `new` at its end. An entry that is there already is not added again.
+///
+/// # Errors
+/// [`Error::BadKeyring`] when the text is no keyring or a time is no word, [`Error::UnknownEntry`] when there is nothing to
+/// change, [`Error::KeyringFull`] beyond 16 entries, or none.
+pub fn edit(
+    text: &[u8],
+    changes: &[Change],
+    new: Option<&NewEntry>,
+) -> Result<Secret<Vec<u8>>, Error> {
+    let lines = entries(text)?;
+    let known = |id: &str| lines.iter().any(|line| id_of(line) == id.as_bytes());
+    if !changes.iter().all(|change| known(change.id())) {
+        return Err(Error::UnknownEntry);
     }
-    match unhex(text.trim_ascii()) {
-        Some(secret) => Stored::Plain(secret),
-        None if text.starts_with(HEADER) => Stored::Text(blotted(text)),
-        None => Stored::Unknown,
+    // Room for all of it at once: what a growing vector leaves behind is not wiped.
+    let mut out = Secret::new(Vec::with_capacity(text.len() + 512 + 64 * changes.len()));
+    out.expose_mut().extend_from_slice(HEADER);
+    out.expose_mut().push(b'\n');
+    let mut count = 0;
+    for line in &lines {
+        count += usize::from(keep(line, changes, out.expose_mut())?);
     }
+    if let Some(new) = new {
+        count += usize::from(add(new, &lines, out.expose_mut())?);
+    }
+    if count == 0 || count > MAX_ENTRIES {
+        return Err(Error::KeyringFull);
+    }
+    let sum = checksum(out.expose());
+    out.expose_mut().extend_from_slice(sum.as_bytes());
+    Ok(out)
 }
 
-/// The last field of a line; lines count from 1.
-pub fn last_field(text: &[u8], line: usize) -> Option<&[u8]> {
-    let line = text
-        .split(|byte| *byte == b'\n')
-        .nth(line.checked_sub(1)?)?;
-    line.rsplit(|byte| *byte == b' ').next()
-}
-
-/// The secret that 64 hex digits are.
-pub fn unhex(text: &[u8]) -> Option<Secret<[u8; Entry::SECRET_LEN]>> {
-    let digits: &[u8; 2 * Entry::SECRET_LEN] = text.try_into().ok()?;
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .filter(|_| !byte.is_ascii_uppercase())
+/// The secret of an entry that is only expanded.
+///
+/// # Errors
+/// [`Error::BadKeyring`], or [`Error::UnknownEntry`] when there is none such.
+pub fn secret(text: &[u8], id: &str) -> Result<Secret<[u8; Entry::SECRET_LEN]>, Error> {
+    let lines = entries(text)?;
+    let mut lines = lines.iter();
+    let line = lines.find(|line| id_of(line) == id.as_bytes());
+    let fields: Vec<&[u8]> = line.into_iter().flat_map(|line| fields(line)).collect();
+    let [_, _, _, _, b"expand", digits] = fields.as_slice() else {
+        return Err(Error::UnknownEntry);
     };
     let mut secret = Secret::new([0; Entry::SECRET_LEN]);
-    for (byte, pair) in secret.expose_mut().iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = *<&[u8; 2]>::try_from(pair).ok()?;
-        *byte = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if pairs.len() != Entry::SECRET_LEN || !rest.is_empty() {
+        return Err(Error::BadKeyring);
     }
-    Some(secret)
+    for (byte, [high, low]) in secret.expose_mut().iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Ok(secret)
 }
 
-fn blotted(text: &[u8]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(text.len());
-    for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        match line.strip_prefix(CHECKSUM) {
-            _ if number == 0 => body.extend(line),
-            Some(sum) => body.extend(checksum(text, line, sum, &body)),
-            None => body.extend(blot(line)),
+impl Change<'_> {
+    fn id(&self) -> &str {
+        match self {
+            Change::Dates { id, .. } | Change::Drop { id } => id,
         }
     }
-    body
 }
 
-/// The checksum line of what has been blotted out, if it was right before; a wrong one if not.
-fn checksum(text: &[u8], line: &[u8], sum: &[u8], body: &[u8]) -> Vec<u8> {
-    let before = text
-        .len()
-        .checked_sub(line.len())
-        .and_then(|end| text.get(..end));
-    let right = before.is_some_and(|before| {
-        text.ends_with(line)
-            && sum.trim_ascii_end() == hex(Hash::Sha256.digest(before).as_ref()).as_bytes()
-    });
-    let sum = match right {
-        true => hex(Hash::Sha256.digest(body).as_ref()),
-        false => "0".repeat(64),
-    };
-    let end: &[u8] = if line.ends_with(b"\n") { b"\n" } else { b"" };
-    [CHECKSUM, sum.as_bytes(), end].concat()
+/// The lines between the header and the checksum, which must be right.
+fn entries(text: &[u8]) -> Result<Vec<&[u8]>, Error> {
+    let body = text.len().checked_sub(SUM_LEN).ok_or(Error::BadKeyring)?;
+    let (body, sum) = text.split_at_checked(body).ok_or(Error::BadKeyring)?;
+    if text.len() > MAX_LEN || checksum(body).as_bytes() != sum {
+        return Err(Error::BadKeyring);
+    }
+    let mut lines = body.split(|byte| *byte == b'\n');
+    match (lines.next(), lines.next_back()) {
+        (Some(HEADER), Some(b"")) => Ok(lines.collect()),
+        _ => Err(Error::BadKeyring),
+    }
 }
 
-fn blot(line: &[u8]) -> Vec<u8> {
-    let fields = line
+fn keep(line: &[u8], changes: &[Change], out: &mut Vec<u8>) -> Result<bool, Error> {
+    let mut changes = changes.iter();
+    match changes.find(|change| change.id().as_bytes() == id_of(line)) {
+        Some(Change::Drop { .. }) => return Ok(false),
+        Some(Change::Dates {
+            not_before,
+            not_after,
+            ..
+        }) => {
+            let mut parts: Vec<&[u8]> = fields(line).collect();
+            if let [_, _, begin, end, ..] = parts.as_mut_slice() {
+                *begin = time(not_before)?;
+                *end = time(not_after)?;
+            }
+            join(&parts, out);
+        }
+        None => out.extend_from_slice(line),
+    }
+    out.push(b'\n');
+    Ok(true)
+}
+
+fn add(new: &NewEntry, lines: &[&[u8]], out: &mut Vec<u8>) -> Result<bool, Error> {
+    let id = hex(&Entry::new(new.secret, 0, None).key_id().0);
+    if lines
         .iter()
-        .rposition(|byte| *byte == b' ')
-        .map_or(0, |at| at + 1);
-    let hide = |byte: u8| match byte {
-        b'\n' | b'=' => byte,
-        b'0'..=b'9' | b'a'..=b'f' => b'0',
-        _ => b'x',
-    };
-    let each = |(at, byte): (usize, &u8)| if at < fields { *byte } else { hide(*byte) };
-    line.iter().enumerate().map(each).collect()
+        .any(|line| id_of(line) == id.expose().as_bytes())
+    {
+        return Ok(false);
+    }
+    let digits = hex(new.secret);
+    let times = (
+        time(new.created)?,
+        time(new.not_before)?,
+        time(new.not_after)?,
+    );
+    let (id, digits) = (id.expose().as_bytes(), digits.expose().as_bytes());
+    join(&[id, times.0, times.1, times.2, b"expand", digits], out);
+    out.push(b'\n');
+    Ok(true)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn id_of(line: &[u8]) -> &[u8] {
+    fields(line).next().unwrap_or_default()
+}
+
+fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b' ')
+}
+
+fn join(parts: &[&[u8]], out: &mut Vec<u8>) {
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            out.push(b' ');
+        }
+        out.extend_from_slice(part);
+    }
+}
+
+/// As it may stand in a line without making two of it.
+fn time(text: &str) -> Result<&[u8], Error> {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b':';
+    match text.len() {
+        1..=20 if text.bytes().all(word) => Ok(text.as_bytes()),
+        _ => Err(Error::BadKeyring),
+    }
+}
+
+fn checksum(body: &[u8]) -> String {
+    let sum = hex(digest(&SHA256, body).as_ref());
+    format!("sha256 {}\n", sum.expose())
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> Secret<String> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut out = String::with_capacity(2 * bytes.len());
+    for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
+        out.extend(DIGITS.get(usize::from(nibble)).map(|d| char::from(*d)));
+    }
+    Secret::new(out)
+}
+
+pub(crate) fn nibble(digit: u8) -> Result<u8, Error> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(Error::BadKeyring),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SECRET: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    const TIME: &str = "2026-11-27T12:00:00Z";
 
-    fn keyring(secret: &str) -> String {
-        let body = format!("merlon keyring 1\nid created begin end expand {secret}\n");
-        let sum = hex(Hash::Sha256.digest(body.as_bytes()).as_ref());
-        format!("{body}sha256 {sum}\n")
-    }
-
-    fn text(stored: Stored) -> String {
-        match stored {
-            Stored::Text(text) => String::from_utf8(text).unwrap(),
-            _ => panic!("no text"),
+    fn new(secret: &[u8; 32]) -> NewEntry<'_> {
+        NewEntry {
+            secret,
+            created: TIME,
+            not_before: TIME,
+            not_after: "never",
         }
     }
 
-    #[test]
-    fn nothing_of_a_secret_is_in_the_blotted_text_and_all_else_is() {
-        let zeros = "0".repeat(64);
-        assert_eq!(text(stored(keyring(SECRET).as_bytes())), keyring(&zeros));
-        let broken = keyring("My Passphrase+/=").replace('\n', "\r\n");
-        let blotted = text(stored(broken.as_bytes()));
-        assert!(!blotted.contains("Passphrase"), "{blotted}");
+    fn file(secrets: &[u8]) -> Vec<u8> {
+        let empty = [HEADER, b"\n"].concat();
+        let mut text = [&empty[..], checksum(&empty).as_bytes()].concat();
+        for secret in secrets {
+            text = edit(&text, &[], Some(&new(&[*secret; 32])))
+                .unwrap()
+                .expose()
+                .clone();
+        }
+        text
+    }
+
+    fn id(secret: u8) -> String {
+        hex(&Entry::new(&[secret; 32], 0, None).key_id().0)
+            .expose()
+            .clone()
     }
 
     #[test]
-    fn a_line_without_fields_is_blotted_out_as_a_whole() {
-        let blotted = text(stored(b"merlon keyring 1\nzecret\n"));
-        assert_eq!(blotted, "merlon keyring 1\nx00x0x\n");
+    fn a_line_keeps_its_secret_and_gets_other_times() {
+        let text = file(&[1, 2]);
+        let (one, two) = (id(1), id(2));
+        let dates = Change::Dates {
+            id: &one,
+            not_before: TIME,
+            not_after: "2027-01-01T00:00:00Z",
+        };
+        let edited = edit(&text, &[dates], None).unwrap();
+        let said = String::from_utf8(edited.expose().clone()).unwrap();
+        let line = format!(
+            "{one} {TIME} {TIME} 2027-01-01T00:00:00Z expand {}",
+            "01".repeat(32)
+        );
+        assert!(said.lines().any(|known| known == line));
+        assert_eq!(secret(edited.expose(), &two).unwrap().expose(), &[2; 32]);
     }
 
     #[test]
-    fn a_wrong_checksum_stays_wrong() {
-        let changed = keyring(SECRET).replacen("begin", "since", 1);
-        let blotted = text(stored(changed.as_bytes()));
-        assert!(blotted.ends_with(&format!("sha256 {}\n", "0".repeat(64))));
-        // One in the middle of the text, too.
-        let twice = format!("{}{}", keyring(SECRET), keyring(SECRET));
-        assert!(text(stored(twice.as_bytes())).contains(&"0".repeat(64)));
-    }
-
-    #[test]
-    fn a_single_secret_is_known_by_its_64_digits() {
-        let plain = |text: &str| matches!(stored(text.as_bytes()), Stored::Plain(_));
-        assert!(plain(SECRET));
-        assert!(plain(&format!("{SECRET}\n")));
-        assert!(!plain(&SECRET.to_uppercase()));
-        assert!(!plain(&SECRET.replacen('0', "", 1)));
-        assert!(!plain("correct horse battery staple"));
+    fn a_dropped_secret_is_gone_but_never_the_last() {
+        let text = file(&[1, 2]);
+        let (one, two) = (id(1), id(2));
+        let edited = edit(&text, &[Change::Drop { id: &one }], None).unwrap();
+        assert!(!edited.expose().windows(8).any(|bytes| bytes == b"01010101"));
         assert_eq!(
-            unhex(SECRET.as_bytes()).unwrap().expose().get(..3),
-            Some(&[0, 0x11, 0x22][..])
+            secret(edited.expose(), &one).err(),
+            Some(Error::UnknownEntry)
+        );
+        let last = edit(edited.expose(), &[Change::Drop { id: &two }], None);
+        assert_eq!(last.err(), Some(Error::KeyringFull));
+    }
+
+    #[test]
+    fn an_entry_stands_there_once_and_there_are_16_at_most() {
+        let text = file(&[1]);
+        assert_eq!(
+            edit(&text, &[], Some(&new(&[1; 32]))).unwrap().expose(),
+            &text
+        );
+        let full = file(&(1..=16).collect::<Vec<u8>>());
+        let more = edit(&full, &[], Some(&new(&[17; 32])));
+        assert_eq!(more.err(), Some(Error::KeyringFull));
+    }
+
+    #[test]
+    fn a_damaged_file_is_left_alone() {
+        let text = file(&[1]);
+        for at in 0..text.len() {
+            let mut bad = text.clone();
+            bad[at] ^= 1;
+            assert_eq!(
+                edit(&bad, &[], None).err(),
+                Some(Error::BadKeyring),
+                "byte {at}"
+            );
+            assert!(edit(&text[..at], &[], None).is_err());
+        }
+        let unknown = Change::Drop { id: &id(2) };
+        assert_eq!(
+            edit(&text, &[unknown], None).err(),
+            Some(Error::UnknownEntry)
         );
     }
 
     #[test]
-    fn the_last_field_of_each_line_is_found() {
-        let text = keyring(SECRET);
-        assert_eq!(last_field(text.as_bytes(), 2), Some(SECRET.as_bytes()));
-        assert_eq!(last_field(text.as_bytes(), 1), Some(&b"1"[..]));
-        assert_eq!(last_field(text.as_bytes(), 0), None);
-        assert_eq!(last_field(text.as_bytes(), 9), None);
+    fn a_time_can_not_bring_a_line_with_it() {
+        let one = id(1);
+        for not_after in [
+            "",
+            "never\n",
+            "never x",
+            "2026-11-27T12:00:00Z\nx",
+            "0123456789012345678901",
+        ] {
+            let dates = Change::Dates {
+                id: &one,
+                not_before: TIME,
+                not_after,
+            };
+            assert_eq!(
+                edit(&file(&[1]), &[dates], None).err(),
+                Some(Error::BadKeyring)
+            );
+        }
     }
 
     #[test]
-    fn what_is_too_long_or_nothing_of_ours_is_not_looked_at() {
-        assert!(matches!(stored(b""), Stored::Unknown));
-        assert!(matches!(stored(b"<html>"), Stored::Unknown));
-        let long = format!("merlon keyring 1\n{}", "x".repeat(MAX_TEXT));
-        assert!(matches!(stored(long.as_bytes()), Stored::Unknown));
+    fn what_is_not_only_expanded_is_not_given() {
+        let text = file(&[1]);
+        let body = String::from_utf8(text[..text.len() - SUM_LEN].to_vec()).unwrap();
+        let body = body.replace(" expand ", " argon2id ");
+        let text = [body.as_bytes(), checksum(body.as_bytes()).as_bytes()].concat();
+        assert_eq!(secret(&text, &id(1)).err(), Some(Error::UnknownEntry));
     }
 }

@@ -15,7 +15,9 @@
 //! as text; [`calibrate`] finds costs for a time.
 //!
 //! Knock-outs: with `--cfg knockout="proof"` every proof is taken for good, with `"kdf_verify"` every password; with
-//! `"kdf_floor"` no parameter is too weak, with `"kdf_ceiling"` none too big; with `"keyring_expiry"` no entry ever expires.
+//! `"kdf_floor"` no parameter is too weak, with `"kdf_ceiling"` none too big; with `"keyring_expiry"` no entry ever expires;
+//! with `"transfer_binding"` a sealed entry opens for any node and request, with `"transfer_id"` under any id;
+//! with `"join_proof"` every proof of a token is taken.
 
 #![forbid(unsafe_code)]
 
@@ -26,14 +28,18 @@ mod entry;
 mod error;
 mod hash;
 mod hkdf;
+mod join;
 pub mod keyring;
 mod memory;
 mod params;
+mod passphrase;
 mod pbkdf2;
 mod phc;
 mod root;
 mod scrypt;
 mod secret;
+pub mod stored;
+mod transfer;
 
 pub use argon2::{argon2, Argon2Extra, Argon2Kind, Argon2Params};
 pub use calibrate::{calibrate, Goal};
@@ -41,9 +47,12 @@ pub use entry::{Entry, State};
 pub use error::Error;
 pub use hash::{equal, Hash, Tag};
 pub use hkdf::{hkdf, hkdf_expand, hkdf_extract, hkdf_sha256};
+pub use join::JoinKey;
 pub use params::{Algorithm, Params, DEFAULT};
+pub use passphrase::Passphrase;
 pub use pbkdf2::pbkdf2;
 pub use phc::{Phc, MAX_PHC, SALT_LEN, TAG_LEN};
 pub use root::{KeyId, PairKey, Role, Root};
 pub use scrypt::{scrypt, ScryptParams};
 pub use secret::Secret;
+pub use transfer::Transfer;

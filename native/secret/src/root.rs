@@ -73,6 +73,26 @@ impl Root {
         hkdf_expand(Hash::Sha256, self.key.expose(), &label, out)
     }
 
+    /// The key that seals one entry for one request: of this root, both names, the asker's nonce and the giver's salt.
+    pub(crate) fn transfer_key(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        nonce: &[u8; 32],
+        salt: &[u8; 16],
+    ) -> Secret<[u8; 32]> {
+        let label: &[u8] = b"merlon/1 entry transfer";
+        expand_one(
+            &self.key,
+            &[label, &length(from), from, &length(to), to, nonce, salt],
+        )
+    }
+
+    /// The Ed25519 seed (RFC 8032, 5.1.5) of the CA that the cluster has under this root. No other use of it gives the same.
+    pub fn ca_seed(&self) -> Secret<[u8; 32]> {
+        expand_one(&self.key, &[b"merlon/1 ca seed ed25519"])
+    }
+
     fn pair(&self, label: &[u8], a: &[u8], b: &[u8]) -> Secret<[u8; 32]> {
         let (first, second) = if a <= b { (a, b) } else { (b, a) };
         expand_one(
@@ -88,11 +108,7 @@ pub struct PairKey(Secret<[u8; 32]>);
 impl PairKey {
     /// The proof that `role` holds this key, in the TLS session of `exporter`, between nodes of these names.
     pub fn proof(&self, role: Role, exporter: &[u8; 32], client: &[u8], server: &[u8]) -> [u8; 32] {
-        let lengths = (length(client), length(server));
-        hmac_sha256(
-            self.0.expose(),
-            &parts(role, exporter, (client, server), &lengths),
-        )
+        self.tag(role.handshake(), exporter, (client, server))
     }
 
     /// Checks the peer's proof in constant time.
@@ -107,14 +123,71 @@ impl PairKey {
         server: &[u8],
         tag: &[u8],
     ) -> Result<(), Error> {
-        let lengths = (length(client), length(server));
-        let message = parts(role, exporter, (client, server), &lengths).concat();
+        self.check(role.handshake(), exporter, (client, server), tag)
+    }
+
+    /// The same on a link that is up: of another secret than the one of its handshake. Neither proof passes for the other.
+    pub fn live_proof(
+        &self,
+        role: Role,
+        exporter: &[u8; 32],
+        client: &[u8],
+        server: &[u8],
+    ) -> [u8; 32] {
+        self.tag(role.live(), exporter, (client, server))
+    }
+
+    /// Checks the peer's proof on a link that is up, in constant time.
+    ///
+    /// # Errors
+    /// [`Error::BadProof`] when it is not the one that [`live_proof`](PairKey::live_proof) gives for the same arguments.
+    pub fn verify_live(
+        &self,
+        role: Role,
+        exporter: &[u8; 32],
+        client: &[u8],
+        server: &[u8],
+        tag: &[u8],
+    ) -> Result<(), Error> {
+        self.check(role.live(), exporter, (client, server), tag)
+    }
+
+    fn tag(&self, label: &[u8], exporter: &[u8; 32], names: (&[u8], &[u8])) -> [u8; 32] {
+        let lengths = (length(names.0), length(names.1));
+        hmac_sha256(self.0.expose(), &parts(label, exporter, names, &lengths))
+    }
+
+    fn check(
+        &self,
+        label: &[u8],
+        exporter: &[u8; 32],
+        names: (&[u8], &[u8]),
+        tag: &[u8],
+    ) -> Result<(), Error> {
+        let lengths = (length(names.0), length(names.1));
+        let message = parts(label, exporter, names, &lengths).concat();
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose());
         let verified = hmac::verify(&key, &message, tag);
         if cfg!(not(knockout = "proof")) {
             verified.map_err(|_| Error::BadProof)?;
         }
         Ok(())
+    }
+}
+
+impl Role {
+    fn handshake(self) -> &'static [u8] {
+        match self {
+            Role::Client => b"merlon/1 client",
+            Role::Server => b"merlon/1 server",
+        }
+    }
+
+    fn live(self) -> &'static [u8] {
+        match self {
+            Role::Client => b"merlon/1 live client",
+            Role::Server => b"merlon/1 live server",
+        }
     }
 }
 
@@ -126,15 +199,11 @@ fn length(bytes: &[u8]) -> Length {
 }
 
 fn parts<'a>(
-    role: Role,
+    label: &'a [u8],
     exporter: &'a [u8; 32],
     (client, server): (&'a [u8], &'a [u8]),
     lengths: &'a (Length, Length),
 ) -> [&'a [u8]; 6] {
-    let label: &[u8] = match role {
-        Role::Client => b"merlon/1 client",
-        Role::Server => b"merlon/1 server",
-    };
     [label, exporter, &lengths.0, client, &lengths.1, server]
 }
 
@@ -223,6 +292,14 @@ mod tests {
             hex(key.proof(Role::Server, &[9; 32], B, A)),
             "2c30c7f545c1f16b1323dd84dc00852c048728296aa3dd4366712fd048e36425"
         );
+        assert_eq!(
+            hex(key.live_proof(Role::Client, &[9; 32], A, B)),
+            "e0a7bffa1dda98514920cc0537169e932c6db89ff6e9007116ee135e5cd2bdcc"
+        );
+        assert_eq!(
+            hex(key.live_proof(Role::Server, &[9; 32], B, A)),
+            "5f8a1a3e220e620c9ee327b9d300349b9d46df7e68e125a3d4f52562613e665a"
+        );
     }
 
     #[test]
@@ -267,6 +344,21 @@ mod tests {
         let root = root(b"cookie");
         let key = base32(root.pair_key(A, B).0.expose());
         assert_ne!(&key, root.pair_cookie(A, B).expose());
+    }
+
+    /// Turns red with `--cfg knockout="proof"`.
+    #[test]
+    fn knockout_proof_a_live_proof_and_one_of_a_handshake_are_two_things() {
+        let key = root(b"cookie").pair_key(A, B);
+        for role in [Role::Client, Role::Server] {
+            let live = key.live_proof(role, &[1; 32], A, B);
+            let first = key.proof(role, &[1; 32], A, B);
+            assert_eq!(key.verify_live(role, &[1; 32], A, B, &live), Ok(()));
+            let bad = Err(Error::BadProof);
+            assert_eq!(key.verify_live(role, &[1; 32], A, B, &first), bad);
+            assert_eq!(key.verify(role, &[1; 32], A, B, &live), bad);
+            assert_eq!(key.verify_live(role, &[2; 32], A, B, &live), bad);
+        }
     }
 
     /// Turns red with `--cfg knockout="proof"`.

@@ -49,6 +49,7 @@ pub struct Local {
     /// As a server, go by the own order of suites.
     insists: bool,
     provider: Arc<CryptoProvider>,
+    certified: Arc<CertifiedKey>,
     identity: Arc<SingleCertAndKey>,
 }
 
@@ -62,20 +63,30 @@ impl Local {
             return Err(Error::NoSuite);
         }
         let provider = Arc::new(provider(&config.suites));
-        let certified = certified_key(&config, &provider)?;
+        let certified = Arc::new(certified_key(
+            &config.cert_chain_pem,
+            &config.key_pem,
+            &provider,
+        )?);
         Ok(Self {
             verifier: config.verifier,
             bind: config.bind,
             limits: config.limits,
             insists: insists(&config.suites),
             provider,
-            identity: Arc::new(SingleCertAndKey::from(certified)),
+            identity: Arc::new(SingleCertAndKey::from(certified.clone())),
+            certified,
         })
     }
 
     /// Whom this node believes.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
+    }
+
+    /// The own chain and key.
+    pub(crate) fn certified(&self) -> &CertifiedKey {
+        &self.certified
     }
 
     /// The signature schemes and algorithms of the provider.
@@ -90,8 +101,7 @@ impl Local {
         capture: Arc<Capture>,
     ) -> Result<ClientConfig, Error> {
         let now = verifier.now();
-        let mut config = self
-            .tls13(ClientConfig::builder_with_details, now)?
+        let mut config = tls13(ClientConfig::builder_with_details, &self.provider, now)?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_client_cert_resolver(self.identity.clone());
@@ -110,8 +120,7 @@ impl Local {
         capture: Arc<Capture>,
     ) -> Result<ServerConfig, Error> {
         let now = verifier.now();
-        let mut config = self
-            .tls13(ServerConfig::builder_with_details, now)?
+        let mut config = tls13(ServerConfig::builder_with_details, &self.provider, now)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(self.identity.clone());
         config.alpn_protocols = vec![ALPN.to_vec()];
@@ -122,16 +131,6 @@ impl Local {
         config.key_log = capture;
         Ok(config)
     }
-
-    fn tls13<S: ConfigSide>(
-        &self,
-        builder: Builder<S>,
-        now: UnixTime,
-    ) -> Result<ConfigBuilder<S, WantsVerifier>, Error> {
-        builder(self.provider.clone(), Arc::new(Injected(now)))
-            .with_protocol_versions(&[&TLS13])
-            .map_err(|e| Error::Local(TlsFault(Box::new(e))))
-    }
 }
 
 impl fmt::Debug for Local {
@@ -141,17 +140,33 @@ impl fmt::Debug for Local {
 }
 
 /// `ClientConfig::builder_with_details` or the server's.
-type Builder<S> = fn(Arc<CryptoProvider>, Arc<dyn TimeProvider>) -> ConfigBuilder<S, WantsVersions>;
+pub(crate) type Builder<S> =
+    fn(Arc<CryptoProvider>, Arc<dyn TimeProvider>) -> ConfigBuilder<S, WantsVersions>;
 
-fn certified_key(config: &LocalConfig, provider: &CryptoProvider) -> Result<CertifiedKey, Error> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(config.cert_chain_pem.as_bytes())
+/// TLS 1.3 alone, at that time.
+pub(crate) fn tls13<S: ConfigSide>(
+    builder: Builder<S>,
+    provider: &Arc<CryptoProvider>,
+    now: UnixTime,
+) -> Result<ConfigBuilder<S, WantsVerifier>, Error> {
+    builder(provider.clone(), Arc::new(Injected(now)))
+        .with_protocol_versions(&[&TLS13])
+        .map_err(|e| Error::Local(TlsFault(Box::new(e))))
+}
+
+/// A chain, leaf first, and the leaf's key.
+pub(crate) fn certified_key(
+    chain_pem: &str,
+    key_pem: &str,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, Error> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
         .collect::<Result<_, _>>()
         .map_err(|_| Error::OwnCertificate)?;
     if chain.is_empty() {
         return Err(Error::OwnCertificate);
     }
-    let key =
-        PrivateKeyDer::from_pem_slice(config.key_pem.as_bytes()).map_err(|_| Error::OwnKey)?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(|_| Error::OwnKey)?;
     CertifiedKey::from_der(chain, key, provider).map_err(own_fault)
 }
 

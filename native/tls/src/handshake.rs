@@ -13,7 +13,9 @@ use rustls::{ClientConnection, Connection, Error as TlsError, NamedGroup, PeerIn
 use crate::config::{Local, ALPN};
 use crate::error::{alert, Error, Failure, TlsFault};
 use crate::input::{Budget, Input};
+use crate::join::{Join, JoinServer, JOIN_ALPN};
 use crate::keylog::Capture;
+use crate::live;
 use crate::preamble::{AwaitHello, AwaitProof, Channel, Claimed, Dialler, Established};
 use crate::provider::record_suite;
 use crate::verify::LinkVerifier;
@@ -22,7 +24,7 @@ use crate::verify::LinkVerifier;
 const EXPORTER: &[u8] = b"EXPORTER-merlon/1";
 
 /// The header of a record of 65535 bytes: what rustls is shown when it must send an alert and end.
-const IMPOSSIBLE: [u8; 5] = [23, 3, 3, 0xff, 0xff];
+pub(crate) const IMPOSSIBLE: [u8; 5] = [23, 3, 3, 0xff, 0xff];
 
 /// A handshake that needs more of the peer's bytes.
 pub struct Handshake(Stage);
@@ -35,6 +37,8 @@ pub enum Progress {
     Claim(Box<Claimed>),
     /// The link is up. What is left of `input` are records for [`Rx`].
     Done(Box<Established>),
+    /// Accepting side: no node, but one who wants to become one. Only after [`Handshake::accept_joining`].
+    Join(Box<Join>),
 }
 
 impl Handshake {
@@ -62,10 +66,32 @@ impl Handshake {
 
     /// Accepts whoever comes, as `own`, at `now`.
     pub fn accept(local: &Arc<Local>, own: &NodeName, now: UnixTime) -> Self {
+        Self::listen(local, own, now, None)
+    }
+
+    /// The same; one whose ClientHello offers `merlon-join/1`, and not `merlon/1`, gets the server that has nothing else to
+    /// offer. Which configuration, and so whether a client certificate is asked for, is settled before anything is answered.
+    pub fn accept_joining(
+        local: &Arc<Local>,
+        own: &NodeName,
+        joins: &Arc<JoinServer>,
+        now: UnixTime,
+    ) -> Self {
+        Self::listen(local, own, now, Some(joins.clone()))
+    }
+
+    fn listen(
+        local: &Arc<Local>,
+        own: &NodeName,
+        now: UnixTime,
+        joins: Option<Arc<JoinServer>>,
+    ) -> Self {
         Self(Stage::Listen(Box::new(Listen {
             link: Link::new(local, None, now),
             acceptor: Acceptor::default(),
             own: own.clone(),
+            joins,
+            now,
         })))
     }
 
@@ -83,6 +109,7 @@ impl Handshake {
                 Step::Wait(stage) => return Ok(Progress::More(Self(stage))),
                 Step::Claim(claimed) => return Ok(Progress::Claim(claimed)),
                 Step::Done(established) => return Ok(Progress::Done(established)),
+                Step::Join(join) => return Ok(Progress::Join(join)),
             };
         }
     }
@@ -124,6 +151,7 @@ pub(crate) enum Step {
     Wait(Stage),
     Claim(Box<Claimed>),
     Done(Box<Established>),
+    Join(Box<Join>),
 }
 
 impl Stage {
@@ -170,6 +198,14 @@ pub(crate) struct Listen {
     link: Link,
     acceptor: Acceptor,
     own: NodeName,
+    joins: Option<Arc<JoinServer>>,
+    now: UnixTime,
+}
+
+/// What a ClientHello has led to.
+enum Accepted {
+    Link(Connection),
+    Join(Connection),
 }
 
 impl Listen {
@@ -186,9 +222,12 @@ impl Listen {
         };
         match read {
             Ok(None) => Ok(Step::Next(Stage::Listen(self))),
-            Ok(Some(conn)) => {
+            Ok(Some(Accepted::Link(conn))) => {
                 let after = After::Accept(AwaitHello::new(self.own));
                 Ok(Step::Next(Stage::Tls(Tls::new(self.link, conn, after))))
+            }
+            Ok(Some(Accepted::Join(conn))) => {
+                Ok(Step::Join(Box::new(Join::accepted(conn, self.link.budget))))
             }
             Err(error) => {
                 if out.len() == silent {
@@ -199,28 +238,30 @@ impl Listen {
         }
     }
 
-    fn read(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Connection>, Error> {
+    fn read(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Accepted>, Error> {
         feed(record, |bytes| self.acceptor.read_tls(bytes))?;
         let accepted = match self.acceptor.accept() {
             Ok(None) => return Ok(None),
             Ok(Some(accepted)) => accepted,
             Err((e, mut alert)) => return Err(refused(e, alert.write_all(out))),
         };
-        let offers_ours = accepted
-            .client_hello()
-            .alpn()
-            .map(|mut offered| offered.any(|p| p == ALPN));
-        match offers_ours {
-            None => return Err(Error::NoAlpn),
-            Some(false) => return Err(Error::WrongAlpn),
-            Some(true) => {}
-        }
+        let Some(offered) = accepted.client_hello().alpn() else {
+            return Err(Error::NoAlpn);
+        };
+        let offered: Vec<&[u8]> = offered.collect();
         let link = &self.link;
-        let config = link
-            .local
-            .server(link.verifier.clone(), link.capture.clone())?;
+        let (config, kind): (_, fn(Connection) -> Accepted) = match &self.joins {
+            _ if offered.contains(&ALPN) => {
+                let (verifier, capture) = (link.verifier.clone(), link.capture.clone());
+                (link.local.server(verifier, capture)?, Accepted::Link)
+            }
+            Some(joins) if offered.contains(&JOIN_ALPN) => {
+                (joins.config(self.now)?, Accepted::Join)
+            }
+            _ => return Err(Error::WrongAlpn),
+        };
         match accepted.into_connection(Arc::new(config)) {
-            Ok(conn) => Ok(Some(conn.into())),
+            Ok(conn) => Ok(Some(kind(conn.into()))),
             Err((e, mut alert)) => Err(refused(e, alert.write_all(out))),
         }
     }
@@ -297,14 +338,16 @@ fn channel(link: &Link, conn: &Connection) -> Result<Channel, Error> {
         Side::Client => (client, server),
         Side::Server => (server, client),
     };
-    let exporter = conn
-        .export_keying_material([0; 32], EXPORTER, None)
-        .map_err(local_fault)?;
+    let export = |label: &[u8]| {
+        let exported = conn.export_keying_material([0; 32], label, None);
+        exported.map(Secret::new).map_err(local_fault)
+    };
     Ok(Channel {
         local: link.local.clone(),
         tx: Tx::new(suite, ours.expose(), link.local.limits).map_err(Error::Record)?,
         rx: Rx::new(suite, theirs.expose(), RxLimits::default()).map_err(Error::Record)?,
-        exporter: Secret::new(exporter),
+        exporter: export(EXPORTER)?,
+        live: export(live::EXPORTER)?,
         verified,
         suite: suite_name(suite),
         group: group_name(conn),
@@ -352,7 +395,7 @@ fn feed(
     Ok(())
 }
 
-fn process(conn: &mut Connection, record: &[u8]) -> Result<(), Error> {
+pub(crate) fn process(conn: &mut Connection, record: &[u8]) -> Result<(), Error> {
     feed(record, |bytes| conn.read_tls(bytes))?;
     let state = conn.process_new_packets().map_err(tls_fault)?;
     if state.peer_has_closed() {
@@ -361,7 +404,7 @@ fn process(conn: &mut Connection, record: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn flush(conn: &mut Connection, out: &mut Vec<u8>) {
+pub(crate) fn flush(conn: &mut Connection, out: &mut Vec<u8>) {
     while conn.wants_write() && conn.write_tls(out).is_ok_and(|n| n > 0) {}
 }
 
@@ -378,7 +421,7 @@ fn refused(error: TlsError, _written: io::Result<()>) -> Error {
     tls_fault(error)
 }
 
-fn local_fault(error: TlsError) -> Error {
+pub(crate) fn local_fault(error: TlsError) -> Error {
     Error::Local(TlsFault(Box::new(error)))
 }
 

@@ -17,10 +17,11 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new() -> Self {
-        Self {
-            bytes: MAX_BYTES,
-            records: MAX_RECORDS,
-        }
+        Self::of((MAX_BYTES, MAX_RECORDS))
+    }
+
+    pub(crate) fn of((bytes, records): (usize, usize)) -> Self {
+        Self { bytes, records }
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), Error> {

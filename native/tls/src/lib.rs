@@ -9,7 +9,10 @@
 //! can only be made from the tokens [`PeerVerified`] and [`NodeNameBound`].
 //!
 //! rustls is fed record by record and dropped after its Finished: it never sees a byte of the application
-//! epoch, whose two halves are `merlon_record`'s.
+//! epoch, whose two halves are `merlon_record`'s. What a node proves later, while the link is up, is bound to the link by
+//! its [`Binding`].
+//!
+//! Beside links, [`Join`]: how one that has no certificate yet talks to a node that can give it one.
 //!
 //! Knock-outs checked at this level too: `peer_chain`, `node_name`, `eku`, `expiry`, `trust_domain` (in
 //! `merlon_pki`) and `proof` (in `merlon_secret`).
@@ -19,7 +22,10 @@ mod config;
 mod error;
 mod handshake;
 mod input;
+mod join;
 mod keylog;
+mod live;
+mod pinned;
 mod preamble;
 mod provider;
 mod verify;
@@ -27,6 +33,8 @@ mod verify;
 pub use config::{Local, LocalConfig, ALPN};
 pub use error::{alert_name, Error, Failure, Seen, TlsFault};
 pub use handshake::{Handshake, Progress};
+pub use join::{Join, JoinEvent, JoinServer, JOIN_ALPN, TO_CLIENT_MAX, TO_SERVER_MAX};
+pub use live::Binding;
 pub use preamble::{Claim, Claimed, Established, Info};
 pub use provider::{https, suites_by_cpu};
 pub use verify::{NodeNameBound, PeerVerified};

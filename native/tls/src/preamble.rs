@@ -22,6 +22,7 @@ use crate::config::Local;
 use crate::error::{alert, Error, Failure, Seen};
 use crate::handshake::{Handshake, Stage, Step};
 use crate::input::Input;
+use crate::live::Binding;
 use crate::verify::{bind_claimed, bind_dialled, NodeNameBound, PeerVerified};
 
 /// The two record halves of a verified peer, before its name and proof are known.
@@ -30,6 +31,8 @@ pub(crate) struct Channel {
     pub(crate) tx: Tx,
     pub(crate) rx: Rx,
     pub(crate) exporter: Secret<[u8; 32]>,
+    /// The same for what is proved when the link is up.
+    pub(crate) live: Secret<[u8; 32]>,
     pub(crate) verified: PeerVerified,
     pub(crate) suite: &'static str,
     pub(crate) group: &'static str,
@@ -99,7 +102,12 @@ impl Channel {
         Ok(None)
     }
 
-    fn established(self, bound: NodeNameBound, key_id: KeyId) -> Box<Established> {
+    fn established(
+        self,
+        bound: NodeNameBound,
+        key_id: KeyId,
+        (role, own): (Role, Vec<u8>),
+    ) -> Box<Established> {
         let info = Info {
             dynamic: matches!(bound.name(), ClaimedName::Dynamic { .. }),
             peer_name: bound.name().to_string().into_bytes(),
@@ -107,9 +115,11 @@ impl Channel {
             group: self.group,
             key_id,
         };
+        let names = (own, info.peer_name.clone());
         Box::new(Established {
             tx: self.tx,
             rx: self.rx,
+            binding: Binding::new(self.live, role, names),
             info,
             verified: self.verified,
             _bound: bound,
@@ -182,7 +192,10 @@ impl Dialler {
             Err(error) => return Err(channel.fail(error, None, out)),
         };
         match self.answer(&mut channel, &proof, out) {
-            Ok((bound, key_id)) => Ok(Step::Done(channel.established(bound, key_id))),
+            Ok((bound, key_id)) => {
+                let side = (Role::Client, self.own);
+                Ok(Step::Done(channel.established(bound, key_id, side)))
+            }
             Err(error) => Err(channel.fail(error, Some(&proof.name), out)),
         }
     }
@@ -349,7 +362,14 @@ impl AwaitProof {
             .key
             .verify(Role::Client, exporter, &self.name, &self.own, &proof.tag);
         match checked {
-            Ok(()) => Ok(Step::Done(channel.established(self.bound, self.key_id))),
+            Ok(()) => {
+                let side = (Role::Server, self.own);
+                Ok(Step::Done(channel.established(
+                    self.bound,
+                    self.key_id,
+                    side,
+                )))
+            }
             Err(e) => Err(channel.fail(e.into(), Some(&self.name), out)),
         }
     }
@@ -367,6 +387,7 @@ impl AwaitProof {
 pub struct Established {
     tx: Tx,
     rx: Rx,
+    binding: Binding,
     info: Info,
     verified: PeerVerified,
     _bound: NodeNameBound,
@@ -403,10 +424,10 @@ impl Established {
         self.verified.peer()
     }
 
-    /// The sending half, the receiving half, and what was agreed with whom.
-    pub fn into_parts(self) -> (Tx, Rx, Info, Peer) {
+    /// The sending half, the receiving half, what was agreed with whom, and what binds later proofs to this link.
+    pub fn into_parts(self) -> (Tx, Rx, Info, Peer, Binding) {
         let peer = self.verified.into_peer();
-        (self.tx, self.rx, self.info, peer)
+        (self.tx, self.rx, self.info, peer, self.binding)
     }
 }
 
@@ -419,4 +440,4 @@ macro_rules! opaque_debug {
         }
     )*};
 }
-opaque_debug!(Handshake, Claimed, Established);
+opaque_debug!(Handshake, Claimed, Established, Binding);

@@ -269,12 +269,12 @@ impl ClientCertVerifier for LinkVerifier {
     }
 }
 
-fn no_tls12() -> TlsError {
+pub(crate) fn no_tls12() -> TlsError {
     TlsError::PeerIncompatible(PeerIncompatible::SupportedVersionsExtensionRequired)
 }
 
 /// The rustls error whose TLS alert (RFC 8446 6.2) fits ours best.
-fn tls_error(error: &Error) -> TlsError {
+pub(crate) fn tls_error(error: &Error) -> TlsError {
     TlsError::InvalidCertificate(match error {
         Error::Certificate(e) => certificate_error(e),
         _ => CertificateError::ApplicationVerificationFailure,

@@ -48,11 +48,11 @@ fn both_directions_carry_records_under_every_suite() {
         };
         let (client, server) = link(&make(A), &make(B));
         assert_eq!((client.info().suite, server.info().suite), (name, name));
-        let (mut c_tx, mut c_rx, info, peer) = client.into_parts();
+        let (mut c_tx, mut c_rx, info, peer, _) = client.into_parts();
         assert_eq!((&info.peer_name[..], info.dynamic), (B.as_bytes(), false));
         assert_eq!((info.group, info.key_id), (GROUP, KeyId::VM_COOKIE));
         assert_eq!(peer.identity(), &node_id(B));
-        let (mut s_tx, mut s_rx, info, peer) = server.into_parts();
+        let (mut s_tx, mut s_rx, info, peer, _) = server.into_parts();
         assert_eq!((&info.peer_name[..], info.dynamic), (A.as_bytes(), false));
         assert_eq!(peer.identity(), &node_id(A));
         for i in 0..3u8 {

@@ -61,6 +61,17 @@ pub enum Error {
     },
     /// Peer (or misuse, when encoding): a key id listed twice.
     RepeatedKey,
+    /// Peer (or misuse, when encoding): a control message that is none.
+    BadControl,
+    /// Peer: a control message before the link is up.
+    EarlyControl,
+    /// Peer: a control message longer than is accepted.
+    ControlTooLong {
+        /// Bytes claimed.
+        len: usize,
+    },
+    /// Peer: more control messages at once than any carrier has to send.
+    ControlFlood,
     /// Peer: an external term that is not let in.
     Term(Refusal),
 }
@@ -89,6 +100,10 @@ impl Error {
             Error::NameLength { .. } => "bad_name_length",
             Error::KeyCount { .. } => "bad_key_count",
             Error::RepeatedKey => "repeated_key_id",
+            Error::BadControl => "bad_control",
+            Error::EarlyControl => "early_control",
+            Error::ControlTooLong { .. } => "control_too_long",
+            Error::ControlFlood => "control_flood",
             Error::Term(refusal) => refusal.code(),
         }
     }
@@ -134,6 +149,14 @@ impl fmt::Display for Error {
             Error::NameLength { len } => write!(f, "a node name of {len} bytes"),
             Error::KeyCount { count } => write!(f, "a list of {count} key ids"),
             Error::RepeatedKey => write!(f, "a key id is listed twice"),
+            Error::BadControl => write!(f, "the peer sent a control message that is none"),
+            Error::EarlyControl => {
+                write!(f, "the peer sent a control message before the link was up")
+            }
+            Error::ControlTooLong { len } => {
+                write!(f, "the peer sent a control message of {len} bytes")
+            }
+            Error::ControlFlood => write!(f, "the peer sent too many control messages"),
             Error::Term(refusal) => write!(f, "{refusal}"),
         }
     }

@@ -99,6 +99,23 @@ impl Rogue {
         }
     }
 
+    /// One that wants no certificate of its client.
+    pub fn server_without_client_auth(own: CertifiedKey, alpn: &[&[u8]]) -> Self {
+        let mut config = ServerConfig::builder_with_provider(default_provider().into())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("TLS 1.3")
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
+        config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
+        config.send_tls13_tickets = 0;
+        let conn = ServerConnection::new(Arc::new(config)).expect("a server");
+        Self {
+            conn: conn.into(),
+            secrets: Arc::default(),
+            hints: Arc::default(),
+        }
+    }
+
     /// Takes what the other side sent, gives what rustls answers; the error is what rustls made of it.
     pub fn exchange(&mut self, mut input: &[u8], out: &mut Vec<u8>) -> Result<(), Error> {
         let mut result = Ok(());

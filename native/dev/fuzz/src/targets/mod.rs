@@ -2,9 +2,11 @@
 
 mod certificate;
 mod content;
+mod control;
 mod csr;
 mod etf;
 mod frame;
+mod join;
 mod lane;
 mod preamble;
 mod record;
@@ -28,10 +30,12 @@ pub const TARGETS: &[Target] = &[
     frame::TARGET,
     lane::TARGET,
     preamble::TARGET,
+    control::TARGET,
     etf::TARGET,
     certificate::TARGET,
     csr::TARGET,
     tls::TARGET,
+    join::TARGET,
 ];
 
 /// A number that stands for what happened.

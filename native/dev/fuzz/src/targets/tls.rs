@@ -174,7 +174,12 @@ fn meet(alterations: &[u8]) -> Met {
     }
 }
 
-fn on_the_wire(alterations: &[u8], side: u8, sent: &mut Vec<u8>, mut out: Vec<u8>) -> Vec<u8> {
+pub(super) fn on_the_wire(
+    alterations: &[u8],
+    side: u8,
+    sent: &mut Vec<u8>,
+    mut out: Vec<u8>,
+) -> Vec<u8> {
     let start = sent.len();
     sent.extend_from_slice(&out);
     for alteration in alterations.chunks_exact(4) {
@@ -216,6 +221,7 @@ impl End {
                     Err(failure) => End::Down(Box::new(failure)),
                 }
             }
+            Ok(Progress::Join(_)) => panic!("no joins are served here"),
             Ok(Progress::Done(link)) => {
                 let name = &link.info().peer_name;
                 assert!(name == A.as_bytes() || name == B.as_bytes());

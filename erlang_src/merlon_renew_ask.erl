@@ -1,0 +1,101 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% One renewal, from the new key to the files: finds a node that gives certificates, asks it, judges
+%% what it says as at a start of the node, and puts it into place.
+-module(merlon_renew_ask).
+
+-export([renew/1]).
+
+%% Milliseconds for all to say whether they give certificates, and for one to give one.
+-define(WHO, 5000).
+-define(CERT, 15000).
+%% Bytes of an answer.
+-define(CERT_MAX, 65536).
+
+%% By hand, the new one may end when the old one does: it has a new key for all that.
+-spec renew(by_hand | by_itself) ->
+          {ok, #{sha256 := binary(), not_after := integer(), issuer := node()}} |
+          {error, {renew, merlon_renew:reason()} | merlon_identity:problem()}.
+renew(How) ->
+    process_flag(sensitive, true),
+    case merlon_node:current() of
+        {ok, #{identity := {node, _, _, _}} = Node} -> prepared(Node, How, issuers());
+        {ok, _} -> {error, {renew, not_a_node}};
+        none -> {error, {renew, not_distributed}}
+    end.
+
+%% This node first: who holds the key needs nobody.
+issuers() ->
+    Linked = [Node || {_, _, #{node := Node, identity := {node, _, _, _}}} <- merlon_registry:links()],
+    Asked = [{Node, gen_server:send_request({merlon_ca, Node}, issues)} || Node <- [node() | Linked]],
+    Deadline = erlang:monotonic_time(millisecond) + ?WHO,
+    case [Node || {Node, Request} <- Asked, answer(Request, Deadline) =:= true] of
+        [Own | Others] when Own =:= node() -> [Own | shuffled(Others)];
+        Others -> shuffled(Others)
+    end.
+
+answer(Request, Deadline) ->
+    Left = max(0, Deadline - erlang:monotonic_time(millisecond)),
+    case gen_server:receive_response(Request, Left) of
+        {reply, Answer} -> Answer;
+        _ -> none
+    end.
+
+shuffled(Nodes) ->
+    [Node || {_, Node} <- lists:sort([{rand:uniform(), Node} || Node <- Nodes])].
+
+prepared(_Node, _How, []) ->
+    {error, {renew, no_issuer}};
+prepared(#{dir := Folder, config := Config, identity := {Kind, Cluster, Name, Host}}, How, Issuers) ->
+    case merlon_identity_files:read({Kind, Folder}, Config) of
+        {ok, #{cert := Cert, key := Key} = Files} ->
+            {ok, [#{ips := Ips, key_alg := Alg, not_after := End} | _]} = merlon_nif:pki_inspect(Cert),
+            {ok, #{csr := Csr, key := New}} =
+                merlon_nif:pki_new_csr(#{cluster => Cluster, identity => {Kind, Name, Host}, ips => Ips,
+                                         alg => merlon_renew_core:alg(Alg)}),
+            {ok, Signature} = merlon_nif:pki_vouch(Key, Csr),
+            Request = #{csr => Csr, chain => Cert, signature => Signature},
+            ask(Issuers, Request, Files#{key := New}, {Config, How, End}, no_issuer);
+        {error, _} = Error -> Error
+    end.
+
+ask([], _Request, _Files, _About, Problem) ->
+    {error, {renew, Problem}};
+ask([Issuer | More], Request, Files, About, _Problem) ->
+    case call(Issuer, {renew, Request}) of
+        {ok, Cert} when is_binary(Cert), byte_size(Cert) =< ?CERT_MAX ->
+            case judged(Files#{cert := Cert}, About, Issuer) of
+                {error, {renew, {Bad, _} = Why}} when Bad =:= bad_answer; Bad =:= ca_ends ->
+                    ask(More, Request, Files, About, Why);
+                Result -> Result
+            end;
+        {error, Reason} -> ask(More, Request, Files, About, {refused, Issuer, merlon_ca:reason(Reason)});
+        none -> ask(More, Request, Files, About, {refused, Issuer, no_answer});
+        _ -> ask(More, Request, Files, About, {bad_answer, Issuer})
+    end.
+
+call(Node, Request) ->
+    try gen_server:call({merlon_ca, Node}, Request, ?CERT)
+    catch exit:_ -> none
+    end.
+
+%% It has to be good for a start of this very node, and to last longer than the one in use.
+judged(Files, {Config, How, End}, Issuer) ->
+    case merlon_identity:use(Files, Config, erlang:system_time(second)) of
+        {ok, #{not_after := Later, sha256 := Sha256}} when Later > End; Later =:= End, How =:= by_hand ->
+            put_pair(Files, Config, #{sha256 => Sha256, not_after => Later, issuer => Issuer});
+        {ok, #{not_after := End}} -> {error, {renew, {ca_ends, Issuer}}};
+        _ -> {error, {renew, {bad_answer, Issuer}}}
+    end.
+
+put_pair(#{folder := Folder, cert := Cert, key := Key}, #{dir := Dir}, Renewed) ->
+    Put = fun(Work) -> merlon_identity_write:put_pair(Folder, Work, Cert, Key) end,
+    in_use(merlon_dir_write:locked(merlon_dir:path([Dir]), Put), Renewed).
+
+in_use(ok, Renewed) ->
+    case merlon_reload:reload() of
+        {ok, _} -> {ok, Renewed};
+        {error, not_distributed} -> {error, {renew, not_distributed}};
+        {error, _} = Error -> Error
+    end;
+in_use({error, {refused, Text}}, _Renewed) -> {error, {renew, {locked, Text}}};
+in_use({error, _} = Error, _Renewed) -> Error.
