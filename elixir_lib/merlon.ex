@@ -19,6 +19,7 @@ defmodule Merlon do
           required(:node) => node(),
           required(:direction) => :dial | :accept,
           required(:peer) => {:inet.ip_address(), :inet.port_number()} | nil,
+          required(:local) => {:inet.ip_address(), :inet.port_number()} | nil,
           required(:identity) => tuple(),
           required(:fingerprint) => String.t(),
           required(:not_after) => DateTime.t(),
@@ -31,7 +32,8 @@ defmodule Merlon do
 
   Beside the keys of `t:connection/0` each has `tls_version`, `cipher_suite`,
   `key_exchange_group`, and counters: `frames_in`, `frames_out`, `bytes_in`, `bytes_out`,
-  `records_in`, `records_out`, `key_updates_in`, `key_updates_out`. A big message counts by its
+  `records_in`, `records_out`, `key_updates_in`, `key_updates_out`, and `unsent`, the bytes that wait
+  for the peer to read them. A big message counts by its
   fragments on the way out and whole on the way in.
   """
   @spec connections() :: [connection()]
@@ -69,10 +71,54 @@ defmodule Merlon do
     end
   end
 
-  defp connection(%{peer: peer, not_after: not_after, since: since} = link) do
+  @doc """
+  What this node's carrier has counted since the node started.
+
+  `handshakes` by side (`:accept`, `:dial`), `up` or `failed` by the phase reached; `refusals` by reason
+  and `events` by name, both fixed sets of words; `pending` incoming handshakes under way and `evicted`
+  ones, which gave way; `links`, and frames, bytes, records and key updates of all links so far. Totals
+  never go back while the node runs. All zero without the carrier.
+  """
+  @spec stats() :: %{atom() => term()}
+  def stats, do: :merlon.stats()
+
+  @doc """
+  The same as Prometheus' text format 0.0.4, with the ends of certificates; serve it under `/metrics` as
+  `text/plain; version=0.0.4`.
+  """
+  @spec metrics() :: iodata()
+  def metrics, do: :merlon.metrics()
+
+  @doc """
+  Whether there is a link to `node` and it runs over merlon: TLS 1.3, mutual, bound to the name.
+
+  `false` for this node itself, to which there is no link.
+  """
+  @spec encrypted?(node()) :: boolean()
+  def encrypted?(node), do: :merlon.is_encrypted(node)
+
+  @typedoc "Why there is a link, or none. The last of the steps is the one that `text` is about."
+  @type explanation :: %{
+          node: node(),
+          verdict: :linked | :open | :blocked,
+          text: String.t(),
+          steps: [{atom(), :ok | :failed, String.t()}]
+        }
+
+  @doc """
+  Why there is a link to `node`, or none, and how to mend it in one sentence.
+
+  Takes the steps of dialling it up to where the two nodes would link. Makes no link and disturbs none;
+  the peer logs `probed`, or the refusal that a real attempt would be.
+  """
+  @spec explain(node()) :: explanation()
+  def explain(node), do: :merlon.explain(node)
+
+  defp connection(%{peer: peer, local: local, not_after: not_after, since: since} = link) do
     %{
       link
       | peer: unless(peer == :undefined, do: peer),
+        local: unless(local == :undefined, do: local),
         not_after: DateTime.from_unix!(not_after),
         since: DateTime.from_unix!(since)
     }

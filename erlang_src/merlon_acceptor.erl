@@ -1,29 +1,32 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% The listening side up to the point where dist_util takes over: one process takes connections
-%% from the listener; each gets a process of its own for TLS and preamble, at most
-%% `max_handshakes` at once. When more come, the address that has the most unfinished ones loses its
-%% oldest: who floods a node from one address is in its own way only.
+%% from the listeners, closes those that may not come (`deny`, `allow`) or come too often (merlon_source_core),
+%% and gives each other one a process of its own for TLS and preamble, at most `max_handshakes` at once. When
+%% more come, the address that has the most unfinished ones loses its oldest: who floods a node from one address
+%% is in its own way only.
 -module(merlon_acceptor).
 
--export([listen/2, listen/3, start/2, close/1]).
--export([init/3, handshake/4, source/1, gives_way/2]).
--export_type([listen_result/0]).
+-export([listen/2, listen/3, start/2, close/1, setopts/2]).
+-export([init/3, handshake/4, gives_way/2]).
+-export_type([listen_result/0, listeners/0]).
+
+%% On one port; the first is the one that net_kernel is told of.
+-type listeners() :: [merlon_nif:listener(), ...].
 
 -type listen_result() ::
-        {ok, {merlon_nif:listener(), NetAddress :: tuple(), Creation :: integer()}} |
+        {ok, {listeners(), NetAddress :: tuple(), Creation :: integer()}} |
         {error, term()}.
 
 -record(state, {kernel :: pid(),
                 family :: inet | inet6,
-                listener :: merlon_nif:listener(),
+                listeners :: listeners(),
+                sources = merlon_source_core:new() :: merlon_source_core:sources(),
                 pending = [] :: [pending()],   % newest first
-                %% Evicted, and now saying so in the log: newest first.
+                %% Evicted or turned away, and now saying so in the log: newest first.
                 leaving = [] :: [{reference(), pid()}]}).
 
 %% Whoever has proven the cookie gives way to nobody.
--type pending() :: {reference(), pid(), source() | proven, merlon_nif:conn()}.
-%% Who may well be one and the same peer: an IPv4 address, an IPv6 /64.
--type source() :: inet:ip4_address() | {0..65535, 0..65535, 0..65535, 0..65535, net}.
+-type pending() :: {reference(), pid(), merlon_source_core:source() | proven, merlon_nif:conn()}.
 
 %% Pause after a failed accept(2), in ms: EMFILE must not spin a scheduler.
 -define(BACK_OFF, 200).
@@ -48,83 +51,126 @@ listen(Family, Name, Host) ->
 listen_socket(Family, Name, Host) ->
     Epmd = net_kernel:epmd_module(),
     {ok, Port} = merlon_hs:epmd_call(Epmd, listen_port_please, [Name, Host]),
-    case open(Family, merlon_hs:port_range(Port)) of
-        {ok, Listener} ->
+    case merlon_listen:open(Family, Host, merlon_listen:port_range(Port)) of
+        {ok, [Listener | _] = Listeners} ->
             {ok, {_, Actual} = Address} = merlon_nif:sockname(Listener),
-            register_node(Epmd, Family, Name, Actual, Address, Listener);
+            register_node(Epmd, Family, Name, Actual, Address, Listeners);
         {error, Reason} ->
-            merlon_node:fatal({listen, merlon_hs:port_range(Port), Reason})
+            merlon_node:fatal(Reason)
     end.
 
-register_node(Epmd, Family, Name, Port, Address, Listener) ->
+register_node(Epmd, Family, Name, Port, Address, Listeners) ->
     case Epmd:register_node(Name, Port, merlon_hs:driver(Family)) of
         {ok, Creation} ->
-            merlon_event:listening(Address),
-            {ok, {Listener, merlon_hs:address(Family, inet_host(), Address), Creation}};
+            lists:foreach(fun said/1, Listeners),
+            {ok, {Listeners, merlon_hs:address(Family, inet_host(), Address), Creation}};
         Error ->
-            ok = merlon_nif:close(Listener),
+            ok = close(Listeners),
             Error
     end.
+
+said(Listener) ->
+    {ok, Address} = merlon_nif:sockname(Listener),
+    merlon_event:listening(Address).
 
 inet_host() ->
     {ok, Host} = inet:gethostname(),
     Host.
 
-open(_Family, {First, Last}) when First > Last ->
-    {error, eaddrinuse};
-open(Family, {First, Last}) ->
-    {Ip, Backlog, Opts} = merlon_hs:listen_options(Family),
-    try merlon_nif:listen(Ip, First, Backlog, Opts) of
-        {error, eaddrinuse} -> open(Family, {First + 1, Last});
-        Result -> Result
-    catch
-        error:badarg -> {error, einval}
-    end.
+-spec close(listeners()) -> ok.
+close(Listeners) ->
+    lists:foreach(fun(Family) -> merlon_stats:pending(Family, 0) end, [inet, inet6]),
+    lists:foreach(fun merlon_nif:close/1, Listeners).
 
--spec close(merlon_nif:listener()) -> ok.
-close(Listener) ->
-    merlon_nif:close(Listener).
+-spec setopts(listeners(), list()) -> ok | {error, term()}.
+setopts(Listeners, Opts) ->
+    lists:foldl(fun(Listener, ok) -> merlon_hs:setopts(Listener, Opts);
+                   (_, Error) -> Error
+                end, ok, Listeners).
 
 %% Called by net_kernel, to which the acceptor stays linked, and again when an acceptor has died: so
-%% the listener is net_kernel's own, and closed when that ends.
--spec start(inet | inet6, merlon_nif:listener()) -> pid().
-start(Family, Listener) ->
-    ok = merlon_nif:set_owner(Listener, self()),
-    spawn_opt(?MODULE, init, [self(), Family, Listener],
+%% the listeners are net_kernel's own, and closed when that ends.
+-spec start(inet | inet6, listeners()) -> pid().
+start(Family, Listeners) ->
+    lists:foreach(fun(Listener) -> ok = merlon_nif:set_owner(Listener, self()) end, Listeners),
+    spawn_opt(?MODULE, init, [self(), Family, Listeners],
               dist_util:net_ticker_spawn_options()).
 
--spec init(pid(), inet | inet6, merlon_nif:listener()) -> no_return().
-init(Kernel, Family, Listener) ->
-    loop(#state{kernel = Kernel, family = Family, listener = Listener}).
+-spec init(pid(), inet | inet6, listeners()) -> no_return().
+init(Kernel, Family, Listeners) ->
+    loop(#state{kernel = Kernel, family = Family, listeners = Listeners}).
 
-loop(#state{listener = Listener} = State) ->
+%% One from each listener in turn, until none has any.
+loop(#state{family = Family, listeners = Listeners, pending = Pending} = State) ->
+    merlon_stats:pending(Family, length(Pending)),
+    case lists:foldl(fun accept/2, {infinity, State}, Listeners) of
+        {0, Next} -> loop(Next);
+        {Pause, Next} -> loop(await(Pause, Next))
+    end.
+
+%% How long to wait: not at all as long as somebody has come.
+accept(Listener, {Pause, State}) ->
     case merlon_nif:accept(Listener) of
-        {ok, Conn} -> loop(admit(Conn, State));
-        wait -> loop(await(infinity, State));
+        {ok, Conn} -> {0, admit(Conn, State)};
+        wait -> {Pause, State};
         {error, Reason} when Reason =:= enotconn; Reason =:= ebadf; Reason =:= einval ->
             timer:sleep(?LISTENER_GONE), % when net_kernel has closed it, the end comes now
             _ = spawn(merlon_event, accept_failed, [Reason]),
             exit({listener_closed, Reason});
-        {error, econnaborted} -> loop(State);
+        {error, econnaborted} -> {0, State};
         {error, Reason} ->
             %% Nothing waits for the log here.
             _ = spawn(merlon_event, accept_failed, [Reason]),
-            loop(await(?BACK_OFF, State))
+            {min(Pause, ?BACK_OFF), State}
     end.
 
 await(Timeout, State) ->
     receive
         {select, _, _, ready_input} -> State;
-        {'DOWN', _, process, _, _} = Down -> await(Timeout, told(Down, State));
-        {proven, _} = Proven -> await(Timeout, told(Proven, State))
+        {'DOWN', _, process, _, _} = Down -> waited(Timeout, told(Down, State));
+        {proven, _} = Proven -> waited(Timeout, told(Proven, State))
     after Timeout -> State
     end.
 
+waited(Timeout, #state{family = Family, pending = Pending} = State) ->
+    merlon_stats:pending(Family, length(Pending)),
+    await(Timeout, State).
+
+%% ---- at the door: nothing of the connection has been read ----
+
 admit(Conn, State) ->
-    {ok, {Ip, _}} = merlon_nif:peername(Conn),
-    Source = source(Ip),
-    #state{kernel = Kernel, family = Family, pending = Pending} = Left =
-        make_room(Source, reap(State)),
+    {ok, {Ip, _} = Address} = merlon_nif:peername(Conn),
+    Source = merlon_source_core:source(Ip),
+    case may_come(Ip, Source, merlon_node:config(), reap(State)) of
+        {ok, Next} -> serve(Conn, Source, Next);
+        {Reason, Next} -> turn_away(Conn, Reason, Address, Next)
+    end.
+
+may_come(Ip, Source, #{allow := Allow, deny := Deny} = Config, #state{sources = Sources} = State) ->
+    case merlon_cidr:member(Ip, Deny) orelse not merlon_cidr:member(Ip, Allow) of
+        true -> {denied, State};
+        false ->
+            {Verdict, Known} = measured(Ip, Source, Config, Sources),
+            {Verdict, State#state{sources = Known}}
+    end.
+
+measured(Ip, Source, #{unlimited := Unlimited} = Config, Sources) ->
+    case merlon_cidr:member(Ip, Unlimited) of
+        true -> {ok, Sources};
+        false -> merlon_source_core:admit(Source, now_ms(), Config, Sources)
+    end.
+
+turn_away(Conn, Reason, Address, State) ->
+    ok = merlon_nif:close(Conn),
+    case merlon_event:turned_away(Reason, Address) of
+        counted -> State;
+        {say, Say} -> leaving(spawn_monitor(Say), State)
+    end.
+
+now_ms() -> erlang:monotonic_time(millisecond).
+
+serve(Conn, Source, State) ->
+    #state{kernel = Kernel, family = Family, pending = Pending} = Left = make_room(Source, State),
     {Pid, Ref} = spawn_opt(?MODULE, handshake, [Kernel, Family, Conn, self()], [monitor]),
     ok = merlon_nif:set_owner(Conn, Pid),
     Pid ! {self(), go},
@@ -137,14 +183,22 @@ reap(State) ->
     after 0 -> State
     end.
 
-told({'DOWN', Ref, process, _, _}, #state{pending = Pending, leaving = Leaving} = State) ->
-    State#state{pending = lists:keydelete(Ref, 1, Pending), leaving = lists:keydelete(Ref, 1, Leaving)};
+told({'DOWN', Ref, process, _, Reason}, #state{pending = Pending, leaving = Leaving} = State) ->
+    case lists:keytake(Ref, 1, Pending) of
+        {value, {_, _, Source, _}, Left} -> blamed(Reason, Source, State#state{pending = Left});
+        false -> State#state{leaving = lists:keydelete(Ref, 1, Leaving)}
+    end;
 told({proven, Pid}, #state{pending = Pending} = State) ->
     case lists:keyfind(Pid, 2, Pending) of
-        {Ref, Pid, _, Conn} ->
-            State#state{pending = lists:keyreplace(Pid, 2, Pending, {Ref, Pid, proven, Conn})};
+        {Ref, Pid, Source, Conn} ->
+            State#state{pending = lists:keyreplace(Pid, 2, Pending, {Ref, Pid, proven, Conn}),
+                        sources = merlon_source_core:proven(Source, State#state.sources)};
         false -> State
     end.
+
+blamed({shutdown, failed}, Source, #state{sources = Sources} = State) when Source =/= proven ->
+    State#state{sources = merlon_source_core:failed(Source, now_ms(), merlon_node:config(), Sources)};
+blamed(_, _, State) -> State.
 
 %% The acceptor waits for no process that gives way: it closes the connection itself.
 make_room(Source, #state{pending = Pending} = State) ->
@@ -154,14 +208,13 @@ make_room(Source, #state{pending = Pending} = State) ->
         false -> State
     end.
 
-evict(Source, #state{pending = Pending, leaving = Leaving} = State) ->
+evict(Source, #state{pending = Pending} = State) ->
     case gives_way(Source, Pending) of
         {Ref, Pid, _, Conn} = Evicted ->
             Pid ! {self(), evicted},
             ok = merlon_nif:close(Conn),
-            Left = State#state{pending = lists:delete(Evicted, Pending),
-                               leaving = [{Ref, Pid} | Leaving]},
-            make_room(Source, hurry(Left));
+            merlon_stats:evicted(),
+            make_room(Source, leaving({Pid, Ref}, State#state{pending = lists:delete(Evicted, Pending)}));
         none ->
             receive
                 {'DOWN', _, process, _, _} = Down -> make_room(Source, told(Down, State))
@@ -169,6 +222,9 @@ evict(Source, #state{pending = Pending, leaving = Leaving} = State) ->
     end.
 
 %% A log that is slower than a flood loses lines; it does not make processes pile up.
+leaving({Pid, Ref}, #state{leaving = Leaving} = State) ->
+    hurry(State#state{leaving = [{Ref, Pid} | Leaving]}).
+
 hurry(#state{leaving = Leaving} = State) when length(Leaving) > ?LEAVING ->
     {Ref, Oldest} = lists:last(Leaving),
     erlang:demonitor(Ref, [flush]),
@@ -178,7 +234,7 @@ hurry(State) ->
     State.
 
 %% Of the source that has the most, the newcomer counted in, the oldest; of several such the oldest.
--spec gives_way(source(), NewestFirst :: [pending()]) -> pending() | none.
+-spec gives_way(merlon_source_core:source(), NewestFirst :: [pending()]) -> pending() | none.
 gives_way(Newcomer, Pending) ->
     Sources = [Source || {_, _, Source, _} <- Pending, Source =/= proven],
     Counts = lists:foldl(fun(Source, Map) -> maps:update_with(Source, fun(N) -> N + 1 end, 1, Map) end,
@@ -189,10 +245,6 @@ gives_way(Newcomer, Pending) ->
         [] -> none;
         _ -> lists:last(Able)
     end.
-
--spec source(inet:ip_address()) -> source().
-source({A, B, C, D, _, _, _, _}) -> {A, B, C, D, net};
-source(Ip) -> Ip.
 
 %% One inbound handshake: ends with the link in the hands of dist_util, or with one log line.
 -spec handshake(pid(), inet | inet6, merlon_nif:conn(), pid()) -> ok.
@@ -209,7 +261,15 @@ handshake(Kernel, Family, Conn, Acceptor) ->
             Acceptor ! {proven, self()},
             hand_over(Kernel, Family, {Conn, Claim, Deadline});
         join -> merlon_enroll:serve(Conn, Deadline);
-        {error, Failure} -> refused(Conn, cause(Acceptor, Failure))
+        {error, Failure} -> ended(Conn, cause(Acceptor, Failure))
+    end.
+
+%% The acceptor hears whether the peer is to blame.
+ended(Conn, Failure) ->
+    refused(Conn, Failure),
+    case merlon_source_core:blames(Failure) of
+        true -> exit({shutdown, failed});
+        false -> ok
     end.
 
 %% That the connection was closed on this side may be seen before the word that came first.

@@ -3,18 +3,20 @@
 %% command does is in its own module.
 -module(merlon_cli).
 
--export([main/1, run/1, command/3]).
+-export([main/1, run/1, command/3, command/4]).
 -export_type([result/0, outcome/0]).
 
 %% What a command's run/1 gives; `unusable` is printed like `ok`, but exits with 1, and `unreadable`
-%% like an error, but exits with 2.
--type result() :: {ok | unusable, iodata()} | {usage | unreadable, iodata()} |
+%% like an error, but exits with 2; so does `incomplete`, which is printed like `ok`.
+-type result() :: {ok | unusable | incomplete, iodata()} | {usage | unreadable, iodata()} |
                   {error, term()}.
 %% Exit code (0 done, 1 refused, 2 wrong usage) and what belongs on which stream.
 -type outcome() :: {0..2, Stdout :: binary(), Stderr :: binary()}.
 
 -callback spec() -> merlon_cli_args:spec().
 -callback run(merlon_cli_args:options()) -> result().
+-callback run(merlon_cli_args:options(), More :: map()) -> result().
+-optional_callbacks([run/2]).
 
 %% Runs the command and ends the VM with its exit code.
 -spec main([string()]) -> no_return().
@@ -37,10 +39,14 @@ run([Name | Args]) ->
 
 %% Runs one command under the name by which its user called it.
 -spec command(Name :: string(), [string()], Program :: string()) -> outcome().
-command(Name, Args, Program) ->
+command(Name, Args, Program) -> command(Name, Args, Program, #{}).
+
+%% With what Elixir has and Erlang has not, for commands whose run/2 takes it.
+-spec command(Name :: string(), [string()], Program :: string(), More :: map()) -> outcome().
+command(Name, Args, Program, More) ->
     {Name, Module} = lists:keyfind(Name, 1, commands()),
     case merlon_cli_args:parse(Module:spec(), Args) of
-        {ok, Options} -> outcome(loaded(Module, Options), Program);
+        {ok, Options} -> outcome(loaded(Module, Options, More), Program);
         help -> {0, bytes(merlon_cli_args:help(Module:spec(), Program)), <<>>};
         {error, Text} -> wrong(Text, Program)
     end.
@@ -50,16 +56,18 @@ commands() ->
      {"renew", merlon_cli_renew}, {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr},
      {"cookie", merlon_cli_cookie}, {"keyring", merlon_cli_keyring},
      {"token", merlon_cli_token}, {"enroll", merlon_cli_enroll}, {"join", merlon_cli_join},
-     {"rotate", merlon_cli_rotate}].
+     {"rotate", merlon_cli_rotate}, {"audit", merlon_cli_audit}].
 
-loaded(Module, Options) ->
+loaded(Module, Options, More) ->
     case merlon_nif:load() of
-        ok -> Module:run(Options);
+        ok when map_size(More) =:= 0 -> Module:run(Options);
+        ok -> Module:run(Options, More);
         {error, _} = Error -> Error
     end.
 
 outcome({ok, Text}, _Program) -> {0, bytes(Text), <<>>};
 outcome({unusable, Text}, _Program) -> {1, bytes(Text), <<>>};
+outcome({incomplete, Text}, _Program) -> {2, bytes(Text), <<>>};
 outcome({unreadable, Text}, Program) -> {2, <<>>, bytes([Program, ": ", Text, $\n])};
 outcome({usage, Text}, Program) -> wrong(Text, Program);
 outcome({error, {refused, Text}}, Program) -> {1, <<>>, bytes([Program, ": ", Text, $\n])};

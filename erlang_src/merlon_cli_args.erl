@@ -109,7 +109,7 @@ help(#{summary := Summary, argument := Argument, options := Options} = Spec, Pro
 
 named(none) -> "";
 named({required, Meta}) -> [$\s, Meta];
-named({several, Meta}) -> [$\s, Meta, "..."];
+named({several, Meta}) -> [" [", Meta, "...]"];
 named({optional, Meta}) -> [" [", Meta, $]].
 
 row({Key, Kind, Meaning}) ->

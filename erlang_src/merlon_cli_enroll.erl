@@ -99,7 +99,7 @@ loop(#state{listener = Listener, say = Say} = State) ->
 admit(Conn, #state{rate = Rate, say = Say} = State) ->
     {ok, {Ip, _} = Peer} = merlon_nif:peername(Conn),
     Now = erlang:monotonic_time(millisecond),
-    case merlon_join_rate_core:admit(merlon_acceptor:source(Ip), Now, Rate) of
+    case merlon_join_rate_core:admit(merlon_source_core:source(Ip), Now, Rate) of
         {yes, Next} -> session(Conn, Peer, State#state{rate = Next});
         {tell, Next} ->
             ok = merlon_nif:close(Conn),

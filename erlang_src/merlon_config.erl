@@ -17,10 +17,14 @@
           revoked_grace := non_neg_integer(), require_carrier := boolean(),
           renew := boolean(), issue := boolean(), enroll := boolean(),
           rotate_secret := off | never | {Every :: pos_integer(), Grace :: non_neg_integer()},
-          secret := none | merlon_secrets:provider(), secret_wait := pos_integer()}.
+          secret := none | merlon_secrets:provider(), secret_wait := pos_integer(),
+          listen := default | [merlon_listen:place()],
+          allow := [merlon_cidr:cidr()], deny := [merlon_cidr:cidr()], unlimited := [merlon_cidr:cidr()],
+          source_burst := pos_integer(), source_rate := pos_integer(),
+          source_backoff := non_neg_integer(), log_interval := non_neg_integer()}.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
--type kind() :: cluster | patterns | boolean | rotation | {integer, non_neg_integer(), pos_integer()} |
+-type kind() :: cluster | patterns | boolean | rotation | networks | places | {integer, non_neg_integer(), pos_integer()} |
                 {one_of, [atom()]} | secret | {secret, Must :: iodata()}.
 
 -define(MONTH, 2592000).
@@ -71,11 +75,27 @@ keys() ->
      {secret, {default, none}, secret,
       "where the keyring comes from, if not from the file keyring of the merlon dir"},
      {secret_wait, {default, 30000}, {integer, 1000, 600000},
-      "milliseconds that a starting node asks there until it gives up"}].
+      "milliseconds that a starting node asks there until it gives up"},
+     {listen, {default, default}, places,
+      "addresses or interfaces to listen on; without it all, or loopback for a node NAME@localhost"},
+     {allow, {default, merlon_cidr:any()}, networks,
+      "addresses that may connect"},
+     {deny, {default, []}, networks,
+      "addresses that may not connect, even if they are allowed"},
+     {source_burst, {default, 64}, {integer, 1, 65536},
+      "connections that one address may open at once before it is slowed down"},
+     {source_rate, {default, 2}, {integer, 1, 1000},
+      "connections a second that one address may open after that; a proof gives it all back"},
+     {source_backoff, {default, 5000}, {integer, 0, 600000},
+      "milliseconds of the longest pause for an address that fails again and again"},
+     {unlimited, {default, merlon_cidr:loopback()}, networks,
+      "addresses that the three settings before this do not count for"},
+     {log_interval, {default, 60}, {integer, 0, 86400},
+      "seconds after which repeated log lines are summed up; 0 writes every one"}].
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].
-at_start() -> [cluster, identity, core_files, require_carrier, secret, secret_wait].
+at_start() -> [cluster, identity, core_files, require_carrier, secret, secret_wait, listen].
 
 -spec load(Dir :: string()) -> {ok, config()} | {error, {config, reason()}}.
 load(Dir) ->
@@ -172,6 +192,10 @@ value(cluster, Value) ->
     end;
 value(patterns, Values) when is_list(Values) ->
     patterns([text_value(Value) || Value <- Values]);
+value(networks, Values) when is_list(Values) ->
+    all_of([parsed(text_value(Value), fun merlon_cidr:parse/1) || Value <- Values]);
+value(places, [_ | _] = Values) ->
+    all_of([parsed(text_value(Value), fun merlon_listen:place/1) || Value <- Values]);
 value(boolean, Value) when is_boolean(Value) -> {ok, Value};
 value(rotation, Word) when Word =:= off; Word =:= never -> {ok, Word};
 value(rotation, {every, Every}) -> rotation(seconds(Every), default);
@@ -212,6 +236,15 @@ patterns(Values) ->
                   binary:match(Name, [<<"@">>, <<"/">>]) =:= nomatch] of
         Names when length(Names) =:= length(Values) -> {ok, Names};
         _ -> error
+    end.
+
+parsed({ok, Text}, Parse) -> Parse(Text);
+parsed(error, _Parse) -> error.
+
+all_of(Results) ->
+    case lists:member(error, Results) of
+        true -> error;
+        false -> {ok, [Value || {ok, Value} <- Results]}
     end.
 
 text_value(Value) when is_binary(Value), Value =/= <<>>; is_list(Value), Value =/= [] ->
@@ -276,6 +309,11 @@ known(Key) ->
 kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
 kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
 kind({secret, Must}) -> Must;
+kind(networks) ->
+    "a list of networks such as \"10.0.0.0/8\", \"2001:db8::/32\" or one address, in double quotes, without "
+        "bits behind the prefix";
+kind(places) ->
+    "a list of addresses or interfaces such as \"10.0.0.7\", \"::1\" or \"eth0\", in double quotes, at least one";
 kind(boolean) -> "true or false";
 kind(rotation) ->
     "off, never, {every, {N, days | hours | minutes | seconds}} from 10 seconds on, or with a third "

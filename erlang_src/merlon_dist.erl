@@ -15,8 +15,8 @@ listen(Name) -> merlon_acceptor:listen(inet, Name).
 -spec listen(atom(), string()) -> merlon_acceptor:listen_result().
 listen(Name, Host) -> merlon_acceptor:listen(inet, Name, Host).
 
--spec accept(merlon_nif:listener()) -> pid().
-accept(Listener) -> merlon_acceptor:start(inet, Listener).
+-spec accept(merlon_acceptor:listeners()) -> pid().
+accept(Listeners) -> merlon_acceptor:start(inet, Listeners).
 
 -spec accept_connection(pid(), term(), node(), list(), non_neg_integer()) -> pid().
 accept_connection(AcceptPid, Link, MyNode, Allowed, SetupTime) ->
@@ -26,8 +26,8 @@ accept_connection(AcceptPid, Link, MyNode, Allowed, SetupTime) ->
 setup(Node, Type, MyNode, LongOrShort, SetupTime) ->
     merlon_hs:setup(inet, Node, Type, MyNode, LongOrShort, SetupTime).
 
--spec close(merlon_nif:listener()) -> ok.
-close(Listener) -> merlon_acceptor:close(Listener).
+-spec close(merlon_acceptor:listeners()) -> ok.
+close(Listeners) -> merlon_acceptor:close(Listeners).
 
 -spec select(node()) -> boolean().
 select(Node) -> merlon_hs:select(inet, Node).
@@ -38,11 +38,11 @@ address() -> merlon_hs:address(inet).
 -spec address(string()) -> term().
 address(Host) -> merlon_hs:address(inet, Host).
 
--spec setopts(merlon_nif:listener(), list()) -> ok | {error, term()}.
-setopts(Listener, Opts) -> merlon_hs:setopts(Listener, Opts).
+-spec setopts(merlon_acceptor:listeners(), list()) -> ok | {error, term()}.
+setopts(Listeners, Opts) -> merlon_acceptor:setopts(Listeners, Opts).
 
--spec getopts(merlon_nif:listener(), list()) -> {ok, list()} | {error, term()}.
-getopts(Listener, Opts) -> merlon_nif:getopts(Listener, Opts).
+-spec getopts(merlon_acceptor:listeners(), list()) -> {ok, list()} | {error, term()}.
+getopts([Listener | _], Opts) -> merlon_nif:getopts(Listener, Opts).
 
 -spec is_node_name(node()) -> boolean().
 is_node_name(Node) -> dist_util:is_node_name(atom_to_list(Node)).

@@ -57,7 +57,7 @@ serve(Conn, Deadline) ->
 
 %% Without somebody who counts nobody is let in.
 admit({ok, {Ip, _}}) ->
-    try gen_server:call(?MODULE, {admit, merlon_acceptor:source(Ip)}, 1000)
+    try gen_server:call(?MODULE, {admit, merlon_source_core:source(Ip)}, 1000)
     catch exit:_ -> no
     end;
 admit({error, _}) -> no.

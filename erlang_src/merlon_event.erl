@@ -1,9 +1,10 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Every event of the carrier, one function each: one structured report per event, never a secret,
-%% never raw peer bytes. Reports read well as text too (`report_cb`).
+%% Every event of the carrier, one function each: a structured report to `logger`, the same to `telemetry` when
+%% that is loaded, and a count (merlon_stats). Never a secret, never raw peer bytes. Reports read well as text
+%% too (`report_cb`). The table of all events is in docs/guides/operate.md.
 -module(merlon_event).
 
--export([listening/1, not_started/1, accept_failed/1, refused/3, unresolved/3]).
+-export([listening/1, not_started/1, accept_failed/1, refused/3, turned_away/2, probed/2, unresolved/3, repeated/5]).
 -export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
 -export([reproved/2, reproof_untrusted/2, reproof_refused/2, reproof_not_made/2]).
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
@@ -12,7 +13,6 @@
 -export([rotated/2, entry_learnt/2, entry_preferred/1, rotation_failed/1, rotation_refused/2]).
 -export([minted/1, not_minted/1]).
 -export([secret_awaited/2, secret_stale/3, secret_back/2]).
--export([format/1]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
 
@@ -29,16 +29,51 @@ not_started(Text) ->
 %% accept(2) failed, of EMFILE for example; it is tried again.
 -spec accept_failed(atom()) -> ok.
 accept_failed(Reason) ->
-    log(error, #{event => accept_failed, reason => Reason}).
+    say_once({accept_failed, {Reason}}, here, error, #{event => accept_failed, reason => Reason}).
 
 %% A handshake came to nothing, on the accepting or the dialling side. That a peer does not
 %% answer at all when dialled is everyday life.
 -spec refused(accept | dial, map(), address()) -> ok.
 refused(Side, Failure, Address) ->
-    Report = maps:with([phase, reason, text, claimed, node, fingerprint, identity], Failure),
-    log(severity(Side, Failure),
-        Report#{event => refused, side => Side, peer => peer(Address)}).
+    {Kind, Source, Level, Report} = refusal(Side, Failure, Address),
+    say_once(Kind, Source, Level, Report).
 
+%% A connection was closed before a byte of it was read. The acceptor must not wait for a log: what it gets
+%% is for another process to call.
+-spec turned_away(denied | throttled | backing_off, {inet:ip_address(), inet:port_number()}) ->
+          counted | {say, fun(() -> ok)}.
+turned_away(Reason, Address) ->
+    {Kind, Source, Level, Report} =
+        refusal(accept, #{phase => tcp, reason => Reason, text => merlon_event_text:door(Reason)}, {ok, Address}),
+    merlon_stats:event(refused),
+    case merlon_repeats:note(Kind, Source, Level, Report) of
+        say -> {say, fun() -> publish(Level, Report, 1) end};
+        counted -> counted
+    end.
+
+refusal(Side, #{phase := Phase, reason := Reason} = Failure, Address) ->
+    merlon_stats:refused(Side, Phase, Reason),
+    Known = maps:with([phase, reason, text, claimed, node, fingerprint, identity], Failure),
+    {{refused, {Side, Phase, Reason}}, {source(Address), who(Failure)}, severity(Side, Failure),
+     Known#{event => refused, side => Side, peer => peer(Address)}}.
+
+source({ok, {Ip, _}}) -> merlon_source_core:source(Ip);
+source({error, _}) -> unknown.
+
+%% Several nodes may share an address. Before the preamble anybody can write any name into a certificate.
+who(#{node := Node}) -> Node;
+who(#{phase := tls}) -> stranger;
+who(#{identity := Identity}) -> Identity;
+who(#{}) -> stranger.
+
+%% Somebody who holds the secret asked what stands in the way of a link (merlon:explain/1 there).
+-spec probed(map(), address()) -> ok.
+probed(Known, Address) ->
+    say_once({probed, {}}, {source(Address), who(Known)}, info,
+             (maps:with([identity, fingerprint, claimed], Known))#{event => probed, peer => peer(Address)}).
+
+severity(accept, #{reason := denied}) -> notice;
+severity(accept, #{reason := Reason}) when Reason =:= throttled; Reason =:= backing_off -> warning;
 severity(dial, #{phase := tcp, reason := no_identity}) -> error;
 severity(dial, #{phase := tcp}) -> info;
 %% Two nodes that dial each other at once: one hangs up. Who has no name yet may be a scanner.
@@ -53,11 +88,24 @@ severity(_, _) -> error.
 %% Node has no address or no port: it is down, or its name is wrong.
 -spec unresolved(node(), no_address | no_port, term()) -> ok.
 unresolved(Node, Reason, Answer) ->
-    log(info, #{event => unresolved, node => Node, reason => Reason, answer => Answer}).
+    merlon_stats:refused(dial, resolve, Reason),
+    say_once({unresolved, {Reason}}, Node, info,
+             #{event => unresolved, node => Node, reason => Reason, answer => Answer}).
+
+%% What merlon_repeats has counted since the last sum: the first such report stands for all of them.
+-spec repeated(logger:level(), map(), Source :: term(), pos_integer(), Seconds :: non_neg_integer()) -> ok.
+repeated(Level, Report, Source, Count, Seconds) ->
+    publish(Level, (summary(Report, Source))#{repeated => Count, seconds => Seconds}, Count).
+
+summary(#{peer := _} = Report, others) -> (maps:with([event, side, phase, reason, text], Report))#{peer => others};
+summary(#{peer := {Ip, _}} = Report, _) -> Report#{peer => merlon_source_core:source(Ip)};
+summary(Report, others) -> maps:without([node, answer], Report);
+summary(Report, _) -> Report.
 
 %% A link is up.
 -spec link_up(map()) -> ok.
-link_up(Info) ->
+link_up(#{direction := Side} = Info) ->
+    merlon_stats:up(Side),
     log(info, maps:merge(#{event => link_up}, maps:remove(name, Info))).
 
 %% Something ended a link: the peer, the network or a violation of the protocol.
@@ -86,13 +134,7 @@ failure_level(Reason, _) ->
 -spec link_closed(map(), {pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()}) -> ok.
 link_closed(Info, {_, Reason} = Why) ->
     log(error, (whose(Info))#{event => link_closed, phase => link, reason => code(Reason),
-                              text => iolist_to_binary(closing(Why))}).
-
-closing({pki, Reason}) -> merlon_pki_text:words(Reason);
-closing({keyring, {entry_expired, #{id := Id, not_after := End}}}) ->
-    ["the peer has proved no newer secret than entry ", Id, ", which ended on ", merlon_text:date(End)];
-closing({keyring, {entry_dropped, #{id := Id}}}) ->
-    ["the peer has proved no other secret than entry ", Id, ", which is not in this node's keyring any more"].
+                              text => iolist_to_binary(merlon_event_text:closing(Why))}).
 
 %% The peer of a live link has another certificate, or holds a newer secret, and has proved it.
 -spec reproved(map(), {certificate, NotAfter :: integer()} | {secret, Id :: binary()}) -> ok.
@@ -282,7 +324,7 @@ rotated(Id, #{grace := Grace}) ->
 -spec entry_learnt(binary(), From :: binary()) -> ok.
 entry_learnt(Id, From) ->
     log(info, #{event => entry_learnt, entry => Id, from => From,
-                text => iolist_to_binary(["keyring entry ", Id, " came from ", printable(From)])}).
+                text => iolist_to_binary(["keyring entry ", Id, " came from ", merlon_event_text:printable(From)])}).
 
 %% From now on new links are proven by another entry, where the peer has it.
 -spec entry_preferred(binary()) -> ok.
@@ -300,29 +342,53 @@ rotation_failed(Text) ->
 -spec rotation_refused(node(), malformed | bad_transfer | not_asked | too_many | nothing_in_common) -> ok.
 rotation_refused(Node, Why) ->
     log(warning, #{event => rotation_refused, node => Node, reason => Why,
-                   text => iolist_to_binary(refusal(Why))}).
+                   text => iolist_to_binary(merlon_event_text:refusal(Why))}).
 
-refusal(malformed) -> "it sent something that is no message about keyring entries";
-refusal(bad_transfer) -> "it sent an entry that was not sealed for this node and this request";
-refusal(not_asked) -> "it sent an entry that this node has not asked it for";
-refusal(too_many) -> "it asks for entries all the time";
-refusal(nothing_in_common) -> "it asks for an entry, but accepts none that this node accepts: copy the keyring to it".
+%% ---- to whom it goes ----
+
+log(Level, #{event := Event} = Report) ->
+    merlon_stats:event(Event),
+    publish(Level, Report, 1).
+
+%% For what strangers, or a peer that is down, can cause as often as they like.
+say_once(Kind, Source, Level, #{event := Event} = Report) ->
+    merlon_stats:event(Event),
+    case merlon_repeats:note(Kind, Source, Level, Report) of
+        say -> publish(Level, Report, 1);
+        counted -> ok
+    end.
+
+publish(Level, Report, Count) ->
+    telemetry(Level, Report, Count),
+    to_log(Level, Report).
+
+%% OTP's and Elixir's common way to hand events to whoever measures: [merlon, Event]. No dependency, and no
+%% handler of it can harm the carrier.
+telemetry(Level, #{event := Event} = Report, Count) ->
+    Telemetry = telemetry,
+    _ = try
+            erlang:function_exported(Telemetry, execute, 3) andalso
+                Telemetry:execute([merlon, Event], #{count => Count, system_time => erlang:system_time()},
+                                  (maps:remove(event, Report))#{level => Level})
+        catch _:_ -> failed
+        end,
+    ok.
 
 %% Some tools log to their standard output (those of an Elixir release do): what went as it should
 %% would stand in their answers.
-log(info, Report) ->
+to_log(info, Report) ->
     case merlon_node:is_tool() of
         true -> ok;
         false -> report(info, Report)
     end;
-log(Level, Report) ->
+to_log(Level, Report) ->
     report(Level, Report).
 
 %% No `domain`: OTP's default handler drops every domain that it does not know. No `label`: Elixir's
 %% drops every report with a label that it does not know.
 report(Level, Report) ->
     logger:log(Level, Report#{app => merlon},
-               #{report_cb => fun ?MODULE:format/1, error_logger => #{tag => tag(Level)}}).
+               #{report_cb => fun merlon_event_text:format/1, error_logger => #{tag => tag(Level)}}).
 
 tag(error) -> error_report;
 tag(warning) -> warning_report;
@@ -330,35 +396,3 @@ tag(_) -> info_report.
 
 peer({ok, Address}) -> Address;
 peer({error, _}) -> unknown.
-
-%% One line of text for a report.
--spec format(map()) -> {io:format(), [term()]}.
-format(#{event := Event} = Report) ->
-    Words = [pair(Key, maps:get(Key, Report))
-             || Key <- [side, phase, reason, node, claimed, peer, local, identity, fingerprint,
-                        direction, suite, group, answer],
-                is_map_key(Key, Report)],
-    Text = case Report of
-               #{text := Said} -> [": ", Said];
-               _ -> []
-           end,
-    {"merlon: ~ts~ts~ts", [atom_to_list(Event), Words, Text]}.
-
-pair(Key, {Ip, Port}) when is_tuple(Ip), is_integer(Port), (Key =:= peer orelse Key =:= local) ->
-    [$\s, atom_to_list(Key), $=, address(Ip), $:, integer_to_list(Port)];
-pair(identity, {Kind, Cluster, Name, Host}) ->
-    [" identity=", atom_to_list(Kind), $:, printable(Cluster), $:, printable(Name), $@, printable(Host)];
-pair(Key, Value) when is_binary(Value) ->
-    [$\s, atom_to_list(Key), $=, printable(Value)];
-pair(Key, Value) ->
-    [$\s, atom_to_list(Key), $=, io_lib:format("~0tp", [Value])].
-
-address(Ip) when tuple_size(Ip) =:= 8 -> [$[, inet:ntoa(Ip), $]];
-address(Ip) -> inet:ntoa(Ip).
-
-%% A claimed name comes from a peer: nothing in it may break the line.
-printable(Value) ->
-    [case Char of
-         _ when Char > 32, Char < 127 -> Char;
-         _ -> io_lib:format("\\x~2.16.0b", [Char])
-     end || <<Char>> <= Value].

@@ -5,7 +5,7 @@
 
 -export([accept_connection/5, setup/6, select/2, address/1, address/2, address/3, setopts/2]).
 -export([do_accept/6, do_setup/7, tick/1, link_setopts/2, link_getopts/2]).
--export([epmd_call/3, driver/1, port_range/1, listen_options/1, connect_options/0]).
+-export([epmd_call/3, driver/1, connect_options/0]).
 
 -include_lib("kernel/include/dist.hrl").
 -include_lib("kernel/include/dist_util.hrl").
@@ -217,6 +217,13 @@ cut_short(_Link, ok) ->
 %% and in no later one. Anything else, the `n` packet of old nodes included, is refused.
 check_name(_Packet, #link{claimed = undefined}) ->
     ok;
+check_name(<<$P, _/binary>> = Packet, #link{conn = Conn, deadline = Deadline} = Link) ->
+    Asked = get(?NAMED) =:= undefined
+        andalso merlon_probe:answer(Packet, {Conn, Deadline}, Link#link.claimed, get(?MODULE) =:= undefined),
+    case Asked of
+        true -> probed(Link);
+        false -> wrong_name(Link)
+    end;
 check_name(<<$N, Flags:64, _Creation:32, Len:16, Name:Len/binary, _/binary>>,
            #link{claimed = Claimed} = Link) ->
     Dynamic = Flags band ?DFLAG_NAME_ME =/= 0,
@@ -238,6 +245,12 @@ check_name(<<>>, Link) ->
 wrong_name(Link) ->
     refused(Link, wrong_name, <<"its dist handshake does not give the name of its preamble">>),
     shutdown(no_node, wrong_name).
+
+-spec probed(#link{}) -> no_return().
+probed(#link{known = Known, claimed = Claimed, address = Address}) ->
+    _ = put(?MODULE, told),
+    merlon_event:probed(Known#{claimed => Claimed}, Address),
+    shutdown(no_node, probed).
 
 pre_nodeup(#link{conn = Conn}) ->
     #{max_frame := MaxFrame} = merlon_node:config(),
@@ -354,25 +367,6 @@ driver(inet6) -> inet6_tcp.
 
 family(Ip) when tuple_size(Ip) =:= 4 -> inet;
 family(_) -> inet6.
-
-%% `inet_dist_listen_min/max`, unless the epmd module names a port.
--spec port_range(inet:port_number()) -> {inet:port_number(), inet:port_number()}.
-port_range(0) ->
-    case {application:get_env(kernel, inet_dist_listen_min),
-          application:get_env(kernel, inet_dist_listen_max)} of
-        {{ok, Min}, {ok, Max}} when is_integer(Min), is_integer(Max) -> {Min, Max};
-        {{ok, Min}, _} when is_integer(Min) -> {Min, Min};
-        _ -> {0, 0}
-    end;
-port_range(Port) ->
-    {Port, Port}.
-
--spec listen_options(inet | inet6) -> {inet:ip_address(), pos_integer(), list()}.
-listen_options(Family) ->
-    Opts = env(inet_dist_listen_options, []),
-    Any = case Family of inet -> {0, 0, 0, 0}; inet6 -> {0, 0, 0, 0, 0, 0, 0, 0} end,
-    Ip = env(inet_dist_use_interface, proplists:get_value(ip, Opts, Any)),
-    {Ip, proplists:get_value(backlog, Opts, 128), Opts}.
 
 -spec connect_options() -> {inet:ip_address() | undefined, list()}.
 connect_options() ->

@@ -7,7 +7,7 @@
 -export_type([reason/0]).
 
 -type reason() :: {nif, string()} | {config | identity, term()} |
-                  {listen, {inet:port_number(), inet:port_number()}, inet:posix()} | term().
+                  merlon_listen:reason() | term().
 
 -define(KEY, {?MODULE, node}).
 
@@ -37,7 +37,8 @@ load_modules() ->
                    merlon_rotate, merlon_rotate_core, merlon_rotate_files, merlon_dir_write,
                    merlon_identity_secret, merlon_kdf, merlon_kdf_memory, merlon_dump,
                    merlon_secrets, merlon_secrets_core, merlon_secrets_watch, merlon_secrets_text,
-                   merlon_secrets_env, merlon_secrets_file, merlon_secrets_exec, merlon_secrets_store]).
+                   merlon_secrets_env, merlon_secrets_file, merlon_secrets_exec, merlon_secrets_store,
+                   merlon_event_text, merlon_cidr, merlon_listen, merlon_probe, merlon_repeats, merlon_source_core, merlon_stats]).
 
 load(Name, Host) ->
     ok = merlon_secrets:start(),
@@ -140,15 +141,8 @@ format_error(not_distributed) ->
     "this node has no links over merlon: it is not alive, or was started without -proto_dist merlon";
 format_error({nif, Text}) ->
     ["the native library can't be loaded (", Text, "); build it with `make build`"];
-format_error({listen, _, einval}) ->
-    "a kernel setting for listening is not valid: look at inet_dist_use_interface (a tuple, "
-    "{127,0,0,1} for example), inet_dist_listen_options, inet_dist_listen_min and _max";
-format_error({listen, {Port, Port}, Reason}) ->
-    io_lib:format("port ~b can't be listened on: ~ts; free it or choose another with "
-                  "-kernel inet_dist_listen_min", [Port, inet:format_error(Reason)]);
-format_error({listen, {First, Last}, Reason}) ->
-    io_lib:format("no port from ~b to ~b can be listened on: ~ts; widen the range with "
-                  "-kernel inet_dist_listen_min and inet_dist_listen_max",
-                  [First, Last, inet:format_error(Reason)]);
+format_error({Word, _} = Reason) when Word =:= no_address -> merlon_listen:format_error(Reason);
+format_error({Word, _, _} = Reason) when Word =:= listen; Word =:= no_such_interface ->
+    merlon_listen:format_error(Reason);
 format_error(Reason) ->
     merlon_identity:format_error(Reason).

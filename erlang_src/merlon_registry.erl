@@ -70,6 +70,7 @@ pair_cookie(Node, Cookie) ->
 -spec init([]) -> {ok, #state{}}.
 init([]) ->
     process_flag(sensitive, true),
+    ok = merlon_stats:start(),
     _ = ets:new(?LINKS, [named_table, protected, {read_concurrency, true}]),
     {ok, #state{}}.
 
@@ -115,9 +116,11 @@ handle_cast(_, State) ->
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
 handle_info({'DOWN', _, process, Pid, Reason}, State) ->
-    _ = case ets:take(?LINKS, Pid) of
-        %% A logger that is slow must not hold up links.
-        [{Pid, _Conn, Info}] -> spawn(merlon_event, link_down, [Info, Reason]);
+    _ = case ets:lookup(?LINKS, Pid) of
+        [{Pid, Conn, Info}] ->
+            true = merlon_stats:ended(merlon_nif:stats(Conn), fun() -> ets:delete(?LINKS, Pid) end),
+            %% A logger that is slow must not hold up links.
+            spawn(merlon_event, link_down, [Info, Reason]);
         [] -> none
     end,
     {noreply, State};

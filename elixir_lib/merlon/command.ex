@@ -4,13 +4,13 @@ defmodule Merlon.Command do
 
   # Runs a command of `bin/merlon` for a mix task. Mix has no task that ends with another exit code
   # than 1, so the VM is stopped here when there is something to tell the shell.
-  @spec run(String.t(), [String.t()], String.t()) :: :ok
-  def run(name, args, program) do
+  @spec run(String.t(), [String.t()], String.t(), map()) :: :ok
+  def run(name, args, program, more \\ %{}) do
     Mix.Task.run("compile")
     args = Enum.map(args, &String.to_charlist/1)
 
     {code, out, error} =
-      :merlon_cli.command(String.to_charlist(name), args, String.to_charlist(program))
+      :merlon_cli.command(String.to_charlist(name), args, String.to_charlist(program), more)
 
     IO.write(out)
     IO.write(:stderr, error)

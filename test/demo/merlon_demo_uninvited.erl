@@ -44,7 +44,7 @@ refusal(Peer, Seen) ->
     hd(Refused()).
 
 show(Text, Report) ->
-    {Format, Args} = merlon_event:format(Report),
+    {Format, Args} = merlon_event_text:format(Report),
     io:format("  refused: ~s~n           ~ts~n", [Text, io_lib:format(Format, Args)]).
 
 no_certificate(Scene) ->

@@ -15,6 +15,17 @@ defmodule MerlonTest do
     assert Exception.message(error) =~ "-proto_dist merlon"
   end
 
+  test "a node without the carrier has counted nothing and says why it has no link" do
+    assert %{links: 0, pending: 0, handshakes: %{accept: %{up: 0}}} = Merlon.stats()
+    assert IO.iodata_to_binary(Merlon.metrics()) =~ ~r/^merlon_links 0$/m
+    refute Merlon.encrypted?(:nobody@nowhere)
+
+    assert %{verdict: :blocked, text: text, steps: [{:carrier, :failed, text}]} =
+             Merlon.explain(:nobody@nowhere)
+
+    assert text =~ "-proto_dist merlon"
+  end
+
   test "errors say in one sentence what to do, whatever they are about" do
     for {reason, words} <- [
           {{:no_dir, [~c"/home/a/.config/merlon"]}, "merlon init"},

@@ -184,7 +184,7 @@ flood(#{address := {Ip, Port}} = Victim, Open, Count) ->
     end.
 
 the_greediest_source_gives_way(_Config) ->
-    Source = fun merlon_acceptor:source/1,
+    Source = fun merlon_source_core:source/1,
     Net = Source({16#2001, 16#db8, 0, 1, 1, 2, 3, 4}),
     Net = Source({16#2001, 16#db8, 0, 1, 4, 3, 2, 1}),
     true = Net =/= Source({16#2001, 16#db8, 0, 2, 1, 2, 3, 4}),
@@ -271,7 +271,7 @@ priorities() ->
 
 %% net_kernel's own.
 listener() ->
-    [Listener] = [element(2, Listen) || List <- tuple_to_list(sys:get_state(net_kernel)),
+    [[Listener]] = [element(2, Listen) || List <- tuple_to_list(sys:get_state(net_kernel)),
                                         is_list(List), Listen <- List, is_tuple(Listen),
                                         element(1, Listen) =:= listen],
     Listener.

@@ -148,7 +148,7 @@ a_name_that_would_break_the_log_does_not(Config) ->
     {{21, <<2, 49>>}, Forger2} = merlon_forger:read(Forger1),
     ok = merlon_forger:close(Forger2),
     #{claimed := _, fingerprint := _} = Report = refusal(victim(Config), Local),
-    {Format, Words} = merlon_event:format(Report),
+    {Format, Words} = merlon_event_text:format(Report),
     [] = [Char || Char <- lists:flatten(io_lib:format(Format, Words)), Char < 32 orelse Char > 126].
 
 an_oversize_record_inside_tls_is_refused(Config) ->

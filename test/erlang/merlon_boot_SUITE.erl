@@ -226,7 +226,7 @@ collect(Port, Text) ->
 
 only_the_given_interface_is_listened_on(Config) ->
     Local = merlon_ct:start(Config, "a", ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"]),
-    Any = merlon_ct:start(Config, "b"),
+    Any = merlon_ct:start(Config, "b", ["-kernel", "inet_dist_use_interface", "{0,0,0,0}"]),
     {{127, 0, 0, 1}, Port} = address_of(Local),
     {{0, 0, 0, 0}, Other} = address_of(Any),
     {_, NodeA, _} = Local,

@@ -52,7 +52,7 @@ help_is_for_every_command_test_() ->
     [?_assertMatch({0, <<"Usage: merlon ", _/binary>>, <<>>}, merlon_cli:run(Args))
      || Args <- [["--help"], ["-h"], ["help"], ["init", "--help"], ["cert", "x", "-h"],
                  ["inspect", "--help", "--nonsense"], ["revoke", "--help"], ["revoked", "-h"],
-                 ["cookie", "--help"]]].
+                 ["cookie", "--help"], ["audit", "--help"], ["audit", "a", "b", "-h"]]].
 
 version_is_the_applications_test() ->
     ?assertMatch({0, <<"merlon 0.", _/binary>>, <<>>}, merlon_cli:run(["--version"])).

@@ -19,8 +19,8 @@ defaults_are_complete_test() ->
                         require_carrier := false, cli_names := default, stale_crl := refuse,
                         grace := 0, revoked_grace := 0, rotate_secret := never,
                         identity := certificate,
-                        core_files := without_memory,
-                        secret := none, secret_wait := 30000,
+                        core_files := without_memory, secret := none, secret_wait := 30000, listen := default, deny := [],
+                        source_burst := 64, source_rate := 2, source_backoff := 5000, log_interval := 60,
                         derived_names := [<<"{name}_prelaunch_*">>]}},
                  load("{cluster, \"shop\"}.")).
 
@@ -31,13 +31,20 @@ every_setting_can_be_set_test() ->
                         "{stale_crl, warn}. {grace, 0}. {revoked_grace, 2592000}.\n"
                         "{renew, false}. {issue, false}. {enroll, true}.\n"
                         "{rotate_secret, {every, {30, days}}}.\n{identity, secret}. {core_files, whole}.\n"
+                        "{listen, [\"127.0.0.1\", \"eth0\"]}. {allow, [\"10.0.0.0/8\"]}. {deny, [\"::1\"]}.\n"
+                        "{unlimited, []}. {source_burst, 5}. {source_rate, 1}. {source_backoff, 0}. {log_interval, 0}.\n"
                         "{secret, {env, \"KEYRING\"}}. {secret_wait, 1000}."),
+    {ok, Ten} = merlon_cidr:parse(<<"10.0.0.0/8">>),
+    {ok, One} = merlon_cidr:parse(<<"::1">>),
     ?assertEqual(#{cluster => <<"a-b.c_1">>, cli_names => [<<"x-*">>, <<"y">>], derived_names => [],
                    handshake_timeout => 100, max_handshakes => 1, key_update_after => 1,
                    max_frame => 65536, require_carrier => true, stale_crl => warn, grace => 0,
                    revoked_grace => 2592000, renew => false, issue => false, enroll => true,
                    rotate_secret => {30 * 86400, 86400}, identity => secret, core_files => whole,
-                   secret => {merlon_secrets_env, <<"KEYRING">>}, secret_wait => 1000}, Config),
+                   secret => {merlon_secrets_env, <<"KEYRING">>}, secret_wait => 1000,
+                   listen => [{ip, {127, 0, 0, 1}}, {interface, "eth0"}], allow => [Ten], deny => [One],
+                   unlimited => [], source_burst => 5, source_rate => 1, source_backoff => 0,
+                   log_interval => 0}, Config),
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
 
@@ -79,6 +86,10 @@ problems_stop_the_node_with_file_and_line_test_() ->
           "true or false"},
          {"{cluster, \"a\"}.\n{cli_names, [\"*\"]}.", 2, {bad_value, cli_names, patterns}, "\\* alone"},
          {"{cluster, \"a\"}.\n{cli_names, [\"a@b\"]}.", 2, {bad_value, cli_names, patterns}, "without|none"},
+         {"{cluster, \"a\"}.\n{deny, [\"10.0.0.1/8\"]}.", 2, {bad_value, deny, networks}, "bits behind the prefix"},
+         {"{cluster, \"a\"}.\n{allow, \"10.0.0.0/8\"}.", 2, {bad_value, allow, networks}, "a list of networks"},
+         {"{cluster, \"a\"}.\n{listen, []}.", 2, {bad_value, listen, places}, "at least one"},
+         {"{cluster, \"a\"}.\n{listen, [\"no such place\"]}.", 2, {bad_value, listen, places}, "interfaces"},
          {"{cluster, \"a\"}.\nfoo.", 2, not_a_setting, "Key, Value"},
          {<<"{cluster, \"a\"}.\n%", 255, "\n">>, 2, not_utf8, "UTF-8"}]].
 

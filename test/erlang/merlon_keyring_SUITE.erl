@@ -16,7 +16,7 @@
          a_bad_or_missing_keyring_is_not_taken_while_the_node_runs/1,
          applications_derive_the_same_on_every_node/1,
          no_process_and_no_log_shows_the_secret/1]).
--export([everything_shown/0, secret/1, entry/1, entry/3]).
+-export([everything_shown/0]).
 
 -import(merlon_live_ct, [events/2, taken/1, reload/1]).
 -import(merlon_keyring_ct, [secret/1, entry/1, entry/3, put_keyring/2, copy_of/1]).

@@ -22,13 +22,13 @@ node(Name) ->
 new_dir(Base, Cluster) ->
     new_dir(Base, Cluster, erlang:system_time(second)).
 
-%% The same with a CA that was made at that time (seconds since 1970).
+%% The same with a CA that was made at that time (seconds since 1970). The log of its nodes sums up nothing.
 -spec new_dir(file:filename(), string(), integer()) -> file:filename().
 new_dir(Base, Cluster, Now) ->
     Dir = filename:join(Base, lists:concat(["dir", erlang:unique_integer([positive])])),
     Cert = new_ca(Dir, Cluster, Now),
     write(filename:join([Dir, "trust", "ca.pem"]), Cert),
-    write(filename:join(Dir, "merlon.config"), io_lib:format("{cluster, ~p}.~n", [Cluster])),
+    write(filename:join(Dir, "merlon.config"), io_lib:format("{cluster, ~p}. {log_interval, 0}.~n", [Cluster])),
     Dir.
 
 %% Replaces the CA of Dir, and gives its certificate.

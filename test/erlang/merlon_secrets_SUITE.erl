@@ -56,7 +56,7 @@ keyring(Dir, Bytes) -> put_file(filename:join(Dir, "keyring"), text(Bytes), 8#60
 ids(Vm) ->
     [Id || #{id := Id} <- merlon_ct:call(Vm, merlon_node, keyring, [])].
 
-id(Byte) -> maps:get(id, merlon_keyring_SUITE:entry(Byte)).
+id(Byte) -> maps:get(id, merlon_keyring_ct:entry(Byte)).
 
 uses(Vm, Bytes) ->
     Ids = lists:sort([id(Byte) || Byte <- Bytes]),
@@ -167,7 +167,7 @@ a_vault_that_fails_later_leaves_the_last_good_keyring(Config) ->
     {ok, unchanged} = refresh(A),
     answer(Server, vault("merlon keyring 1\\nbroken\\n", 2)),
     {error, {secrets, {_, {keyring, _}}}} = refresh(A),
-    answer(Server, vault(merlon_keyring_core:text([merlon_keyring_SUITE:entry(1, -60, -1)]), 3)),
+    answer(Server, vault(merlon_keyring_core:text([merlon_keyring_ct:entry(1, -60, -1)]), 3)),
     {error, {secrets, {_, {keyring, {none_accepted, _}}}}} = refresh(A),
     merlon_secrets_ct:stop(Server),
     {error, {secrets, {_, {fetch, #{code := connect}}}}} = refresh(A),
@@ -216,7 +216,7 @@ bad_files_keep_a_node_from_starting(Config) ->
     Is([hex(1), hex(1)], 8#600, "no keyring"),
     Is(["merlon keyring 2\n"], 8#600, "another version"),
     Is(binary:replace(text([1]), <<"expand">>, <<"expanD">>), 8#600, "checksum is wrong"),
-    Is(merlon_keyring_core:text([maps:put(id, <<"0000000000000000">>, merlon_keyring_SUITE:entry(1))]), 8#600,
+    Is(merlon_keyring_core:text([maps:put(id, <<"0000000000000000">>, merlon_keyring_ct:entry(1))]), 8#600,
        ":2: the id is not that of the secret"),
     Is(binary:copy(text([1]), 400), 8#600, "larger than a keyring").
 
@@ -264,7 +264,7 @@ no_process_and_no_log_shows_a_fetched_secret(Config) ->
     _ = merlon_ct:call(A, sys, get_state, [merlon_secrets_watch]),
     Shown = merlon_ct:call(A, merlon_keyring_SUITE, everything_shown, []),
     All = [Shown, term_to_binary(merlon_peers:log(element(1, A)))],
-    Secret = merlon_keyring_SUITE:secret(Byte),
+    Secret = merlon_keyring_ct:secret(Byte),
     [nomatch = binary:match(Text, Each)
      || Text <- All, Each <- [Secret, binary:encode_hex(Secret), hex(Byte), <<"5eTokenOfTheTest">>]],
     {_, _} = binary:match(Shown, <<"merlon_registry">>).

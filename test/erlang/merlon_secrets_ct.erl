@@ -6,9 +6,9 @@
 -export([server/1, answer/2, asked/1, stop/1, url/1, vault/2, reply/2]).
 -export([boots_not/3]).
 
-hex(Byte) -> string:lowercase(binary:encode_hex(merlon_keyring_SUITE:secret(Byte))).
+hex(Byte) -> string:lowercase(binary:encode_hex(merlon_keyring_ct:secret(Byte))).
 
-text(Bytes) -> merlon_keyring_core:text([merlon_keyring_SUITE:entry(Byte) || Byte <- Bytes]).
+text(Bytes) -> merlon_keyring_core:text([merlon_keyring_ct:entry(Byte) || Byte <- Bytes]).
 
 %% Settings of a dir: its provider, and two seconds for it at boot.
 provider(Dir, Provider) ->

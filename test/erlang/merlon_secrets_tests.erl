@@ -77,19 +77,36 @@ a_bad_provider_is_told_with_file_and_line_test() ->
 delivered(Text) ->
     setup(),
     {ok, Secret} = merlon_nif:secret_new(iolist_to_binary(Text)),
-    merlon_keyring:delivered(<<"it">>, Secret).
+    merlon_keyring:delivered(<<"it">>, Secret, <<"a">>).
 
 the_text_of_a_keyring_is_taken_as_from_a_file_test() ->
     setup(),
     {ok, [#{id := New}, #{id := Old}] = Entries} =
-        delivered(merlon_keyring_core:text([merlon_keyring_SUITE:entry(1), merlon_keyring_SUITE:entry(2, -60, never)])),
-    ?assertEqual({maps:get(id, merlon_keyring_SUITE:entry(2)), maps:get(id, merlon_keyring_SUITE:entry(1))}, {New, Old}),
+        delivered(merlon_keyring_core:text([merlon_keyring_ct:entry(1), merlon_keyring_ct:entry(2, -60, never)])),
+    ?assertEqual({maps:get(id, merlon_keyring_ct:entry(2)), maps:get(id, merlon_keyring_ct:entry(1))}, {New, Old}),
     ?assert(lists:all(fun(Entry) -> not is_map_key(secret, Entry) andalso is_reference(maps:get(ref, Entry)) end, Entries)).
+
+%% Of 31 to 33 bytes: 64 digits are a passphrase, too.
+a_passphrase_is_the_same_entry_as_from_a_file_test_() ->
+    {timeout, 60, fun() ->
+        setup(),
+        Entries = [begin
+                       {ok, Entry} = merlon_cli_keyring:stretched(fun() -> binary:copy(<<"p">>, Size) end, <<"a">>, 100, {0, never},
+                                                                  {argon2id, 7168, 5, 1}),
+                       Entry
+                   end || Size <- [31, 32, 33]],
+        {ok, Delivered} = delivered(merlon_keyring_core:text(Entries)),
+        ?assertEqual(lists:sort([Id || #{id := Id} <- Entries]), lists:sort([Id || #{id := Id} <- Delivered])),
+        ?assert(lists:all(fun(Entry) -> not is_map_key(secret, Entry) andalso is_reference(maps:get(ref, Entry)) end, Delivered)),
+        {ok, Other} = merlon_nif:secret_new(merlon_keyring_core:text(Entries)),
+        ?assertMatch({error, {keyring, {<<"it">>, 2, other_passphrase}}},
+                     merlon_keyring:delivered(<<"it">>, Other, <<"b">>))
+    end}.
 
 one_secret_alone_is_a_keyring_test() ->
     setup(),
     {ok, [#{id := Id, not_after := never}]} = delivered([hex(1), "\n"]),
-    ?assertEqual(maps:get(id, merlon_keyring_SUITE:entry(1)), Id).
+    ?assertEqual(maps:get(id, merlon_keyring_ct:entry(1)), Id).
 
 what_is_no_keyring_is_refused_with_its_line_and_not_shown_test_() ->
     [fun() ->

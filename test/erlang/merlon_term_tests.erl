@@ -247,3 +247,15 @@ every_refusal_says_what_to_do_test_() ->
 
 % A function: newer compilers warn of a literal that is updated.
 all() -> #{allow => [funs, exports, pids, ports, refs]}.
+
+%% Between the first try and the search for new atoms another process may have made them.
+atoms_that_others_make_at_the_same_time_are_no_refusal_test() ->
+    [begin
+         Atoms = [begin
+                      Name = iolist_to_binary(io_lib:format("merlon_race_~b_~b", [N, erlang:unique_integer([positive])])),
+                      <<119, (byte_size(Name)), Name/binary>>
+                  end || _ <- lists:seq(1, 50)],
+         Bin = iolist_to_binary([<<131, 108, 50:32>>, Atoms, <<106>>]),
+         Workers = [spawn_monitor(fun() -> exit(merlon_term:decode(Bin, #{new_atoms => 50})) end) || _ <- lists:seq(1, 8)],
+         [receive {'DOWN', Monitor, _, _, Result} -> ?assertMatch({ok, [_ | _]}, Result) end || {_, Monitor} <- Workers]
+     end || N <- lists:seq(1, 600)].

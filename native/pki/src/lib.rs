@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod again;
+mod anchors;
 mod bind;
 mod crl;
 pub mod csr;
@@ -25,6 +26,7 @@ pub mod verify;
 
 mod x509;
 
+pub use anchors::Anchors;
 pub use bind::{binds, is_dialled, BindRules, DEFAULT_CLI, DEFAULT_DERIVED};
 pub use crl::{Crls, StaleCrl};
 pub use csr::{new_csr, sign_csr, Csr, Grant, NewCsr};
@@ -38,7 +40,7 @@ pub use possession::holds_key;
 pub use renewal::{check_vouched, vouch};
 pub use revoke::{lists, revoke, List, Reason, Revocation, Revoked};
 pub use spread::{check_list, list_parts, ListId};
-pub use verify::{Anchors, Peer, Usage, Verifier};
+pub use verify::{Peer, Usage, Verifier};
 
 /// One DER certificate, the type that rustls hands out.
 pub use rustls_pki_types::CertificateDer as Der;

@@ -1,8 +1,8 @@
 //! Revocation lists that nodes pass on to each other: which list it is, and whether it is to be believed.
 
 use crate::{
+    anchors::Anchor,
     crl::{ders_in, Crl},
-    verify::Anchor,
     x509::{hex, sha256},
     Anchors, Error, UnixTime,
 };
