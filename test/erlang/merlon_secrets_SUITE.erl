@@ -152,7 +152,8 @@ vault_options(Server, More) ->
     {vault, [{url, url(Server)}, {path, "merlon"}, {token, {env, "TEST_TOKEN"}} | More]}.
 
 a_vault_that_fails_later_leaves_the_last_good_keyring(Config) ->
-    Server = server(vault(text([1]), 1)),
+    Good = vault(text([1]), 1), % its times are those of now
+    Server = server(Good),
     {DirA, DirB} = dirs(Config, vault_options(Server, [{refresh, 600}]), [1]),
     A = node_in(Config, DirA, [{"TEST_TOKEN", "s.token"}]),
     Fails = fun(Answer, Code) ->
@@ -163,7 +164,7 @@ a_vault_that_fails_later_leaves_the_last_good_keyring(Config) ->
          || {Answer, Code} <- [{reply(403, "{}"), status}, {reply(500, ""), status}, {reply(200, "<html>"), malformed},
                                {"220 smtp.example ESMTP\r\n", not_http}, {redirect(), redirected},
                                {reply(200, binary:copy(<<"x">>, 2000000)), too_large}]],
-    answer(Server, vault(text([1]) , 1)),
+    answer(Server, Good),
     {ok, unchanged} = refresh(A),
     answer(Server, vault("merlon keyring 1\\nbroken\\n", 2)),
     {error, {secrets, {_, {keyring, _}}}} = refresh(A),
