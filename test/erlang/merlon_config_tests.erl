@@ -103,3 +103,9 @@ a_missing_cluster_and_a_missing_file_say_what_to_do_test() ->
     ?assertMatch({match, _}, re:run(Said, "add {cluster, \"NAME\"}")),
     {error, {config, Reason}} = merlon_config:load("/nonexistent"),
     ?assertMatch({match, _}, re:run(merlon_config:format_error(Reason), "merlon init")).
+
+%% docs/guides/settings.md, which the README refers to.
+every_setting_is_documented_test() ->
+    {ok, Guide} = file:read_file(filename:join([code:lib_dir(merlon), "..", "..", "..", "..", "docs", "guides", "settings.md"])),
+    ?assertEqual([], [Key || {Key, _, _, _} <- merlon_config:keys(),
+                             binary:match(Guide, list_to_binary(["`", atom_to_list(Key), "`"])) =:= nomatch]).

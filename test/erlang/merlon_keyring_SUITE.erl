@@ -206,7 +206,7 @@ no_process_and_no_log_shows_the_secret(Config) ->
                                    [merlon_keyring_core:text([entry(Byte)]), "x"]),
     {error, {keyring, _}} = reload(A),
     Crashes = merlon_ct:call(A, erlang, whereis, [merlon_reload]),
-    ok = merlon_ct:call(A, gen_server, cast, [merlon_reload, {link_up, Crashes, no_connection}]),
+    ok = merlon_ct:call(A, gen_server, cast, [merlon_reload, {judge, Crashes, no_connection}]),
     merlon_peers:wait(fun() -> merlon_ct:call(A, erlang, whereis, [merlon_reload]) =/= Crashes end),
     Shown = merlon_ct:call(A, ?MODULE, everything_shown, []),
     true = byte_size(Shown) > 10000,

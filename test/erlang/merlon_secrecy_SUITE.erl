@@ -171,7 +171,7 @@ provoke(Config, Dir, A, {_, NodeB, _} = B) ->
     put_keyring(Dir, Entries),
     {ok, _} = merlon_live_ct:reload(A),
     Reload = merlon_ct:call(A, erlang, whereis, [merlon_reload]),
-    ok = merlon_ct:call(A, gen_server, cast, [merlon_reload, {link_up, Reload, no_connection}]),
+    ok = merlon_ct:call(A, gen_server, cast, [merlon_reload, {judge, Reload, no_connection}]),
     merlon_peers:wait(fun() -> merlon_ct:call(A, erlang, whereis, [merlon_reload]) =/= Reload end),
     true = merlon_ct:call(A, merlon_secrecy, crash_link, []),
     merlon_peers:wait(fun() -> merlon_ct:link_of(A, NodeB) =:= none end),

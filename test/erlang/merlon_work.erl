@@ -197,7 +197,7 @@ kill(controller, Node) ->
 kill(reader, Node) ->
     {links, Links} = process_info(controller(Node), links),
     [Reader] = [Pid || Pid <- Links, is_pid(Pid),
-                       process_info(Pid, initial_call) =:= {initial_call, {merlon_link_in, init, 4}}],
+                       process_info(Pid, initial_call) =:= {initial_call, {merlon_link_in, init, 3}}],
     exit(Reader, kill).
 
 controller(Node) ->
