@@ -1,5 +1,5 @@
 # `make` alone builds. Everything here works from a clean clone, as root or not.
-.PHONY: build test demo bench lint clean install setup ci
+.PHONY: build test test-providers demo bench lint clean install setup ci
 
 PREFIX ?= /usr/local
 
@@ -19,6 +19,10 @@ demo: setup build
 # Plain TCP, inet_tls and merlon in turn. Knobs, `make bench QUICK=1` for one: bench/run.sh --help
 bench: build
 	@bench/run.sh
+
+# The keyring from files, programs, Vault, AWS and Google's servers, as in docs/guides/providers.md.
+test-providers: build
+	@test/support/providers.sh
 
 lint:
 	@test/support/lint.sh

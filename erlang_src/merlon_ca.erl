@@ -106,7 +106,7 @@ locked(Dir, Request, Node, #state{given = Given}) ->
     Sign = fun(Work) -> in_lock(Dir, Work, Request, Node, Given) end,
     case merlon_dir_write:locked(merlon_dir:path([Dir]), Sign) of
         {error, {Class, _}} when Class =:= file; Class =:= refused; Class =:= identity; Class =:= config;
-                                 Class =:= keyring ->
+                                 Class =:= keyring; Class =:= secrets ->
             {error, failed};
         Result -> Result
     end.

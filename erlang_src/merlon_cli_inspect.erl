@@ -152,8 +152,8 @@ config(#{dir := Dir, cluster := Cluster}) ->
     {[merlon_config:file(Dir)], [["cluster    ", Cluster]], []}.
 
 %% The CAs that nodes derive; their fingerprints are the same wherever the keyring is.
-secret(#{dir := Dir, cluster := Cluster} = Config) ->
-    File = merlon_keyring:file(Dir),
+secret(#{cluster := Cluster} = Config) ->
+    File = merlon_secrets:source(Config),
     case merlon_identity_files:read({secret, {node, <<"any">>, <<"host">>}}, Config) of
         {ok, #{keyring := Keyring}} ->
             case merlon_identity_secret:cas(Keyring, Cluster, erlang:system_time(second)) of

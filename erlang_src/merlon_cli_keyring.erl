@@ -3,7 +3,7 @@
 -module(merlon_cli_keyring).
 -behaviour(merlon_cli).
 
--export([spec/0, run/1, random/3, stretched/5]).
+-export([spec/0, run/1, random/3, stretched/5, provider/1]).
 
 %% An entry counts from a little before it is made, as the clocks of other hosts may be behind.
 -define(SKEW, 300).
@@ -65,12 +65,27 @@ time(Time) -> merlon_keyring_core:time(Time).
 %% ---- list ----
 
 list(Dir, Now) ->
-    case merlon_keyring:read(Dir) of
+    case entries(Dir) of
         {ok, none} -> {error, {keyring, no_keyring}};
         {ok, Entries} ->
             #{peers := Peers} = merlon_rotate_files:kept(Dir),
             {ok, [table(Entries, merlon_keyring:preferred(Entries, Now), Now), holders(Entries, Peers)]};
         {error, _} = Error -> Error
+    end.
+
+%% Of the provider that merlon.config names, else of the file.
+entries(Dir) ->
+    case provider(Dir) of
+        none -> merlon_keyring:read(Dir);
+        Config -> merlon_secrets:keyring(Config)
+    end.
+
+%% The configuration, if it names a provider.
+-spec provider(string()) -> none | merlon_config:config().
+provider(Dir) ->
+    case merlon_config:load(Dir) of
+        {ok, #{secret := Provider} = Config} when Provider =/= none -> Config;
+        _ -> none
     end.
 
 table(Entries, Preferred, Now) ->
@@ -186,8 +201,15 @@ dropped({error, last}, _, Dir, _) ->
     {error, {refused, ["it is the last entry of ", merlon_keyring:file(Dir),
                        ", and no node starts with an empty keyring: add another one before"]}}.
 
-%% In place of the old file, at once; whoever else changes it waits.
+%% In place of the old file, at once; whoever else changes it waits. Beside a provider it would keep the node
+%% from starting.
 change(Dir, Change) ->
+    case provider(Dir) of
+        none -> change_file(Dir, Change);
+        #{secret := Provider} -> {error, {rotate, {provider, merlon_secrets:name(Provider)}}}
+    end.
+
+change_file(Dir, Change) ->
     Path = merlon_dir:path([Dir]),
     File = merlon_keyring:file(Dir),
     merlon_dir_write:locked(Path, fun(Work) -> change(File, Work, current(File), Change) end).

@@ -37,9 +37,12 @@ run(#{argument := Word}) ->
 
 in_dir(Options, Command) ->
     case merlon_cli_cert:dir(Options) of
-        {ok, Dir} -> Command(Dir, erlang:system_time(second));
+        {ok, Dir} -> in_dir(merlon_cli_keyring:provider(Dir), Dir, Command);
         {error, _} = Error -> Error
     end.
+
+in_dir(none, Dir, Command) -> Command(Dir, erlang:system_time(second));
+in_dir(#{secret := Provider}, _Dir, _Command) -> {error, {rotate, {provider, merlon_secrets:name(Provider)}}}.
 
 seconds(Options, Key, Default) ->
     case Options of

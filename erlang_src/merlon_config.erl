@@ -17,6 +17,7 @@
           revoked_grace := non_neg_integer(), require_carrier := boolean(),
           renew := boolean(), issue := boolean(), enroll := boolean(),
           rotate_secret := off | never | {Every :: pos_integer(), Grace :: non_neg_integer()},
+          secret := none | merlon_secrets:provider(), secret_wait := pos_integer(),
           listen := default | [merlon_listen:place()],
           allow := [merlon_cidr:cidr()], deny := [merlon_cidr:cidr()], unlimited := [merlon_cidr:cidr()],
           source_burst := pos_integer(), source_rate := pos_integer(),
@@ -24,7 +25,7 @@
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
 -type kind() :: cluster | patterns | boolean | rotation | networks | places | {integer, non_neg_integer(), pos_integer()} |
-                {one_of, [atom()]}.
+                {one_of, [atom()]} | secret | {secret, Must :: iodata()}.
 
 -define(MONTH, 2592000).
 
@@ -71,6 +72,10 @@ keys() ->
       "whether a node that holds the CA lets others join on its distribution port"},
      {rotate_secret, {default, never}, rotation,
       "how often one of the nodes makes a new keyring entry; off: entries are not spread either"},
+     {secret, {default, none}, secret,
+      "where the keyring comes from, if not from the file keyring of the merlon dir"},
+     {secret_wait, {default, 30000}, {integer, 1000, 600000},
+      "milliseconds that a starting node asks there until it gives up"},
      {listen, {default, default}, places,
       "addresses or interfaces to listen on; without it all, or loopback for a node NAME@localhost"},
      {allow, {default, merlon_cidr:any()}, networks,
@@ -90,13 +95,14 @@ keys() ->
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].
-at_start() -> [cluster, identity, core_files, require_carrier, listen].
+at_start() -> [cluster, identity, core_files, require_carrier, secret, secret_wait, listen].
 
 -spec load(Dir :: string()) -> {ok, config()} | {error, {config, reason()}}.
 load(Dir) ->
     File = file(Dir),
     try
         Given = given(File, Dir),
+        ok = private(File, Given),
         {ok, (with_defaults(File, Given))#{dir => Dir}}
     catch
         throw:{problem, Line, Problem} -> {error, {config, {File, Line, Problem}}}
@@ -107,6 +113,13 @@ given(File, Dir) ->
     case merlon_dir:exists(File) orelse not merlon_identity_secret:bare(Dir) of
         true -> settings(File, text(File, Dir));
         false -> #{cluster => merlon_identity_secret:default_cluster(), identity => secret}
+    end.
+
+%% With a secret in it, it is one.
+private(File, Given) ->
+    case merlon_secrets:is_inline(maps:get(secret, Given, none)) andalso merlon_dir:secret_mode(File) of
+        {error, {file, Reason}} -> problem(0, Reason);
+        _ -> ok
     end.
 
 text(File, Dir) ->
@@ -168,7 +181,8 @@ setting(Line, _Other, _Settings, _File) ->
 value(Line, Key, Kind, Value) ->
     case value(Kind, Value) of
         {ok, Good} -> Good;
-        error -> problem(Line, {bad_value, Key, Kind})
+        error -> problem(Line, {bad_value, Key, Kind});
+        {error, Must} -> problem(Line, {bad_value, Key, {Kind, Must}})
     end.
 
 value(cluster, Value) ->
@@ -193,6 +207,7 @@ value({one_of, Words}, Value) ->
         true -> {ok, Value};
         false -> error
     end;
+value(secret, Value) -> merlon_secrets:check(Value);
 value(_, _) -> error.
 
 %% In seconds. More entries than a keyring holds would overlap if the grace were longer.
@@ -259,6 +274,8 @@ format_error({File, 0, {read, _, enoent}}) ->
      filename:dirname(File), "`, or copy merlon.config there"];
 format_error({_File, 0, {Operation, _, _} = Reason}) when Operation =:= read ->
     merlon_dir:format_error(Reason);
+format_error({_File, 0, {too_open, _, _} = Reason}) ->
+    merlon_dir:format_error(Reason);
 format_error({_File, 0, {Word, _} = Reason}) when Word =:= too_big; Word =:= not_a_file ->
     merlon_dir:format_error(Reason);
 format_error({File, 0, {mixed, Files}}) ->
@@ -291,6 +308,7 @@ known(Key) ->
 
 kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
 kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
+kind({secret, Must}) -> Must;
 kind(networks) ->
     "a list of networks such as \"10.0.0.0/8\", \"2001:db8::/32\" or one address, in double quotes, without "
         "bits behind the prefix";

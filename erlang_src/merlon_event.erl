@@ -12,6 +12,7 @@
 -export([join/2, enroll_off/1]).
 -export([rotated/2, entry_learnt/2, entry_preferred/1, rotation_failed/1, rotation_refused/2]).
 -export([minted/1, not_minted/1]).
+-export([secret_awaited/2, secret_stale/3, secret_back/2]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
 
@@ -43,16 +44,12 @@ refused(Side, Failure, Address) ->
           counted | {say, fun(() -> ok)}.
 turned_away(Reason, Address) ->
     {Kind, Source, Level, Report} =
-        refusal(accept, #{phase => tcp, reason => Reason, text => door(Reason)}, {ok, Address}),
+        refusal(accept, #{phase => tcp, reason => Reason, text => merlon_event_text:door(Reason)}, {ok, Address}),
     merlon_stats:event(refused),
     case merlon_repeats:note(Kind, Source, Level, Report) of
         say -> {say, fun() -> publish(Level, Report, 1) end};
         counted -> counted
     end.
-
-door(denied) -> <<"its address is on merlon.config's deny list, or not on its allow list">>;
-door(throttled) -> <<"its address opens connections faster than source_burst and source_rate let it">>;
-door(backing_off) -> <<"its address has failed several times in a row: it may try again in a few seconds">>.
 
 refusal(Side, #{phase := Phase, reason := Reason} = Failure, Address) ->
     merlon_stats:refused(Side, Phase, Reason),
@@ -137,13 +134,7 @@ failure_level(Reason, _) ->
 -spec link_closed(map(), {pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()}) -> ok.
 link_closed(Info, {_, Reason} = Why) ->
     log(error, (whose(Info))#{event => link_closed, phase => link, reason => code(Reason),
-                              text => iolist_to_binary(closing(Why))}).
-
-closing({pki, Reason}) -> merlon_pki_text:words(Reason);
-closing({keyring, {entry_expired, #{id := Id, not_after := End}}}) ->
-    ["the peer has proved no newer secret than entry ", Id, ", which ended on ", merlon_text:date(End)];
-closing({keyring, {entry_dropped, #{id := Id}}}) ->
-    ["the peer has proved no other secret than entry ", Id, ", which is not in this node's keyring any more"].
+                              text => iolist_to_binary(merlon_event_text:closing(Why))}).
 
 %% The peer of a live link has another certificate, or holds a newer secret, and has proved it.
 -spec reproved(map(), {certificate, NotAfter :: integer()} | {secret, Id :: binary()}) -> ok.
@@ -241,6 +232,25 @@ crl_stale(Rule, Due) ->
                                            merlon_text:date(Due), ": ", Effect, "; put a current one "
                                            "into the merlon dir"])}).
 
+%% A node that starts waits for the provider of its keyring. Text says what is wrong.
+-spec secret_awaited(binary(), iodata()) -> ok.
+secret_awaited(Name, Text) ->
+    log(warning, #{event => secret_awaited, provider => Name,
+                   text => iolist_to_binary(["the node waits for its keyring: ", Text])}).
+
+%% The provider does not answer, or what it gives can't be used. Age is in seconds.
+-spec secret_stale(binary(), non_neg_integer(), iodata()) -> ok.
+secret_stale(Name, Age, Text) ->
+    log(warning, #{event => secret_stale, provider => Name, age => Age,
+                   text => iolist_to_binary(["the keyring of ", integer_to_list(Age),
+                                             " seconds ago stays in use: ", Text])}).
+
+%% It answers again.
+-spec secret_back(binary(), non_neg_integer()) -> ok.
+secret_back(Name, Age) ->
+    log(info, #{event => secret_back, provider => Name, age => Age,
+                text => iolist_to_binary([Name, " can be had again, after ", integer_to_list(Age), " seconds"])}).
+
 %% This node has a new certificate.
 -spec renewed(#{sha256 := binary(), not_after := integer(), issuer := node()}) -> ok.
 renewed(#{sha256 := Sha256, not_after := End, issuer := Node}) ->
@@ -301,6 +311,7 @@ join_report(Level, Report, Outcome, Address) ->
 -spec enroll_off(binary()) -> ok.
 enroll_off(Why) ->
     log(error, #{event => enroll_off, text => iolist_to_binary(["nobody can join here: ", Why])}).
+
 %% This node has made a new keyring entry, which takes the place of all before it.
 -spec rotated(binary(), #{grace := non_neg_integer(), _ => _}) -> ok.
 rotated(Id, #{grace := Grace}) ->
@@ -331,13 +342,7 @@ rotation_failed(Text) ->
 -spec rotation_refused(node(), malformed | bad_transfer | not_asked | too_many | nothing_in_common) -> ok.
 rotation_refused(Node, Why) ->
     log(warning, #{event => rotation_refused, node => Node, reason => Why,
-                   text => iolist_to_binary(refusal(Why))}).
-
-refusal(malformed) -> "it sent something that is no message about keyring entries";
-refusal(bad_transfer) -> "it sent an entry that was not sealed for this node and this request";
-refusal(not_asked) -> "it sent an entry that this node has not asked it for";
-refusal(too_many) -> "it asks for entries all the time";
-refusal(nothing_in_common) -> "it asks for an entry, but accepts none that this node accepts: copy the keyring to it".
+                   text => iolist_to_binary(merlon_event_text:refusal(Why))}).
 
 %% ---- to whom it goes ----
 

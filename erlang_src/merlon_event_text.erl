@@ -2,7 +2,7 @@
 %% Reports of merlon_event as text. Pure.
 -module(merlon_event_text).
 
--export([format/1, printable/1]).
+-export([format/1, printable/1, door/1, closing/1, refusal/1]).
 
 %% One line of text for a report.
 -spec format(map()) -> {io:format(), [term()]}.
@@ -39,3 +39,25 @@ printable(Value) ->
          _ when Char > 32, Char < 127 -> Char;
          _ -> io_lib:format("\\x~2.16.0b", [Char])
      end || <<Char>> <= Value].
+
+%% Why a connection was closed before it was read.
+-spec door(denied | throttled | backing_off) -> binary().
+door(denied) -> <<"its address is on merlon.config's deny list, or not on its allow list">>;
+door(throttled) -> <<"its address opens connections faster than source_burst and source_rate let it">>;
+door(backing_off) -> <<"its address has failed several times in a row: it may try again in a few seconds">>.
+
+%% Why this node closes a link.
+-spec closing({pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()}) -> iodata().
+closing({pki, Reason}) -> merlon_pki_text:words(Reason);
+closing({keyring, {entry_expired, #{id := Id, not_after := End}}}) ->
+    ["the peer has proved no newer secret than entry ", Id, ", which ended on ", merlon_text:date(End)];
+closing({keyring, {entry_dropped, #{id := Id}}}) ->
+    ["the peer has proved no other secret than entry ", Id, ", which is not in this node's keyring any more"].
+
+%% Why a peer's message about keyring entries was thrown away.
+-spec refusal(malformed | bad_transfer | not_asked | too_many | nothing_in_common) -> string().
+refusal(malformed) -> "it sent something that is no message about keyring entries";
+refusal(bad_transfer) -> "it sent an entry that was not sealed for this node and this request";
+refusal(not_asked) -> "it sent an entry that this node has not asked it for";
+refusal(too_many) -> "it asks for entries all the time";
+refusal(nothing_in_common) -> "it asks for an entry, but accepts none that this node accepts: copy the keyring to it".

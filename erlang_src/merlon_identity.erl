@@ -28,8 +28,8 @@
 -type problem() :: {identity, reason()} | {config, merlon_config:reason()} |
                    {file, merlon_dir:reason()} | {no_dir, [string()]} |
                    {pki, merlon_nif:pki_reason()} | {nif, string()} |
-                   {keyring, merlon_keyring:reason()} | {rotate, merlon_rotate_files:reason()} |
-                   {refused, iodata()}.
+                  {keyring, merlon_keyring:reason()} | {secrets, merlon_secrets:reason()} |
+                  {rotate, merlon_rotate_files:reason()} | {refused, iodata()}.
 
 %% The identity for Name@Host from the merlon dir, wherever that is. Name is "" or "undefined" for
 %% a node that lets its peer choose its name.
@@ -52,8 +52,8 @@ load_folder(Folder, Config) ->
            fun(#{keyring := Keyring} = Files) -> with(Keyring, Files, Config) end,
            fun(Files) -> use(Files, Config, erlang:system_time(second)) end], start).
 
-with(Keyring, Files, #{dir := Dir}) ->
-    case merlon_keyring:usable(Keyring, none, Dir) of
+with(Keyring, Files, Config) ->
+    case merlon_keyring:usable(Keyring, none, merlon_secrets:source(Config)) of
         ok -> {ok, Files};
         {error, _} = Error -> Error
     end.
@@ -206,6 +206,7 @@ in_its_place(#{kind := Kind, folder := Folder}, #{ref := Ref} = Loaded) ->
 format_error({config, Reason}) -> merlon_config:format_error(Reason);
 format_error({file, Reason}) -> file_error(Reason);
 format_error({keyring, Reason}) -> merlon_keyring:format_error(Reason);
+format_error({secrets, Reason}) -> merlon_secrets:format_error(Reason);
 format_error({rotate, Reason}) -> merlon_rotate_files:format_error(Reason);
 format_error({refused, Text}) -> Text;
 format_error({no_dir, _} = Reason) -> merlon_dir:format_error(Reason);

@@ -22,12 +22,12 @@
 -spec read(merlon_identity:folder(), merlon_config:config()) ->
           {ok, files()} | {error, merlon_identity:problem()}.
 read({secret, Subject}, Config) -> merlon_identity_secret:read(Subject, Config);
-read({Kind, Folder}, #{dir := Dir, cluster := Cluster}) ->
+read({Kind, Folder}, #{dir := Dir} = Config) ->
     collect([{cert, fun() -> pem(cert(Folder), certificate) end},
              {key, fun() -> pem(key_in_use(Folder), key) end},
              {trust, fun() -> trust(Dir) end},
              {crls, fun() -> crls(Dir) end},
-             {keyring, fun() -> merlon_keyring:read(Dir, Cluster) end}], #{kind => Kind, folder => Folder}).
+             {keyring, fun() -> merlon_secrets:keyring(Config) end}], #{kind => Kind, folder => Folder}).
 
 collect([], Files) -> {ok, Files};
 collect([{Key, Read} | More], Files) ->
@@ -140,7 +140,8 @@ label(crl) -> <<"X509 CRL">>.
 -spec digest(files(), merlon_config:config()) -> binary().
 digest(#{keyring := Keyring} = Files, Config) ->
     Known = (maps:without([kind, folder], Files))#{keyring := merlon_keyring:public(Keyring)},
-    erlang:md5(term_to_binary({Known, Config})).
+    %% Funs are not the same in two processes; where the keyring comes from does not change while the node runs.
+    erlang:md5(term_to_binary({Known, maps:remove(secret, Config)})).
 
 %% What is there now, links followed, so that a secret mount that changes its links has changed.
 -spec stamp(merlon_dir:path(), string()) -> stamp().

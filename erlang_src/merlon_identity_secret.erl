@@ -32,18 +32,19 @@ foreign(Dir) ->
              Path <- [merlon_dir:path([Dir, Name])],
              merlon_dir:exists(Path), merlon_dir:list(Path) =/= {ok, []}].
 
-%% The one file.
+%% The one file, or what a provider gives in its place.
 -spec read(subject(), merlon_config:config()) ->
           {ok, merlon_identity_files:files()} | {error, merlon_identity:problem()}.
-read(Subject, #{dir := Dir, cluster := Cluster}) ->
-    case {foreign(Dir), merlon_keyring:read(Dir, Cluster)} of
-        {[_ | _] = Foreign, _} -> {error, {identity, {mixed, merlon_dir:path([Dir]), Foreign}}};
-        {[], {ok, none}} -> {error, {identity, {no_keyring, merlon_keyring:file(Dir)}}};
-        {[], {ok, Keyring}} ->
-            {ok, #{kind => secret, subject => Subject, folder => merlon_dir:path([Dir]),
-                   keyring => Keyring}};
-        {[], {error, _} = Error} -> Error
+read(Subject, #{dir := Dir} = Config) ->
+    case foreign(Dir) of
+        [] -> with(merlon_secrets:keyring(Config), Subject, Dir);
+        Foreign -> {error, {identity, {mixed, merlon_dir:path([Dir]), Foreign}}}
     end.
+
+with({ok, none}, _Subject, Dir) -> {error, {identity, {no_keyring, merlon_keyring:file(Dir)}}};
+with({ok, Keyring}, Subject, Dir) ->
+    {ok, #{kind => secret, subject => Subject, folder => merlon_dir:path([Dir]), keyring => Keyring}};
+with({error, _} = Error, _Subject, _Dir) -> Error.
 
 %% ---- who ----
 

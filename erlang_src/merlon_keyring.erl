@@ -4,7 +4,7 @@
 %% native library, which no function turns back.
 -module(merlon_keyring).
 
--export([file/1, read/1, read/2, text/1, parse/2, parse/3, usable/3, public/1, state/2, preferred/2]).
+-export([file/1, read/1, read/2, delivered/3, text/1, parse/2, parse/3, usable/3, public/1, state/2, preferred/2]).
 -export([entries/0, derive/2, rotate/1, format_error/1]).
 -export_type([keyring/0, entry/0, reason/0]).
 
@@ -14,7 +14,7 @@
 %% Newest first; none when there is no file.
 -type keyring() :: none | [entry()].
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(),
-                   merlon_keyring_core:problem() | unreadable | merlon_kdf:reason()} |
+                   merlon_keyring_core:problem() | unreadable | not_stored | merlon_kdf:reason()} |
                   {none_accepted | gone, merlon_dir:path()} | no_keyring | not_accepted.
 -type problem() :: {keyring, reason()} | {file, merlon_dir:reason()} | {config, merlon_config:reason()}.
 -type state() :: not_yet | accepted | expired.
@@ -50,6 +50,20 @@ text(File) ->
         {Read, _} -> Read
     end.
 
+%% What a provider of secrets has given: the text of a keyring, or the 64 hex digits of one secret, which then has
+%% always been good. Its secrets become no terms.
+-spec delivered(Source :: binary(), merlon_nif:secret_bytes(), Cluster :: binary()) ->
+          {ok, [entry()]} | {error, {keyring, reason()}}.
+delivered(Source, Text, Cluster) ->
+    case merlon_nif:keyring_stored(Text) of
+        {text, Blotted} ->
+            opaque(parse(Source, Blotted, Cluster, fun(Line, _) -> element(2, merlon_nif:keyring_secret(Text, Line)) end));
+        {plain, Secret} ->
+            {ok, {Id, Ref}} = merlon_nif:keyring_entry(Secret, 0, never),
+            {ok, [#{id => Id, created => 0, not_before => 0, not_after => never, kdf => expand, ref => Ref}]};
+        unknown -> {error, {keyring, {Source, 0, not_stored}}}
+    end.
+
 opaque({error, _} = Error) -> Error;
 opaque({ok, Entries}) ->
     {ok, merlon_keyring_core:newest_first([maps:remove(secret, Entry) || Entry <- Entries])}.
@@ -60,21 +74,25 @@ parse(File, Text) -> parse(File, Text, unknown).
 
 -spec parse(merlon_dir:path(), binary(), Cluster :: binary() | unknown) -> {ok, [map()]} | {error, problem()}.
 parse(File, Text, Cluster) ->
+    parse(File, Text, Cluster, fun(_Line, Secret) -> Secret() end).
+
+%% Given: what the native library takes for the secret of that line.
+parse(File, Text, Cluster, Given) ->
     %% A stacktrace would hold the text.
     try merlon_keyring_core:parse(Text) of
-        {ok, Entries} -> with_refs(File, Entries, Cluster);
+        {ok, Entries} -> with_refs(File, lists:zip(lists:seq(2, length(Entries) + 1), Entries), Cluster, Given);
         {error, {Line, Problem}} -> {error, {keyring, {File, Line, Problem}}}
     catch error:_ -> {error, {keyring, {File, 0, unreadable}}}
     end.
 
-with_refs(File, Entries, Cluster) ->
-    Phrases = [Entry || #{kdf := {argon2id, _, _, _}} = Entry <- Entries],
+with_refs(File, Numbered, Cluster, Given) ->
+    Phrases = [Entry || {_, #{kdf := {argon2id, _, _, _}} = Entry} <- Numbered],
     case cluster(Phrases, File, Cluster) of
         {ok, Name} ->
             Known = persistent_term:get(?STRETCHED, #{}),
-            Made = [ref(Entry, Name, Known) || Entry <- Entries],
-            remember(maps:from_list([{Id, Ref} || #{id := Id, kdf := {_, _, _, _}, ref := Ref} <- Made]), Known),
-            checked(File, lists:zip(lists:seq(2, length(Made) + 1), Made));
+            Made = [{Line, ref(Entry, Given(Line, Secret), Name, Known)} || {Line, #{secret := Secret} = Entry} <- Numbered],
+            remember(maps:from_list([{Id, Ref} || {_, #{id := Id, kdf := {_, _, _, _}, ref := Ref}} <- Made]), Known),
+            checked(File, Made);
         {error, _} = Error -> Error
     end.
 
@@ -93,14 +111,14 @@ cluster(_, File, unknown) ->
         {error, _} = Error -> Error
     end.
 
-ref(#{id := Id, kdf := expand, not_before := Begin, not_after := End, secret := Secret} = Entry, _, _) ->
-    case merlon_nif:keyring_entry(Secret(), Begin, End) of
+ref(#{id := Id, kdf := expand, not_before := Begin, not_after := End} = Entry, Secret, _, _) ->
+    case merlon_nif:keyring_entry(Secret, Begin, End) of
         {ok, {Id, Ref}} -> Entry#{ref => Ref};
         {ok, _} -> {wrong, other_secret}
     end;
-ref(#{id := Id, kdf := {argon2id, KiB, Passes, Lanes}, not_before := Begin, not_after := End,
-      secret := Secret} = Entry, Cluster, Known) ->
-    case merlon_nif:keyring_stretch(maps:get(Id, Known, none), {KiB, Passes, Lanes}, Secret(), Cluster,
+ref(#{id := Id, kdf := {argon2id, KiB, Passes, Lanes}, not_before := Begin, not_after := End} = Entry,
+    Secret, Cluster, Known) ->
+    case merlon_nif:keyring_stretch(maps:get(Id, Known, none), {KiB, Passes, Lanes}, Secret, Cluster,
                                     {Begin, End}, merlon_kdf:ceiling()) of
         {ok, {Id, Ref}} -> Entry#{ref => Ref};
         {ok, _} -> {wrong, other_passphrase};
@@ -115,13 +133,13 @@ remember(Stretched, Known) ->
         false -> persistent_term:put(?STRETCHED, Stretched)
     end.
 
-%% A keyring that is there has to have an entry that counts now; and one that was there stays.
--spec usable(keyring(), Before :: keyring(), string()) -> ok | {error, {keyring, reason()}}.
-usable(none, none, _Dir) -> ok;
-usable(none, _Before, Dir) -> {error, {keyring, {gone, file(Dir)}}};
-usable(Entries, _Before, Dir) ->
+%% Source: the file, or the provider's name. A keyring that is there has to have an entry that counts now; and one that was there stays.
+-spec usable(keyring(), Before :: keyring(), Source :: binary()) -> ok | {error, {keyring, reason()}}.
+usable(none, none, _Source) -> ok;
+usable(none, _Before, Source) -> {error, {keyring, {gone, Source}}};
+usable(Entries, _Before, Source) ->
     case preferred(Entries, erlang:system_time(second)) of
-        none -> {error, {keyring, {none_accepted, file(Dir)}}};
+        none -> {error, {keyring, {none_accepted, Source}}};
         _ -> ok
     end.
 
@@ -199,6 +217,9 @@ format_error(no_keyring) ->
 format_error(not_accepted) ->
     "no entry of the keyring is accepted now: add one with `merlon keyring --new`".
 
+words(not_stored) ->
+    "no keyring: store the text of a keyring (what `merlon keyring --new` makes), or 64 digits of 0-9 and a-f "
+    "(what `openssl rand -hex 32` prints)";
 words({kdf, _} = Reason) -> merlon_kdf:format_error(Reason);
 words(unreadable) -> "can't be read: copy it again";
 words(Problem) -> merlon_keyring_core:words(Problem).

@@ -22,7 +22,8 @@
 -export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
 -export([keyring_seal/5, keyring_edit/5]).
 -export([keyring_stretch/6, keyring_ca/3, identity_mint/1, identity_chain/1]).
--export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0]).
+-export([keyring_stored/1, keyring_secret/2, fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
+-export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0, store/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
               crl/0, revocation_reason/0, list_id/0, keyring_request/0, keyring_times/0]).
 
@@ -41,7 +42,8 @@
        kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2,
        kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2,
        keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5,
-       keyring_seal/5, keyring_edit/5, keyring_stretch/6, keyring_ca/3, identity_mint/1, identity_chain/1]).
+       keyring_seal/5, keyring_edit/5, keyring_stretch/6, keyring_ca/3, identity_mint/1, identity_chain/1,
+       keyring_stored/1, keyring_secret/2, fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
 
 -opaque listener() :: reference().
 -opaque conn() :: reference().
@@ -64,18 +66,9 @@
                      claimed => binary(), fingerprint => binary(), identity => tuple()}.
 %% What the proof of the preamble is derived from.
 -type secret() :: {vm_cookie, Cookie :: binary()} | {keyring, keyring_entry(), Now :: integer()}.
--opaque keyring_entry() :: reference().
 
 %% Joining: functions for it alone.
 -include("merlon_nif_join.hrl").
-
-%% Bytes that went in and never come out; wiped when the last reference is gone.
--type secret_bytes() :: reference().
--type kdf_key() :: binary() | secret_bytes().
--type kdf_output() :: {binary | secret, Length :: non_neg_integer()}.
-%% KiB, passes, lanes; log N, r, p; iterations.
--type kdf_params() :: {argon2id | argon2i | argon2d | scrypt, pos_integer(), pos_integer(), pos_integer()} |
-                      {pbkdf2_sha256 | pbkdf2_sha512, pos_integer()}.
 
 %% Loads the library; harmless when it is loaded already. A second version of this module would take
 %% the library away from under every link: sticky modules can't be reloaded by mistake.
@@ -194,18 +187,6 @@ binds(_Identity, _Claimed, _CliNames, _DerivedNames) -> not_loaded().
           #{identity := tuple(), not_before := integer(), not_after := integer(),
             sha256 := binary(), crl_due := integer() | none, crls := [list_id()]}.
 identity_info(_Identity) -> not_loaded().
-
-%% An identity that the node makes for itself: a certificate of a day for `identity`, from the CA derived
-%% of one of the entries (newest first); trusted are the CAs of all that are accepted now.
--spec identity_mint(#{entries := [keyring_entry()], cluster := binary(),
-                      identity := {node | cli, Name :: binary(), Host :: binary()},
-                      cli_names := default | [binary()], derived_names := [binary()], key_update_after := pos_integer(), now := integer()}) ->
-          {ok, identity()} | {error, {pki, pki_reason()} | not_accepted}.
-identity_mint(_Args) -> not_loaded().
-
-%% The certificates that it shows to peers, in PEM.
--spec identity_chain(identity()) -> binary().
-identity_chain(_Identity) -> not_loaded().
 
 %% Whether Identity would still accept the certificates that the peer of a link has shown, and until
 %% when at least it will if nothing changes. A stale revocation list is no reason. einval: no link yet.
@@ -364,113 +345,13 @@ cookie_of_seed(_Seed) -> not_loaded().
                     Count :: non_neg_integer()) -> {ok, Seed :: non_neg_integer()} | none.
 cookie_search(_Challenge, _Digest, _First, _Count) -> not_loaded().
 
-%% ---- keys of keys and of passwords: native/secret. Ceilings are KiB that all calls at once may take.
+%% ---- keys of keys and of passwords ----
 
--spec secret_new(binary()) -> {ok, secret_bytes()}.
-secret_new(_Bytes) -> not_loaded().
+-include("merlon_nif_kdf.hrl").
 
--spec kdf_hkdf(merlon_kdf:hash(), Ikm :: kdf_key(), Salt :: kdf_key(), Info :: binary(), kdf_output()) ->
-          {ok, kdf_key()} | {error, merlon_kdf:reason()}.
-kdf_hkdf(_Hash, _Ikm, _Salt, _Info, _Output) -> not_loaded().
+%% ---- entries of a keyring, and secrets from elsewhere ----
 
--spec kdf_extract(merlon_kdf:hash(), Ikm :: kdf_key(), Salt :: kdf_key(), kdf_output()) -> {ok, kdf_key()}.
-kdf_extract(_Hash, _Ikm, _Salt, _Output) -> not_loaded().
-
--spec kdf_expand(merlon_kdf:hash(), Prk :: kdf_key(), Info :: binary(), kdf_output()) ->
-          {ok, kdf_key()} | {error, merlon_kdf:reason()}.
-kdf_expand(_Hash, _Prk, _Info, _Output) -> not_loaded().
-
-%% Weak: parameters below the floor are taken too.
--spec kdf_derive(kdf_params(), Password :: kdf_key(), Salt :: binary(),
-                 {Weak :: boolean(), Ceiling :: non_neg_integer()}, kdf_output()) ->
-          {ok, kdf_key()} | {error, merlon_kdf:reason()}.
-kdf_derive(_Params, _Password, _Salt, _Limits, _Output) -> not_loaded().
-
--spec kdf_hash(kdf_params(), Password :: kdf_key(), Ceiling :: non_neg_integer()) ->
-          {ok, Phc :: binary()} | {error, merlon_kdf:reason()}.
-kdf_hash(_Params, _Password, _Ceiling) -> not_loaded().
-
--spec kdf_check(Password :: kdf_key(), Phc :: binary(), Ceiling :: non_neg_integer()) ->
-          ok | {error, merlon_kdf:reason()}.
-kdf_check(_Password, _Phc, _Ceiling) -> not_loaded().
-
--spec kdf_needs_rehash(Phc :: binary(), kdf_params()) -> boolean().
-kdf_needs_rehash(_Phc, _Params) -> not_loaded().
-
--spec kdf_calibrate(merlon_kdf:algorithm(), Milliseconds :: pos_integer(),
-                    {Memory :: pos_integer(), Ceiling :: pos_integer()}, Lanes :: pos_integer()) ->
-          {ok, kdf_params()} | {error, merlon_kdf:reason()}.
-kdf_calibrate(_Algorithm, _Milliseconds, _Limits, _Lanes) -> not_loaded().
-
-%% The big ones are dirty.
--spec kdf_hmac(merlon_kdf:hash(), kdf_key(), binary()) -> binary().
-kdf_hmac(_Hash, _Key, _Data) -> not_loaded().
-
--spec kdf_hmac_big(merlon_kdf:hash(), kdf_key(), binary()) -> binary().
-kdf_hmac_big(_Hash, _Key, _Data) -> not_loaded().
-
--spec kdf_digest(merlon_kdf:hash(), binary()) -> binary().
-kdf_digest(_Hash, _Data) -> not_loaded().
-
--spec kdf_digest_big(merlon_kdf:hash(), binary()) -> binary().
-kdf_digest_big(_Hash, _Data) -> not_loaded().
-
--spec kdf_equal(kdf_key(), kdf_key()) -> boolean().
-kdf_equal(_A, _B) -> not_loaded().
-
--spec kdf_equal_big(kdf_key(), kdf_key()) -> boolean().
-kdf_equal_big(_A, _B) -> not_loaded().
-
-%% ---- entries of a keyring: native/secret. Times are seconds since 1970.
-
-%% The id comes from the secret, 16 hex digits; the secret does not come out again.
--spec keyring_entry(Secret :: <<_:256>>, NotBefore :: integer(), NotAfter :: integer() | never) ->
-          {ok, {Id :: binary(), keyring_entry()}}.
-keyring_entry(_Secret, _NotBefore, _NotAfter) -> not_loaded().
-
-%% The same of a passphrase (1 KiB at most) by Argon2id; an entry that is known already is not stretched
-%% again if it is that one. Ceiling: KiB that all calls at once may take.
--spec keyring_stretch(none | keyring_entry(), {KiB :: pos_integer(), Passes :: pos_integer(), Lanes :: pos_integer()}, Passphrase :: binary(),
-                      Cluster :: binary(), {NotBefore :: integer(), NotAfter :: integer() | never}, Ceiling :: pos_integer()) ->
-          {ok, {Id :: binary(), keyring_entry()}} | {error, merlon_kdf:reason()}.
-keyring_stretch(_Known, _Costs, _Passphrase, _Cluster, _Life, _Ceiling) -> not_loaded().
-
-%% The certificate, in PEM, of the CA that nodes with this entry trust.
--spec keyring_ca(keyring_entry(), Cluster :: binary(), Now :: integer()) ->
-          {ok, binary()} | {error, not_accepted | {pki, pki_reason()}}.
-keyring_ca(_Entry, _Cluster, _Now) -> not_loaded().
-
-%% A new secret, of the system's generator.
--spec keyring_new() -> {ok, {Id :: binary(), Secret :: <<_:256>>}} | {error, no_randomness}.
-keyring_new() -> not_loaded().
-
--spec keyring_state(keyring_entry(), Now :: integer()) -> not_yet | accepted | expired.
-keyring_state(_Entry, _Now) -> not_loaded().
-
--spec keyring_derive(keyring_entry(), Cluster :: binary(), Now :: integer(), Info :: binary(),
-                     Len :: non_neg_integer()) ->
-          {ok, binary()} | {error, not_accepted | merlon_kdf:reason()}.
-keyring_derive(_Entry, _Cluster, _Now, _Info, _Len) -> not_loaded().
-
-%% ---- entries that move between nodes: native/secret/src/transfer.rs, keyring.rs. No secret becomes a term.
-
-%% Nonce: the asker's. Times: created, not before, not after, as they stand in the file.
--type keyring_request() :: {Cluster :: binary(), From :: binary(), To :: binary(), Nonce :: <<_:256>>}.
--type keyring_times() :: {binary(), binary(), binary()}.
--type keyring_refusal() :: not_accepted | bad_keyring | unknown_entry | bad_transfer | keyring_full | no_randomness.
-
-%% The entry Id of the keyring File, for that request alone, under an entry that both nodes accept.
--spec keyring_seal(File :: binary(), By :: keyring_entry(), Id :: binary(), keyring_request(), Now :: integer()) ->
-          {ok, Sealed :: binary()} | {error, keyring_refusal() | posix()}.
-keyring_seal(_File, _By, _Id, _Request, _Now) -> not_loaded().
-
-%% Writes File, changed, as New, which must not be there yet (0600, on the disk). Adds nothing, an entry of
-%% new random bits, or one that a peer has sealed under one of By.
--spec keyring_edit(File :: binary(), New :: binary(), [{Id :: binary(), binary(), binary()} | {drop, binary()}],
-                   none | {fresh, keyring_times()} |
-                   {sealed, Id :: binary(), keyring_request(), binary(), By :: [keyring_entry()], keyring_times()},
-                   Now :: integer()) -> {ok, Id :: binary() | none} | {error, keyring_refusal() | posix()}.
-keyring_edit(_File, _New, _Changes, _Addition, _Now) -> not_loaded().
+-include("merlon_nif_keyring.hrl").
 
 -spec not_loaded() -> term().
 not_loaded() ->

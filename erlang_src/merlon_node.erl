@@ -36,9 +36,12 @@ load_modules() ->
                    merlon_reprove, merlon_reprove_core,
                    merlon_rotate, merlon_rotate_core, merlon_rotate_files, merlon_dir_write,
                    merlon_identity_secret, merlon_kdf, merlon_kdf_memory, merlon_dump,
+                   merlon_secrets, merlon_secrets_core, merlon_secrets_watch, merlon_secrets_text,
+                   merlon_secrets_env, merlon_secrets_file, merlon_secrets_exec, merlon_secrets_store,
                    merlon_event_text, merlon_cidr, merlon_listen, merlon_probe, merlon_repeats, merlon_source_core, merlon_stats]).
 
 load(Name, Host) ->
+    ok = merlon_secrets:start(),
     case merlon_identity:load({Name, Host}) of
         {ok, #{ref := _, config := Config} = Loaded} ->
             _ = merlon_dump:secure(Config),

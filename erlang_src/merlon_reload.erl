@@ -132,8 +132,8 @@ load(Node, Config, Later) ->
         {error, _} = Error -> Error
     end.
 
-compare(#{keyring := New} = Files, #{digest := Digest, keyring := Old} = Node, #{dir := Dir} = Config, Later) ->
-    case {merlon_identity_files:digest(Files, Config), merlon_keyring:usable(New, Old, Dir)} of
+compare(#{keyring := New} = Files, #{digest := Digest, keyring := Old} = Node, Config, Later) ->
+    case {merlon_identity_files:digest(Files, Config), merlon_keyring:usable(New, Old, merlon_secrets:source(Config))} of
         {Digest, _} -> {ok, Later, same};
         {_, ok} -> with(Later, not_older(merlon_identity:use(Files, Config, at(Node, Files)), Node));
         {_, {error, _} = Error} -> Error

@@ -1,5 +1,5 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Keeps merlon_reload, and those that see to certificates, proofs and lists, alive beside net_kernel, so that
+%% Keeps merlon_reload, and those that see to certificates, proofs, lists and the keyring, alive beside net_kernel, so that
 %% they are there whenever the distribution is, with or without the application. net_sup ends the distribution with any
 %% permanent child that dies: this one is temporary there, and its own children may die as often as they like.
 -module(merlon_reload_sup).
@@ -24,6 +24,6 @@ start_link() ->
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
     Children = [merlon_reload, merlon_reprove, merlon_crl, merlon_ca, merlon_renew, merlon_enroll,
-                merlon_rotate, merlon_repeats],
+                merlon_rotate, merlon_secrets_watch, merlon_repeats],
     {ok, {#{strategy => one_for_one, intensity => 1000, period => 1},
           [Child:child_spec() || Child <- Children]}}.

@@ -115,10 +115,10 @@ said(#state{core = Core, keyring = Entries, refused = Refused}) ->
 
 %% ---- what there is: keyring and links ----
 
-%% Tools have nothing to spread, and no node gives them anything.
+%% Tools have nothing to spread, and no node gives them anything. What a provider gives is changed there, and comes from there.
 look(State) ->
     case {merlon_node:current(), node()} of
-        {{ok, #{identity := {node, _, _, _}, keyring := [_ | _] = Entries, config := #{rotate_secret := Rule, dir := Dir}}},
+        {{ok, #{identity := {node, _, _, _}, keyring := [_ | _] = Entries, config := #{rotate_secret := Rule, secret := none, dir := Dir}}},
          Node} when Node =/= nonode@nohost, Rule =/= off ->
             links(keyring(merlon_keyring:public(Entries), Dir, placed({Node, Dir}, State)));
         _ ->
@@ -199,7 +199,7 @@ send(Node, Body, State) ->
     _ = erlang:send({?MODULE, Node}, {?MODULE, 1, self(), Body}, [noconnect, nosuspend]),
     State.
 
-make(_Opts, #state{core = none} = State) -> {{error, {rotate, no_keyring}}, State};
+make(_Opts, #state{core = none} = State) -> {{error, {rotate, no_place(merlon_node:current())}}, State};
 make(Opts, #state{place = {_, Dir}, core = Core, keyring = Entries} = State) ->
     case merlon_rotate_files:make(Dir, Entries, Opts, merlon_rotate_core:keep(Core)) of
         {ok, Id} ->
@@ -208,6 +208,9 @@ make(Opts, #state{place = {_, Dir}, core = Core, keyring = Entries} = State) ->
         {error, _} = Error ->
             {Error, State}
     end.
+
+no_place({ok, #{config := #{secret := {_, _} = Provider}}}) -> {provider, merlon_secrets:name(Provider)};
+no_place(_) -> no_keyring.
 
 scheduled({{ok, _}, State}) -> State;
 scheduled({{error, _} = Error, State}) -> written(Error, State).

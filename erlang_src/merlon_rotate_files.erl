@@ -11,7 +11,8 @@
 -export([status/1, kept/1, keep/2, edit/4, make/4, drop/4, format_error/1]).
 -export_type([reason/0, addition/0]).
 
--type reason() :: {edit, merlon_dir:path(), atom()} | {full, merlon_dir:path()} | no_keyring | too_short.
+-type reason() :: {edit, merlon_dir:path(), atom()} | {full, merlon_dir:path()} | no_keyring | too_short |
+                  {provider, Name :: binary()}.
 -type addition() :: none | {fresh, merlon_rotate_core:dates(), Begin :: integer()} |
                     {sealed, binary(), merlon_nif:keyring_request(), binary(), [merlon_nif:keyring_entry()],
                      merlon_rotate_core:dates()}.
@@ -156,5 +157,8 @@ format_error({full, File}) ->
     [File, " has 16 entries that are accepted: remove one with `merlon keyring --drop ID`, or rotate less often"];
 format_error(too_short) ->
     "grace and skew together must be 10 seconds at least: nodes need that to learn the new entry";
+format_error({provider, Name}) ->
+    ["the keyring comes from ", Name, ", as merlon.config says: change it there. To make or rotate entries use a folder of its own, "
+     "`--dir \"$(mktemp -d)\"` for example, and store the text of its keyring"];
 format_error(no_keyring) ->
     "there is no keyring to rotate: make one with `merlon keyring --new` and copy it to every node".

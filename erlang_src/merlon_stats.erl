@@ -132,7 +132,8 @@ events() ->
      link_down, not_the_carrier, reloaded, reload_refused, at_next_start, own_expired, crl_stale,
      reproved, reproof_untrusted, reproof_not_made, renewed, renew_failed, issued, issue_refused,
      crl_taken, crl_refused, crl_too_big, joined, join_refused, enroll_off, rotated, entry_learnt,
-     entry_preferred, rotation_failed, rotation_refused, minted, not_minted, other].
+     entry_preferred, rotation_failed, rotation_refused, minted, not_minted,
+     secret_awaited, secret_stale, secret_back, other].
 
 %% The words for why a handshake came to nothing: those of the Rust core, of the system, of dist_util and our own.
 -spec reasons() -> [atom()].

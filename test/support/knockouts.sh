@@ -80,6 +80,14 @@ keyring_expiry   merlon_secret  lib           entry::tests::knockout_keyring_exp
 transfer_binding merlon_secret  lib           transfer::tests::knockout_transfer_binding_an_old_one_or_one_for_another_node_is_refused
 transfer_id      merlon_secret  lib           transfer::tests::knockout_transfer_id_another_secret_under_the_id_is_refused
 kdf_verify       merlon_secret  kdf           knockout_kdf_verify_another_password_or_a_changed_hash_is_refused
+plaintext        merlon_store   lib           url::tests::knockout_plaintext_nothing_goes_to_another_machine_in_the_clear
+plaintext        merlon_store   vault         knockout_plaintext_a_token_is_not_sent_in_the_clear
+plaintext        merlon_store   gcp           knockout_plaintext_a_grant_is_not_sent_in_the_clear
+store_checksum   merlon_store   gcp           knockout_store_checksum_a_value_of_another_checksum_is_refused
+file_mode        merlon_fetch   lib           file::tests::knockout_file_mode_a_file_that_others_may_use_is_refused
+file_mode        merlon_fetch   file          knockout_file_mode_a_secret_that_others_may_read_is_refused
+file_mode        merlon_fetch   file          links_are_followed_to_what_is_checked
+file_mode        merlon_fetch   program       knockout_file_mode_a_program_that_others_may_change_is_not_started
 record_sequence  merlon_record  hostile       knockout_record_sequence_a_replayed_reordered_or_dropped_record_is_refused
 term_budget      merlon_wire    etf           each_limit_is_held
 term_budget      merlon_wire    etf           new_atoms_are_told_once_and_bounded

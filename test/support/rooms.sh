@@ -30,12 +30,15 @@ grep -ln '^rustls[ .]' $(ls native/*/Cargo.toml | grep -v '^native/\(tls\|dev\)/
     rule 'rustls only in native/tls'
 code $(echo "$rust" | grep -v '^native/tls/') | grep -w 'rustls::' |
     rule 'rustls only in native/tls'
+{ grep -ln '^ureq[ .]' $(ls native/*/Cargo.toml | grep -v '^native/\(fetch\|dev\)/')
+  code $(echo "$rust" | grep -v '^native/fetch/') | grep -w 'ureq'; } |
+    rule 'HTTP only in native/fetch'
 code $rust | grep -v '^native/nif/src/select\.rs:\|^native/sock/' | grep -w 'unsafe' |
     rule 'unsafe only in native/nif/src/select.rs and native/sock'
-for room in wire record secret pki tls; do
+for room in wire record secret pki tls store fetch; do
     grep -q '^#!\[forbid(.*unsafe_code' native/$room/src/lib.rs 2>/dev/null || echo "native/$room/src/lib.rs"
-done | rule '#![forbid(unsafe_code)] in every pure crate'
-code native/wire native/record native/secret native/pki native/tls |
+done | rule '#![forbid(unsafe_code)] in every crate but nif and sock'
+code native/wire native/record native/secret native/pki native/tls native/store |
     grep -E 'std::(net::(Tcp|Udp)|env|thread|fs|process)|SystemTime::now|Instant::now' |
     rule 'pure crates have no socket, clock, environment, thread or file'
 
@@ -46,6 +49,7 @@ grep -nE '!|\bspawn|\bets:|erlang:(send|system_time|monotonic_time|now|time)|os:
 # What runs while the node boots: no file server, no io, no application started.
 grep -nE '\b(file:(read|write|open|list|make|del|rename|consult|get_cwd)|filelib:|io:(format|put|get|fwrite)|application:(ensure|start))' \
     erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,registry,event,event_text,config,identity,identity_secret,dump,keyring,keyring_core,dir,text,pki_text}.erl \
+    erlang_src/merlon_{secrets,secrets_core,secrets_watch,secrets_text,secrets_env,secrets_file,secrets_exec,secrets_store}.erl \
     erlang_src/merlon_{enroll,join_server,join_wire,join_core,join_rate_core,token,token_core,sign}.erl \
     erlang_src/merlon6_dist.erl 2>/dev/null | grep -v '^[^:]*:[0-9]*:\( *%\|-spec\|-type\)' |
     rule 'nothing reachable from listen/2 uses the file server, io, or starts an application'

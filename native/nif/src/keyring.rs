@@ -1,7 +1,7 @@
 //! Entries of a keyring as resources: secrets that go in, and that no function gives back.
 
 use crate::kdf::{refused, to_argon2id, Fault, Held};
-use crate::secret::random;
+use crate::secret::{random, Key};
 use crate::term::{binary, error, hex, ok};
 use merlon_secret::{Entry, Passphrase, Secret, State};
 use rustler::{Atom, Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
@@ -20,12 +20,12 @@ impl Resource for KeyringEntry {}
 #[rustler::nif]
 fn keyring_entry<'a>(
     env: Env<'a>,
-    secret: Binary<'a>,
+    secret: Key<'a>,
     not_before: u64,
     not_after: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let secret: &[u8; Entry::SECRET_LEN] = secret
-        .as_slice()
+        .bytes()
         .try_into()
         .map_err(|_| rustler::Error::BadArg)?;
     let entry = Entry::new(secret, not_before, end(not_after)?);
@@ -50,14 +50,14 @@ fn keyring_stretch<'a>(
     env: Env<'a>,
     known: Term<'a>,
     costs: (u32, u32, u32),
-    words: Binary<'a>,
+    words: Key<'a>,
     cluster: &str,
     life: (u64, Term<'a>),
     ceiling: u64,
 ) -> NifResult<Term<'a>> {
     let life = (life.0, end(life.1)?);
     let phrase = Passphrase {
-        words: &words,
+        words: words.bytes(),
         params: to_argon2id(costs),
         cluster,
     };

@@ -10,6 +10,7 @@ mod cookie;
 mod crl;
 mod csr;
 mod etf;
+mod fetch;
 mod frames;
 mod identity;
 mod join;

@@ -195,7 +195,7 @@ fn checksum(body: &[u8]) -> String {
     format!("sha256 {}\n", sum.expose())
 }
 
-fn hex(bytes: &[u8]) -> Secret<String> {
+pub(crate) fn hex(bytes: &[u8]) -> Secret<String> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut out = String::with_capacity(2 * bytes.len());
     for nibble in bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]) {
@@ -204,7 +204,7 @@ fn hex(bytes: &[u8]) -> Secret<String> {
     Secret::new(out)
 }
 
-fn nibble(digit: u8) -> Result<u8, Error> {
+pub(crate) fn nibble(digit: u8) -> Result<u8, Error> {
     match digit {
         b'0'..=b'9' => Ok(digit - b'0'),
         b'a'..=b'f' => Ok(digit - b'a' + 10),

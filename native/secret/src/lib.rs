@@ -38,6 +38,7 @@ mod phc;
 mod root;
 mod scrypt;
 mod secret;
+pub mod stored;
 mod transfer;
 
 pub use argon2::{argon2, Argon2Extra, Argon2Kind, Argon2Params};

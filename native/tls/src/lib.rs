@@ -36,5 +36,5 @@ pub use handshake::{Handshake, Progress};
 pub use join::{Join, JoinEvent, JoinServer, JOIN_ALPN, TO_CLIENT_MAX, TO_SERVER_MAX};
 pub use live::Binding;
 pub use preamble::{Claim, Claimed, Established, Info};
-pub use provider::suites_by_cpu;
+pub use provider::{https, suites_by_cpu};
 pub use verify::{NodeNameBound, PeerVerified};

@@ -46,6 +46,11 @@ pub(crate) fn insists(suites: &[Suite]) -> bool {
     suites.first() == Some(&Suite::ChaCha20Poly1305)
 }
 
+/// Who computes for other TLS than ours: HTTPS, to servers that may know no better than TLS 1.2.
+pub fn https() -> std::sync::Arc<CryptoProvider> {
+    std::sync::Arc::new(default_provider())
+}
+
 /// The provider, with these suites.
 pub(crate) fn provider(suites: &[Suite]) -> CryptoProvider {
     CryptoProvider {
