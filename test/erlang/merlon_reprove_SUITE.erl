@@ -255,6 +255,8 @@ another_chain_of_the_same_certificate_is_shown(Config) ->
 
 pair(Config, EntriesA, EntriesB) ->
     DirA = dir(Config),
+    %% Nobody but the test hands entries out.
+    ok = merlon_live_ct:config(DirA, "{rotate_secret, off}.\n"),
     DirB = copy_of(DirA),
     [put_keyring(Dir, Entries) || {Dir, Entries} <- [{DirA, EntriesA}, {DirB, EntriesB}], Entries =/= none],
     {DirA, node_in(Config, DirA), DirB, node_in(Config, DirB)}.
