@@ -128,11 +128,14 @@ entitled(Ca, #{chain := Chain} = Request, Node, Given) ->
         {ok, {node, Cluster, Name, Host}} ->
             Full = <<Name/binary, $@, Host/binary>>,
             allowed([{not_ours, is_ours(Ca, Chain, Cluster)}, {wrong_node, atom_to_binary(Node) =:= Full},
-                     {too_often, now_s() - maps:get(Full, Given, 0) >= ?APART}],
+                     {too_often, is_apart(now_s(), maps:get(Full, Given, 0))}],
                     {ok, {node, Name, Host}, Full});
         {ok, _} -> {error, not_a_node};
         {error, _} = Error -> Error
     end.
+
+%% Also when the clock was ahead and has been put right.
+is_apart(Now, At) -> abs(Now - At) >= ?APART.
 
 allowed([], Entitled) -> Entitled;
 allowed([{_, true} | More], Entitled) -> allowed(More, Entitled);
@@ -163,7 +166,7 @@ code(Code) -> Code.
 told({ok, Cert, Name}, _Node, #state{given = Given} = State) ->
     _ = spawn(merlon_event, issued, [Name, Cert]),
     Now = now_s(),
-    Recent = maps:filter(fun(_, At) -> Now - At < ?APART end, Given),
+    Recent = maps:filter(fun(_, At) -> not is_apart(Now, At) end, Given),
     {{ok, Cert}, State#state{given = Recent#{Name => Now}}};
 told({error, Reason} = Error, Node, #state{quiet = Quiet} = State) ->
     {Told, Next} = merlon_quiet_core:refused(now_s(), Quiet),

@@ -37,9 +37,15 @@ token(Argument) ->
         {error, Reason} -> {error, Reason}
     end.
 
-text("MRLN-" ++ _ = Token) -> {ok, bytes(Token)};
 text("-") -> standard_input();
-text(File) ->
+text(Argument) ->
+    Text = bytes(Argument),
+    case re:run(Text, "^\\s*MRLN-", [caseless, {capture, none}]) of
+        match -> {ok, Text}; % however it is written: what is taken for a file's name is said in the error
+        nomatch -> file(Argument)
+    end.
+
+file(File) ->
     case merlon_dir:read(merlon_dir:path([File])) of
         {ok, Text} -> {ok, Text};
         {error, {file, {read, Path, enoent}}} ->

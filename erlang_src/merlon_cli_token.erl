@@ -136,6 +136,7 @@ revoke(Dir, Id) ->
     end.
 
 revoked(ok, _, Id) -> {ok, ["Revoked token ", Id, ": nobody can join with it any more.\n"]};
+revoked({error, {file, _}} = Error, _, _) -> Error;
 revoked({error, spent}, {ok, revoked, _}, Id) -> {ok, ["Token ", Id, " is revoked already.\n"]};
 revoked({error, spent}, {ok, used, Record}, Id) ->
     {error, {refused, ["token ", Id, " was used before", [[", for ", Used] || #{used := Used} <- [Record]],

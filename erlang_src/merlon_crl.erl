@@ -16,12 +16,15 @@
 
 %% Bytes of one list: some 25,000 certificates. A bigger one has to be copied.
 -define(LIST_MAX, 1048576).
-%% Milliseconds for an answer, and between two tries with one who is busy.
+%% Milliseconds for an answer, and between two tries with one who is busy: a minute in all, since what is not
+%% taken then comes with the next link only.
 -define(ANSWER, 15000).
--define(AGAIN, 500).
--define(TRIES, 5).
+-define(AGAIN, [500, 1000, 2000, 4000 | lists:duplicate(7, 8000)]).
+%% Seconds for which others may be at work in the merlon dir before the log is told that lists are not written.
+-define(BUSY, 5).
 
--record(state, {counts = #{taken => 0, known => 0, refused => 0} :: counts(),
+-record(state, {busy = none :: none | Since :: integer(),
+                counts = #{taken => 0, known => 0, refused => 0} :: counts(),
                 quiet = merlon_quiet_core:new() :: merlon_quiet_core:quiet()}).
 
 -spec child_spec() -> supervisor:child_spec().
@@ -98,11 +101,11 @@ offer(_) ->
 
 offer_to(Node) ->
     Newest = merlon_crl_core:newest(in_use()),
-    case ask(Node, {offer, Newest}, 1) of
+    case ask(Node, {offer, Newest}, []) of
         {want, Wanted} when is_list(Wanted) ->
             Lists = [Der || {{Ca, _, _} = Id, Der} <- lists_on_disk(), lists:member(Id, Newest),
                             is_member(Ca, Wanted), byte_size(Der) =< ?LIST_MAX],
-            lists:foreach(fun(Der) -> ask(Node, {list, Der}, ?TRIES) end, Lists);
+            lists:foreach(fun(Der) -> ask(Node, {list, Der}, ?AGAIN) end, Lists);
         _ -> ok
     end.
 
@@ -112,12 +115,12 @@ is_member(Ca, [_ | More]) -> is_member(Ca, More);
 is_member(_Ca, _) -> false.
 
 %% A peer without this module is one that gets its lists by hand.
-ask(Node, Request, Tries) ->
-    try gen_server:call({?MODULE, Node}, Request, ?ANSWER) of
-        {error, busy} when Tries > 1 ->
-            timer:sleep(?AGAIN),
-            ask(Node, Request, Tries - 1);
-        Answer -> Answer
+ask(Node, Request, Pauses) ->
+    try {gen_server:call({?MODULE, Node}, Request, ?ANSWER), Pauses} of
+        {{error, busy}, [Pause | More]} ->
+            timer:sleep(Pause),
+            ask(Node, Request, More);
+        {Answer, _} -> Answer
     catch exit:_ -> none
     end.
 
@@ -146,7 +149,7 @@ take(Der) when is_binary(Der), byte_size(Der) =< ?LIST_MAX ->
                 {ok, Id} -> newer(merlon_crl_core:is_newer(Id, Known), Id, Der, merlon_dir:path([Dir]));
                 {error, {pki, Reason}} -> {error, code(Reason)}
             end;
-        none -> {error, busy}
+        none -> {error, {busy, "the node is not up yet"}}
     end;
 take(Der) when is_binary(Der) -> {error, too_big};
 take(_) -> {error, bad_request}.
@@ -158,7 +161,7 @@ newer(false, _Id, _Der, _Dir) -> {error, known};
 newer(true, Id, Der, Dir) ->
     case merlon_dir_write:locked(Dir, fun(Work) -> keep(Id, Der, Dir, Work) end) of
         ok -> applied(merlon_reload:reload(), Id);
-        {error, {refused, _}} -> {error, busy};
+        {error, {refused, Text}} -> {error, {busy, Text}};
         Other -> Other
     end.
 
@@ -184,13 +187,23 @@ applied(_Reloaded, Id) ->
 
 counted({ok, {_, Made, _}}, Node, State) ->
     _ = spawn(merlon_event, crl_taken, [Node, Made]),
-    {ok, count(taken, State)};
-counted({error, Reason} = Error, _Node, State) when Reason =:= known; Reason =:= busy ->
-    {Error, count(known, State)};
+    {ok, count(taken, State#state{busy = none})};
+counted({error, known} = Error, _Node, State) ->
+    {Error, count(known, State#state{busy = none})};
+counted({error, {busy, Text}}, Node, State) ->
+    busy(Text, Node, erlang:monotonic_time(second), State);
 counted({error, {file, Reason}}, Node, State) ->
     refused(merlon_dir:format_error(Reason), Node, {error, not_written}, State);
 counted({error, Reason} = Error, Node, State) ->
     refused(words(Reason), Node, Error, State).
+
+%% Nobody but this node can know that revocations don't reach its disk.
+busy(Text, Node, Now, #state{busy = Since} = State) when is_integer(Since), Now - Since >= ?BUSY ->
+    refused(["it can't be written now: ", Text], Node, {error, busy}, State);
+busy(_Text, _Node, _Now, #state{busy = Since} = State) when is_integer(Since) ->
+    {{error, busy}, count(known, State)};
+busy(_Text, _Node, Now, State) ->
+    {{error, busy}, count(known, State#state{busy = Now})}.
 
 refused(Text, Node, Error, #state{quiet = Quiet} = State) ->
     {Told, Next} = merlon_quiet_core:refused(erlang:system_time(second), Quiet),

@@ -172,7 +172,7 @@ ours(Folder, _, _Us) ->
 
 alone(Dir, Work, Tries) ->
     case [{Pid, Place =:= place(), Name} || Name <- names(Dir), path([Dir, Name]) =/= Work,
-                 {Pid, _, Place} = Owner <- [owner(Name)], alive(Owner)] of
+                 {Pid, _, Place, _} = Owner <- [owner(Name)], alive(Owner)] of
         [] -> {ok, Work};
         [Other | _] ->
             _ = prim_file:del_dir(Work),
@@ -197,22 +197,32 @@ temporary() ->
             end,
     Unique = [integer_to_list(Number, 36)
               || Number <- [erlang:system_time(), erlang:unique_integer([positive])]],
-    lists:append([".merlon-", Pid, "-", Start, "-", place(), "-" | Unique]).
+    [$< | Self] = pid_to_list(self()),
+    lists:append([".merlon-", Pid, "-", Start, "-", place(), "-" | Unique]) ++ [$- | lists:droplast(Self)].
 
 %% Where pids mean what ours does: a host, and a pid namespace on it.
 place() ->
     integer_to_list(erlang:phash2({inet:gethostname(), prim_file:read_link("/proc/self/ns/pid")}), 36).
 
-%% {Pid, its start, its place}; none if the name is not that of a temporary of ours.
+%% {Pid, its start, its place, which of its Erlang processes}; none if the name is not that of a temporary of ours.
 owner(Name) ->
-    case re:run(path([Name]), "^\\.merlon-([0-9]+)-([0-9]+)-([0-9A-Z]+)-[0-9A-Z]+$",
+    case re:run(path([Name]), "^\\.merlon-([0-9]+)-([0-9]+)-([0-9A-Z]+)-[0-9A-Z]+-([0-9.]+)$",
                 [{capture, all_but_first, list}]) of
-        {match, [Pid, Start, Place]} -> {Pid, Start, Place};
+        {match, [Pid, Start, Place, Process]} -> {Pid, Start, Place, Process};
         nomatch -> none
     end.
 
-%% Pids are used again, but not with the same start. Of those elsewhere nothing can be known.
-alive({Pid, Start, Place}) ->
+%% Pids are used again, but not with the same start. Of those elsewhere nothing can be known. In this very VM
+%% the process that made it may have been killed.
+alive({Pid, Start, Place, Process}) ->
+    runs(Pid, Start, Place) andalso (Pid =/= os:getpid() orelse Place =/= place() orelse lives(Process)).
+
+lives(Process) ->
+    try is_process_alive(list_to_pid("<" ++ Process ++ ">"))
+    catch error:badarg -> true
+    end.
+
+runs(Pid, Start, Place) ->
     case {Place =:= place(), started(Pid), started("self")} of
         {false, _, _} -> true;
         {true, {ok, Since}, _} -> Since =:= Start;
@@ -236,7 +246,7 @@ started(Pid) ->
 %% be gone already, and only who has the lock makes one.
 abandoned(Dir) ->
     Below = [Name || Folder <- ?FOLDERS, Name <- names(path([Dir, Folder])), owner(Name) =/= none],
-    Dead = [Name || Name <- names(Dir), {_, _, _} = Owner <- [owner(Name)], not alive(Owner)],
+    Dead = [Name || Name <- names(Dir), {_, _, _, _} = Owner <- [owner(Name)], not alive(Owner)],
     lists:usort(Below ++ Dead).
 
 %% Ends what was done under a name, be it done, failed or killed at any point: what was half done

@@ -120,6 +120,7 @@ locked(Dir, Work, #{id := Id, kind := Kind, days := Days} = Record, How, Name, C
     case Free andalso merlon_token:take(Dir, Id) of
         false -> {error, {name_taken, "a token with a pattern gives no name that has a certificate"}};
         {error, spent} -> {error, {used, "the token was used in the same moment"}};
+        {error, Reason} -> internal(Reason);
         ok ->
             [Before, Host] = binary:split(Name, <<"@">>),
             Grant = #{csr => Csr, subject => {Kind, Before, Host}, days => Days, now => Now},

@@ -16,5 +16,6 @@ new() -> {0, 0}.
 
 %% Takes a refusal; `{tell, Untold}` if the log is to be told now.
 -spec refused(Now :: integer(), quiet()) -> {{tell, Untold :: non_neg_integer()} | silent, quiet()}.
-refused(Now, {Next, Untold}) when Now >= Next -> {{tell, Untold}, {Now + ?QUIET, 0}};
+%% A clock that was ahead and is put right silences nobody.
+refused(Now, {Next, Untold}) when Now >= Next; Next - Now > ?QUIET -> {{tell, Untold}, {Now + ?QUIET, 0}};
 refused(_Now, {Next, Untold}) -> {silent, {Next, Untold + 1}}.

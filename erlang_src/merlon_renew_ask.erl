@@ -63,7 +63,7 @@ ask([], _Request, _Files, _About, Problem) ->
 ask([Issuer | More], Request, Files, About, _Problem) ->
     case call(Issuer, {renew, Request}) of
         {ok, Cert} when is_binary(Cert), byte_size(Cert) =< ?CERT_MAX ->
-            case judged(Files#{cert := Cert}, About, Issuer) of
+            case judged(Cert, Files, About, Issuer) of
                 {error, {renew, {Bad, _} = Why}} when Bad =:= bad_answer; Bad =:= ca_ends ->
                     ask(More, Request, Files, About, Why);
                 Result -> Result
@@ -79,16 +79,23 @@ call(Node, Request) ->
     end.
 
 %% It has to be good for a start of this very node, and to last longer than the one in use.
-judged(Files, {Config, How, End}, Issuer) ->
-    case merlon_identity:use(Files, Config, erlang:system_time(second)) of
+judged(Cert, Files, {Config, How, End}, Issuer) ->
+    case merlon_identity:use(Files#{cert := Cert}, Config, erlang:system_time(second)) of
         {ok, #{not_after := Later, sha256 := Sha256}} when Later > End; Later =:= End, How =:= by_hand ->
-            put_pair(Files, Config, #{sha256 => Sha256, not_after => Later, issuer => Issuer});
+            put_pair(Cert, Files, Config, #{sha256 => Sha256, not_after => Later, issuer => Issuer});
         {ok, #{not_after := End}} -> {error, {renew, {ca_ends, Issuer}}};
         _ -> {error, {renew, {bad_answer, Issuer}}}
     end.
 
-put_pair(#{folder := Folder, cert := Cert, key := Key}, #{dir := Dir}, Renewed) ->
-    Put = fun(Work) -> merlon_identity_write:put_pair(Folder, Work, Cert, Key) end,
+%% Not in the place of one that came there while this one was asked for: by hand, or by a rotation of the CA.
+put_pair(Cert, #{folder := Folder, cert := Before, key := Key}, #{dir := Dir}, Renewed) ->
+    Put = fun(Work) ->
+        case merlon_dir:read(merlon_identity_files:cert(Folder)) of
+            {ok, Before} -> merlon_identity_write:put_pair(Folder, Work, Cert, Key);
+            {ok, _} -> {error, {refused, ["another certificate was put into ", Folder, " meanwhile, and stays"]}};
+            {error, _} = Error -> Error
+        end
+    end,
     in_use(merlon_dir_write:locked(merlon_dir:path([Dir]), Put), Renewed).
 
 in_use(ok, Renewed) ->

@@ -114,16 +114,16 @@ state({open, #{expires := End}}, Now) when Now >= End -> expired;
 state({Fate, _}, _Now) -> Fate.
 
 %% Takes the token out of use: `ok` for one alone, ever.
--spec take(string(), Id :: binary()) -> ok | {error, spent}.
+-spec take(string(), Id :: binary()) -> ok | {error, spent | {file, merlon_dir:reason()}}.
 take(Dir, Id) -> rename(Dir, Id, used).
 
--spec revoke(string(), Id :: binary()) -> ok | {error, spent}.
+-spec revoke(string(), Id :: binary()) -> ok | {error, spent | {file, merlon_dir:reason()}}.
 revoke(Dir, Id) -> rename(Dir, Id, revoked).
 
 rename(Dir, Id, Fate) ->
-    case prim_file:rename(file(Dir, Id), file(Dir, Id, Fate)) of
-        ok -> ok;
-        {error, _} -> {error, spent}
+    case merlon_dir_write:move(file(Dir, Id), file(Dir, Id, Fate)) of
+        {error, {file, {_, _, enoent}}} -> {error, spent};
+        Result -> Result
     end.
 
 %% Writes down what a taken token was used for.

@@ -169,11 +169,30 @@ a_lock_ends_with_an_exception_and_leaves_no_dir_that_it_made_test() ->
         ?assertEqual({ok, []}, file:list_dir_all(Dir))
     end).
 
+%% A node lives on when one of its processes is killed in the middle of a change.
+a_killed_processs_lock_is_taken_over_and_swept_test() ->
+    ?in_dir(Dir, begin
+        Self = self(),
+        {Pid, Ref} = spawn_monitor(fun() ->
+            locked(Dir, fun(Work) ->
+                merlon_test_dir:put_file(<<Work/binary, "/key">>, "half"),
+                Self ! {in, self()},
+                receive after infinity -> ok end
+            end)
+        end),
+        receive {in, Pid} -> ok end,
+        ?assertMatch({error, {refused, _}}, locked(Dir, fun(_) -> ok end)),
+        exit(Pid, kill),
+        receive {'DOWN', Ref, process, Pid, killed} -> ok end,
+        ?assertEqual(ok, locked(Dir, fun(_) -> ok end)),
+        ?assertEqual({ok, []}, file:list_dir_all(Dir))
+    end).
+
 %% A pid of a process that is gone, and one that another process has since.
 a_dead_owners_lock_is_taken_over_and_swept_test() ->
     ?in_dir(Dir, begin
         Here = place(Dir),
-        [ok = filelib:ensure_dir(Dir ++ Name ++ "-" ++ Here ++ "-ABC/x/key")
+        [ok = filelib:ensure_dir(Dir ++ Name ++ "-" ++ Here ++ "-ABC-0.1.0/x/key")
          || Name <- ["/.merlon-99999999-1", "/.merlon-" ++ os:getpid() ++ "-1",
                      "/nodes/.merlon-99999999-2"]],
         %% Not of ours.
@@ -187,12 +206,12 @@ a_dead_owners_lock_is_taken_over_and_swept_test() ->
 %% What a temporary's name says of the host and the pid namespace.
 place(Dir) ->
     Name = locked(Dir, fun(Work) -> filename:basename(Work) end),
-    [_, _, _, Place, _] = string:lexemes(binary_to_list(Name), "-"),
+    [_, _, _, Place, _ | _] = string:lexemes(binary_to_list(Name), "-"),
     Place.
 
 a_lock_from_elsewhere_is_never_taken_over_test() ->
     ?in_dir(Dir, begin
-        ok = filelib:ensure_dir(Dir ++ "/.merlon-99999999-1-ELSEWHERE-ABC/x"),
+        ok = filelib:ensure_dir(Dir ++ "/.merlon-99999999-1-ELSEWHERE-ABC-0.1.0/x"),
         {error, {refused, Text}} = locked(Dir, fun(_) -> ok end),
         ?assertMatch({match, _}, re:run(Text, "another host or container.*remove .*-ELSEWHERE-ABC"))
     end).

@@ -8,6 +8,7 @@
          a_dir_that_trusts_another_ca_is_refused_before_the_token_is_shown/1,
          the_commands_say_what_they_did/1, a_token_comes_from_a_file_or_from_standard_input/1,
          a_token_that_is_mistyped_is_said_to_be/1, tokens_are_listed_and_revoked/1,
+         a_token_that_can_not_be_revoked_is_not_said_to_be_none/1,
          a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them/1,
          a_node_lets_nobody_join_unasked/1, a_node_without_the_ca_lets_nobody_join/1]).
 
@@ -21,6 +22,7 @@ all() ->
      a_dir_that_trusts_another_ca_is_refused_before_the_token_is_shown,
      the_commands_say_what_they_did, a_token_comes_from_a_file_or_from_standard_input,
      a_token_that_is_mistyped_is_said_to_be, tokens_are_listed_and_revoked,
+     a_token_that_can_not_be_revoked_is_not_said_to_be_none,
      a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them, a_node_lets_nobody_join_unasked,
      a_node_without_the_ca_lets_nobody_join].
 
@@ -178,12 +180,13 @@ a_token_that_is_mistyped_is_said_to_be(Config) ->
     Text = binary_to_list(token(ca(Config), ["app@web1.example"])),
     Joined = merlon_test_dir:new(),
     Wrong = [{lists:droplast(Text), "mistyped or not complete|copy the whole"}, {Text ++ "A", "copy the whole|mistyped"},
+             {[$\s | Text] ++ "A", "copy the whole|mistyped"}, {string:lowercase(Text), "begins with MRLN-1-"},
              {"MRLN-1-", "copy the whole"}, {"MRLN-9-00", "another version"}, {"no-such-file", "neither a token .* nor a file"}],
     [begin
          {1, <<>>, Said} = merlon_cli:run(["join", Bad, "--dir", Joined]),
          says(Words, Said),
          %% A token that is only nearly right must not stand in a log.
-         nomatch = binary:match(Said, list_to_binary(lists:nthtail(20, Text)))
+         nomatch = binary:match(string:uppercase(Said), list_to_binary(lists:nthtail(20, Text)))
      end || {Bad, Words} <- Wrong].
 
 tokens_are_listed_and_revoked(Config) ->
@@ -201,6 +204,19 @@ tokens_are_listed_and_revoked(Config) ->
     revoked = state(Dir, Token),
     {1, <<>>, None} = merlon_cli:run(["token", "--revoke", "0123456789abcdef", "--dir", Dir]),
     says("there is no token", None).
+
+a_token_that_can_not_be_revoked_is_not_said_to_be_none(Config) ->
+    Dir = ca(Config),
+    Token = decoded(token(Dir, ["app@web1.example"])),
+    Id = merlon_token_core:id_text(maps:get(id, Token)),
+    File = merlon_token:file(Dir, Id),
+    ok = file:make_dir(<<File/binary, ".revoked">>),
+    {1, <<>>, Said} = merlon_cli:run(["token", "--revoke", binary_to_list(Id), "--dir", Dir]),
+    says("\\.revoked", Said),
+    nomatch = binary:match(Said, <<"there is no token">>),
+    open = state(Dir, Token),
+    {error, {file, _}} = merlon_token:revoke(Dir, Id),
+    {error, spent} = merlon_token:take(Dir, <<"0123456789abcdef">>).
 
 %% ---- nodes ----
 

@@ -13,8 +13,9 @@
          a_node_revoked_a_moment_ago_gets_no_certificate/1,
          rubbish_is_refused_with_one_line/1,
          what_a_ca_that_lies_gives_is_not_used/1,
+         a_renewal_undoes_nothing_that_was_put_there_meanwhile/1,
          a_node_killed_while_it_writes_has_a_certificate_with_its_key/1]).
--export([write_for_ever/2, answer_with/1, supervisor/0]).
+-export([write_for_ever/2, answer_with/1, answer_after/3, supervisor/0]).
 
 -import(merlon_live_ct, [dir/1, node_in/2, node_away/2, node_away/3, dir_of/2, events/2, downs/1, watch/1, config/2,
                          fingerprint/1]).
@@ -28,7 +29,8 @@ all() ->
      a_request_with_a_stolen_certificate_is_refused,
      a_certificate_that_is_not_a_nodes_or_another_cas_vouches_for_nothing,
      a_node_revoked_a_moment_ago_gets_no_certificate, rubbish_is_refused_with_one_line,
-     what_a_ca_that_lies_gives_is_not_used, a_node_killed_while_it_writes_has_a_certificate_with_its_key].
+     what_a_ca_that_lies_gives_is_not_used, a_renewal_undoes_nothing_that_was_put_there_meanwhile,
+     a_node_killed_while_it_writes_has_a_certificate_with_its_key].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -262,6 +264,19 @@ rubbish_is_refused_with_one_line(Config) ->
 
 %% Runs on a node: in the place of its merlon_ca, something that gives each asker that answer.
 answer_with(Answer) ->
+    answer_by(fun(_) -> Answer end).
+
+%% The same, but the answer is good, and those files are written before it.
+answer_after(Dir, Node, Files) ->
+    Ca = #{ca_cert => read(filename:join([Dir, "ca", "ca.pem"])), ca_key => read(filename:join([Dir, "ca", "ca.key"]))},
+    [Name, Host] = binary:split(atom_to_binary(Node), <<"@">>),
+    Grant = Ca#{identity => {node, Name, Host}, ips => [], days => 200, now => erlang:system_time(second)},
+    answer_by(fun(#{csr := Csr}) ->
+        [ok = file:write_file(File, Text) || {File, Text} <- Files],
+        merlon_nif:pki_sign_csr(Grant#{csr => Csr})
+    end).
+
+answer_by(Answer) ->
     ok = supervisor:terminate_child(supervisor(), merlon_ca),
     Self = self(),
     _ = spawn(fun() -> true = register(merlon_ca, self()), Self ! registered, serve(Answer) end),
@@ -276,7 +291,7 @@ supervisor() ->
 serve(Answer) ->
     receive
         {'$gen_call', From, issues} -> gen_server:reply(From, true), serve(Answer);
-        {'$gen_call', From, {renew, _}} -> gen_server:reply(From, Answer), serve(Answer);
+        {'$gen_call', From, {renew, Request}} -> gen_server:reply(From, Answer(Request)), serve(Answer);
         stop -> ok
     end.
 
@@ -309,6 +324,21 @@ what_a_ca_that_lies_gives_is_not_used(Config) ->
 restore(Vm) ->
     {ok, _} = merlon_ct:call(Vm, supervisor, restart_child, [merlon_ct:call(Vm, ?MODULE, supervisor, []), merlon_ca]),
     ok.
+
+%% An operator, or a rotation of the CA, may be faster than an answer.
+a_renewal_undoes_nothing_that_was_put_there_meanwhile(Config) ->
+    Dir = dir(Config),
+    B = node_away(Config, Dir),
+    Other = node_away(Config, Dir),
+    ok = merlon_ct:connect(B, Other),
+    ok = merlon_peers:add_node(Dir, name(B)),
+    Files = [{file(dir_of(Dir, name(B)), B, Name), read(file(Dir, B, Name))} || Name <- ["cert.pem", "key.pem"]],
+    ok = merlon_ct:call(Other, ?MODULE, answer_after, [Dir, name(B), Files]),
+    {error, {renew, {locked, _}}} = merlon_ct:call(B, merlon, renew, []),
+    Files = [{File, read(File)} || {File, _} <- Files],
+    {ok, _} = merlon_live_ct:reload(B),
+    {ok, #{sha256 := InUse}} = merlon_ct:call(B, merlon_node, current, []),
+    InUse = fingerprint(read(file(Dir, B, "cert.pem"))).
 
 %% ---- killed ----
 

@@ -5,6 +5,7 @@
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
 -export([a_revocation_reaches_nodes_that_are_not_linked_to_the_ca/1,
          a_node_that_was_away_gets_the_list_at_its_next_link/1,
+         a_node_whose_dir_is_locked_for_long_says_so_and_gets_the_list_after_that/1,
          a_list_that_is_known_is_not_passed_on/1,
          a_list_that_no_trusted_ca_has_signed_is_refused/1,
          rubbish_costs_nothing_but_one_line/1,
@@ -18,6 +19,7 @@ suite() -> [{timetrap, {seconds, 90}}].
 
 all() ->
     [a_revocation_reaches_nodes_that_are_not_linked_to_the_ca, a_node_that_was_away_gets_the_list_at_its_next_link,
+     a_node_whose_dir_is_locked_for_long_says_so_and_gets_the_list_after_that,
      a_list_that_is_known_is_not_passed_on, a_list_that_no_trusted_ca_has_signed_is_refused,
      rubbish_costs_nothing_but_one_line, an_older_list_is_taken_neither_from_a_peer_nor_from_the_disk,
      a_stale_or_partial_list_is_not_taken, a_list_that_is_too_big_stays_where_it_is].
@@ -102,6 +104,25 @@ a_node_that_was_away_gets_the_list_at_its_next_link(Config) ->
     ok = merlon_ct:connect(C2, B),
     {peer_certificate, revoked} = down_reason(C2, name(D)),
     true = in_use(C2) =:= in_use(A).
+
+%% By a `merlon join` that waits for its server, or by what has died in another container.
+a_node_whose_dir_is_locked_for_long_says_so_and_gets_the_list_after_that(Config) ->
+    {Dir, A, B, C} = chain(Config),
+    D = node_away(Config, Dir),
+    Locked = list_to_binary(dir_of(Dir, name(B))),
+    {Pid, Ref} = spawn_monitor(fun() ->
+        merlon_dir_write:locked(Locked, fun(_) -> receive go -> ok end end)
+    end),
+    {0, _, <<>>} = merlon_cli:run(["revoke", serial(Dir, D), "--dir", Dir]),
+    merlon_peers:wait(fun() -> events(B, crl_refused) =/= [] end),
+    [#{level := warning, text := Text, node := From}] = events(B, crl_refused),
+    {match, _} = re:run(Text, "another merlon command"),
+    From = name(A),
+    [] = in_use(B),
+    Pid ! go,
+    receive {'DOWN', Ref, process, Pid, normal} -> ok end,
+    merlon_peers:wait(fun() -> in_use(C) =/= [] end),
+    gone(B, D).
 
 %% All are linked to all, and the list crosses each link once at most.
 a_list_that_is_known_is_not_passed_on(Config) ->
