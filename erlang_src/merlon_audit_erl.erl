@@ -68,7 +68,7 @@ add(Form, #st{forms = Forms} = St) -> St#st{forms = [Form | Forms]}.
 form([{'-', _}, {atom, _, Name}, {'(', _} | Tokens], St) when Name =:= define; Name =:= include;
                                                               Name =:= include_lib; Name =:= undef ->
     directive(Name, Tokens, St);
-form([{'-', _}, {atom, _, Name} | _], St) when Name =:= ifdef; Name =:= ifndef; Name =:= else; Name =:= endif;
+form([{'-', _}, {atom, _, Name} | _], St) when Name =:= ifdef; Name =:= ifndef; Name =:= 'else'; Name =:= endif;
                                                Name =:= elif; Name =:= error; Name =:= warning; Name =:= feature;
                                                Name =:= record; Name =:= type; Name =:= spec; Name =:= opaque;
                                                Name =:= callback; Name =:= doc; Name =:= moduledoc -> St;

@@ -70,7 +70,7 @@ guards(Guards, C) -> [exprs(Guards, C)].
 blocks([{do, Body}], _Line, C) -> expr(Body, C);
 blocks(Blocks, Line, C) when is_list(Blocks) ->
     Get = fun(Key) -> [Value || {K, Value} <- Blocks, K =:= Key] end,
-    {'try', Line, exprs(Get(do), C), clauses(Get(else), C), clauses(Get(rescue) ++ Get('catch'), C),
+    {'try', Line, exprs(Get(do), C), clauses(Get('else'), C), clauses(Get(rescue) ++ Get('catch'), C),
      exprs(Get('after'), C)};
 blocks(Other, _Line, C) -> expr(Other, C).
 

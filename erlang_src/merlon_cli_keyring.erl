@@ -189,17 +189,26 @@ drop(Dir, Id, Now) ->
                      end),
          "Removed ", Id, Dir).
 
-%% Peers still have it: that it is gone must be known before.
-dropped({ok, _} = Ok, [Entry], Dir, {_Id, Work, Now}) ->
-    case merlon_rotate_files:drop(Dir, Work, Entry, Now) of
-        ok -> Ok;
-        {error, _} = Error -> Error
+dropped({ok, Left} = Ok, [Entry], Dir, {_Id, Work, Now}) ->
+    case counts(Entry, Now) andalso not lists:any(fun(Other) -> counts(Other, Now) end, Left) of
+        false -> gone(Ok, Entry, Dir, Work, Now);
+        true -> {error, {refused, ["no other entry of ", merlon_keyring:file(Dir), " counts yet, and no node starts "
+                                   "without: wait until one does (see `merlon keyring`), or add one"]}}
     end;
 dropped({error, unknown}, _, Dir, {Id, _, _}) ->
     {error, {refused, [merlon_keyring:file(Dir), " has no entry ", Id, ": see `merlon keyring`"]}};
 dropped({error, last}, _, Dir, _) ->
     {error, {refused, ["it is the last entry of ", merlon_keyring:file(Dir),
                        ", and no node starts with an empty keyring: add another one before"]}}.
+
+counts(#{not_before := Begin, not_after := End}, Now) -> Begin =< Now andalso Now < End. % `never` is after all numbers
+
+%% Peers still have it: that it is gone must be known before.
+gone(Ok, Entry, Dir, Work, Now) ->
+    case merlon_rotate_files:drop(Dir, Work, Entry, Now) of
+        ok -> Ok;
+        {error, _} = Error -> Error
+    end.
 
 %% In place of the old file, at once; whoever else changes it waits. Beside a provider it would keep the node
 %% from starting.

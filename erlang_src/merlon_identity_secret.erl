@@ -103,8 +103,8 @@ ends(Last) -> [Last - ?SKEW + 1, Last].
 %% goes on whatever has become of the files.
 -spec again(map(), Now :: integer()) -> not_due | {ok, merlon_identity:loaded()} |
           {error, merlon_identity:problem()}.
-again(#{due := Due, subject := Subject, keyring := Keyring, config := Config} = Node, Now)
-  when Now >= Due ->
+again(#{due := Due, not_before := Begin, subject := Subject, keyring := Keyring, config := Config} = Node, Now)
+  when Now >= Due; Now < Begin -> % the clock was set back
     minted(Subject, Keyring, Config, maps:with([dir, digest], Node), Now);
 again(_Node, _Now) ->
     not_due.

@@ -19,7 +19,7 @@
 -type problem() :: {keyring, reason()} | {file, merlon_dir:reason()} | {config, merlon_config:reason()}.
 -type state() :: not_yet | accepted | expired.
 
-%% Passphrases that this VM has stretched, by the ids of their entries.
+%% Passphrases that this VM has stretched, each with its id, by the ids that their entries say.
 -define(STRETCHED, {?MODULE, stretched}).
 
 -spec file(string()) -> merlon_dir:path().
@@ -91,13 +91,14 @@ with_refs(File, Numbered, Cluster, Given) ->
         {ok, Name} ->
             Known = persistent_term:get(?STRETCHED, #{}),
             Made = [{Line, ref(Entry, Given(Line, Secret), Name, Known)} || {Line, #{secret := Secret} = Entry} <- Numbered],
-            remember(maps:from_list([{Id, Ref} || {_, #{id := Id, kdf := {_, _, _, _}, ref := Ref}} <- Made]), Known),
+            remember(maps:from_list([{Id, {Id, Ref}} || {_, #{id := Id, kdf := {_, _, _, _}, ref := Ref}} <- Made]
+                                    ++ [Other || {_, {wrong, other_passphrase, Other}} <- Made]), Known),
             checked(File, Made);
         {error, _} = Error -> Error
     end.
 
 checked(File, Made) ->
-    case [{Line, Problem} || {Line, {wrong, Problem}} <- Made] of
+    case [{Line, element(2, Wrong)} || {Line, Wrong} <- Made, is_tuple(Wrong)] of
         [] -> {ok, [Entry || {_, Entry} <- Made]};
         [{Line, Problem} | _] -> {error, {keyring, {File, Line, Problem}}}
     end.
@@ -118,17 +119,18 @@ ref(#{id := Id, kdf := expand, not_before := Begin, not_after := End} = Entry, S
     end;
 ref(#{id := Id, kdf := {argon2id, KiB, Passes, Lanes}, not_before := Begin, not_after := End} = Entry,
     Secret, Cluster, Known) ->
-    case merlon_nif:keyring_stretch(maps:get(Id, Known, none), {KiB, Passes, Lanes}, Secret, Cluster,
-                                    {Begin, End}, merlon_kdf:ceiling()) of
+    {_, Before} = maps:get(Id, Known, {none, none}),
+    case merlon_nif:keyring_stretch(Before, {KiB, Passes, Lanes}, Secret, Cluster, {Begin, End}, merlon_kdf:ceiling()) of
         {ok, {Id, Ref}} -> Entry#{ref => Ref};
-        {ok, _} -> {wrong, other_passphrase};
+        {ok, Other} -> {wrong, other_passphrase, {Id, Other}};
         {error, {kdf, _} = Refused} -> {wrong, Refused}
     end.
 
-%% What was stretched is not stretched again when the file is read again, unless it is another. Entries
-%% that are no longer there are forgotten.
+%% What was stretched is not stretched again when the file is read again, unless it is another: neither is what has not
+%% the id that it should, as a file that is refused is read again and again. Entries that are no longer there are forgotten.
 remember(Stretched, Known) ->
-    case maps:keys(Stretched) =:= maps:keys(Known) of
+    Ids = fun(Entries) -> maps:map(fun(_, {Id, _}) -> Id end, Entries) end,
+    case Ids(Stretched) =:= Ids(Known) of
         true -> ok;
         false -> persistent_term:put(?STRETCHED, Stretched)
     end.

@@ -144,7 +144,10 @@ look(#state{shown = Shown, links = Links} = State) ->
     case in_use() of
         Shown -> State;
         InUse when Shown =:= none; InUse =:= none -> State#state{shown = InUse}; % no link yet
-        InUse -> State#state{shown = InUse, links = merlon_reprove_core:mark_all(other(Shown, InUse), Links)}
+        InUse ->
+            Marked = merlon_reprove_core:mark_all(other(Shown, InUse), Links),
+            %% What peers have shown too early may be believed now.
+            State#state{shown = InUse, links = merlon_reprove_core:changed(Marked)}
     end.
 
 other({Cert, _}, {Cert, _}) -> [keys];

@@ -30,7 +30,7 @@
                 answers = #{} :: #{node() => {Since :: integer(), pos_integer()}},
                 refused = #{} :: #{node() => #{atom() => pos_integer()}},
                 preferred = none :: none | binary(),
-                unsaved = false :: boolean(), retry = 0 :: integer(), failed = none :: term()}).
+                unsaved = false :: boolean(), retry = up_s() :: integer(), failed = none :: term()}).
 
 -spec child_spec() -> supervisor:child_spec().
 child_spec() ->
@@ -106,6 +106,8 @@ handle_info(_, State) ->
     {noreply, State}.
 
 now_s() -> erlang:system_time(second).
+%% Goes on when the clock is set back.
+up_s() -> erlang:monotonic_time(second).
 
 said(#state{core = none}) -> {error, not_distributed};
 said(#state{core = Core, keyring = Entries, refused = Refused}) ->
@@ -147,7 +149,7 @@ links(#state{links = Known} = State) ->
 
 tick(#state{core = none} = State) -> State;
 tick(#state{unsaved = true, retry = Retry} = State) ->
-    case now_s() >= Retry of
+    case up_s() >= Retry of
         true -> ticked(act(keep, State));
         false -> ticked(State)
     end;
@@ -185,7 +187,7 @@ act(keep, #state{place = {_, Dir}, core = Core} = State) ->
     Kept = merlon_rotate_files:keep(Dir, merlon_rotate_core:keep(Core)),
     written(Kept, State#state{unsaved = Kept =/= ok});
 act({rotate, Grace}, #state{retry = Retry} = State) ->
-    case now_s() >= Retry of
+    case up_s() >= Retry of
         true -> scheduled(make(#{grace => Grace, skew => min(?SKEW, Grace)}, State));
         false -> State
     end.
@@ -217,7 +219,7 @@ scheduled({{error, _} = Error, State}) -> written(Error, State).
 
 %% The keyring in use is what counts: what can't be used is not held.
 change(Changes, Addition, #state{place = {_, Dir}, core = Core, retry = Retry} = State) ->
-    case Addition =/= none orelse now_s() >= Retry of
+    case Addition =/= none orelse up_s() >= Retry of
         true ->
             Result = merlon_rotate_files:edit(Dir, Changes, Addition, merlon_rotate_core:keep(Core)),
             changed(Result, Addition, State);
@@ -240,9 +242,11 @@ reloaded(#state{place = {_, Dir}} = State) ->
 
 %% A failure is told once, and tried again later.
 written(ok, State) -> State#state{failed = none};
-written({error, Reason}, #state{failed = Before} = State) ->
+written({error, Reason}, State) -> (failed(Reason, State))#state{retry = up_s() + ?RETRY}.
+
+failed(Reason, #state{failed = Before} = State) ->
     _ = Reason =/= Before andalso spawn(merlon_event, rotation_failed, [merlon:format_error(Reason)]),
-    State#state{failed = Reason, retry = now_s() + ?RETRY}.
+    State#state{failed = Reason}.
 
 %% ---- what peers send ----
 
@@ -291,14 +295,18 @@ give(Node, Id, By, Nonce, #state{place = {Self, Dir}} = State) ->
               || #{id := Found, ref := Ref} <- merlon_node:keyring(), Found =:= By],
     case Sealed of
         [{ok, Bytes}] -> send(Node, {give, Id, Nonce, Bytes}, State);
-        [{error, Reason}] -> written({error, {rotate, {edit, merlon_keyring:file(Dir), Reason}}}, State);
+        %% That a peer asks for what can't be given, a passphrase, holds up nothing of this node's own.
+        [{error, Reason}] -> failed({rotate, {edit, merlon_keyring:file(Dir), Reason}}, State);
         [] -> State
     end.
 
 learn(Node, Id, Nonce, Sealed, #state{place = {Self, _}, core = Core} = State) ->
-    By = [Ref || #{ref := Ref} <- merlon_node:keyring()],
-    Dates = merlon_rotate_core:learnt(Id, Core),
-    change([], {sealed, Id, request(Node, Self, Nonce), Sealed, By, Dates}, State).
+    case merlon_rotate_core:learnt(Id, Core) of
+        unknown -> refuse(Node, not_asked, State);
+        Dates ->
+            By = [Ref || #{ref := Ref} <- merlon_node:keyring()],
+            change([], {sealed, Id, request(Node, Self, Nonce), Sealed, By, Dates}, State)
+    end.
 
 request(From, To, Nonce) ->
     #{cluster := Cluster} = merlon_node:config(),

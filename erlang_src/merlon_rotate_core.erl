@@ -142,11 +142,13 @@ recent(Peers) ->
     [{_, Oldest} | _] = lists:sort([{Seen, Node} || {Node, #{seen := Seen}} <- maps:to_list(Peers)]),
     maps:remove(Oldest, Peers).
 
-%% With which dates an entry is written that a peer gives.
--spec learnt(id(), state()) -> dates().
+%% With which dates an entry is written that a peer gives; of an entry that is not known any more nothing is written.
+-spec learnt(id(), state()) -> dates() | unknown.
 learnt(Id, #{known := Known}) ->
-    {Created, Begin, End} = maps:get(Id, Known),
-    {Created, in_order(Begin, End), End}.
+    case Known of
+        #{Id := {Created, Begin, End}} -> {Created, in_order(Begin, End), End};
+        #{} -> unknown
+    end.
 
 %% The entries that no node may use any more, and since when.
 -spec ended(time(), state()) -> #{id() => time()}.
@@ -175,7 +177,8 @@ all(Valid, [Term | Terms], Left) when Left > 0 -> Valid(Term) andalso all(Valid,
 all(_Valid, _, _) -> false.
 
 valid_entry({Id, Created, Begin, End}) ->
-    valid_id(Id) andalso valid_time(Created) andalso valid_time(Begin) andalso (End =:= never orelse valid_time(End));
+    valid_id(Id) andalso valid_time(Created) andalso valid_time(Begin)
+        andalso (End =:= never orelse (valid_time(End) andalso End > 0)); % something comes before every end
 valid_entry(_) -> false.
 
 valid_id(<<_:16/binary>> = Id) ->
@@ -257,18 +260,29 @@ edits(Now, State) ->
     end.
 
 %% What the file is to say. First come new entries, then the ends of old ones, by which they may have to come. And nobody
-%% but this node's own keyring ends its newest entry.
+%% but this node's own keyring ends its newest entry, or the last one that counts.
 target(Id, {Created, Begin, End}, Now, #{known := Known, held := Held} = State) ->
     {_, Sooner, Ended} = maps:get(Id, Known),
     Earliest = case begins(Id, Now, State) of
                    {ok, Time} -> min(Time, Sooner);
                    no -> Sooner
                end,
-    Last = case Id =:= newest(Held, Now) orelse waits(Now, State) of
-               true -> End;
-               false -> Ended
+    Last = case Id =/= newest(Held, Now) andalso not waits(Now, State) andalso follows(Id, max(Now, Ended), Now, State) of
+               true -> Ended;
+               false -> End
            end,
     {Created, in_order(min(Begin, Earliest), Last), Last}.
+
+%% Whether another entry counts at that time, whatever ends by what peers say.
+follows(_Id, never, _Now, _State) -> true;
+follows(Id, Time, Now, #{held := Held, known := Known}) ->
+    Newest = newest(Held, Now),
+    Counts = fun(Other, {_, Begin, End}) ->
+                     {_, Sooner, Ended} = maps:get(Other, Known),
+                     Last = case Other of Newest -> End; _ -> Ended end,
+                     Other =/= Id andalso accepted({none, min(Begin, Sooner), Last}, Time)
+             end,
+    lists:any(fun({Other, Dates}) -> Counts(Other, Dates) end, maps:to_list(Held)).
 
 waits(Now, #{behind := Since}) -> Since =/= none andalso Now - Since < ?BEHIND.
 

@@ -212,7 +212,12 @@ it_is_due_in_good_time_test() ->
         {_, _, _, #{due := At} = Loaded} = minted(Dir),
         ?assertEqual(not_due, merlon_identity_secret:again(Loaded, At - 1)),
         {ok, #{sha256 := New}} = merlon_identity_secret:again(Loaded, At),
-        ?assertNotEqual(maps:get(sha256, Loaded), New)
+        ?assertNotEqual(maps:get(sha256, Loaded), New),
+        %% The clock has been set back: by it the certificate is not valid yet.
+        Begin = maps:get(not_before, Loaded),
+        ?assertEqual(not_due, merlon_identity_secret:again(Loaded, Begin)),
+        {ok, #{not_before := Earlier}} = merlon_identity_secret:again(Loaded, Begin - 1),
+        ?assert(Earlier < Begin)
     end).
 
 %% ---- passphrases ----
@@ -272,6 +277,12 @@ a_passphrase_is_stretched_once_test_() ->
         {ok, [Entry]} = merlon_keyring_core:parse(Text),
         put_keyring(Dir, [Entry#{secret := fun() -> <<"five words">> end}]),
         {_, {error, {keyring, {_, 2, other_passphrase}}}} = Read(),
+        {Wrong, {error, {keyring, {_, 2, other_passphrase}}}} = Read(), % as every 2 seconds
+        ?assert(Wrong * 5 < First),
+        put_keyring(Dir, [Entry#{secret := fun() -> <<"four words">> end}]),
+        {_, {error, {keyring, {_, 2, other_passphrase}}}} = Read(),
+        {Other, {error, {keyring, {_, 2, other_passphrase}}}} = Read(),
+        ?assert(Other * 5 < First),
         put_keyring(Dir, [Entry#{not_after := erlang:system_time(second) - 1}]),
         {_, {ok, [Expired]}} = Read(),
         ?assertEqual(expired, merlon_keyring:state(Expired, erlang:system_time(second))),

@@ -16,6 +16,7 @@
          a_new_entry_takes_over_when_each_node_changes_all_at_once/1,
          an_entry_that_is_taken_back_leaves_the_old_one/1,
          an_entry_begins_to_count_by_itself/1,
+         an_entry_that_begins_at_two_times_is_believed_at_the_later/1,
          a_keyring_takes_over_from_the_cookie/1,
          a_peer_without_the_new_entry_loses_its_link/1,
          a_peer_loses_its_link_when_the_entry_expires/1]).
@@ -38,6 +39,7 @@ all() ->
      a_new_entry_takes_over_from_one_that_is_dropped,
      a_new_entry_takes_over_when_each_node_changes_all_at_once,
      an_entry_that_is_taken_back_leaves_the_old_one, an_entry_begins_to_count_by_itself,
+     an_entry_that_begins_at_two_times_is_believed_at_the_later,
      a_keyring_takes_over_from_the_cookie, a_peer_without_the_new_entry_loses_its_link,
      a_peer_loses_its_link_when_the_entry_expires].
 
@@ -255,6 +257,8 @@ another_chain_of_the_same_certificate_is_shown(Config) ->
 
 pair(Config, EntriesA, EntriesB) ->
     DirA = dir(Config),
+    %% Nobody but the test hands entries out.
+    ok = merlon_live_ct:config(DirA, "{rotate_secret, off}.\n"),
     DirB = copy_of(DirA),
     [put_keyring(Dir, Entries) || {Dir, Entries} <- [{DirA, EntriesA}, {DirB, EntriesB}], Entries =/= none],
     {DirA, node_in(Config, DirA), DirB, node_in(Config, DirB)}.
@@ -313,6 +317,17 @@ an_entry_begins_to_count_by_itself(Config) ->
     proved(A, B, 1),
     timer:sleep(6000),
     proved(A, B, 2),
+    same_link(Link, A, B).
+
+%% As by two clocks: what B shows first A does not accept yet.
+an_entry_that_begins_at_two_times_is_believed_at_the_later(Config) ->
+    {_, A, _, B} = pair(Config, [entry(1, -3600, 30), entry(2, 12, never)], [entry(1, -3600, 30), entry(2, 6, never)]),
+    Ends = now_s() + 30,
+    Link = linked(A, B),
+    proved(A, B, 1),
+    until(Ends - 30 + 12),
+    proved(A, B, 2),
+    until(Ends + 5),
     same_link(Link, A, B).
 
 a_keyring_takes_over_from_the_cookie(Config) ->

@@ -13,7 +13,7 @@
          a_kill_in_phase_1_loses_nothing/1, a_kill_in_phase_2_loses_nothing/1,
          kills_while_it_rotates_leave_a_good_keyring/1, two_rotations_at_once_both_survive/1,
          a_dropped_entry_does_not_come_back/1, nothing_is_given_without_an_entry_in_common/1,
-         forged_messages_are_counted_and_told_once/1, an_older_peer_is_left_alone/1,
+         forged_messages_are_counted_and_told_once/1, who_asks_for_a_passphrase_holds_up_no_edit/1, an_older_peer_is_left_alone/1,
          one_node_rotates_by_schedule/1, no_message_state_or_log_shows_the_secret/1]).
 
 -import(merlon_rotate_ct, [dirs/2, node_in/2, again/3, mesh/1, rotate/2, held/1, preferred/1, same/1, all_have/2, id/1]).
@@ -27,7 +27,7 @@ all() ->
      a_node_that_comes_back_after_the_grace_is_refused_and_told, a_kill_in_phase_1_loses_nothing,
      a_kill_in_phase_2_loses_nothing, kills_while_it_rotates_leave_a_good_keyring, two_rotations_at_once_both_survive,
      a_dropped_entry_does_not_come_back, nothing_is_given_without_an_entry_in_common,
-     forged_messages_are_counted_and_told_once, an_older_peer_is_left_alone, one_node_rotates_by_schedule,
+     forged_messages_are_counted_and_told_once, who_asks_for_a_passphrase_holds_up_no_edit, an_older_peer_is_left_alone, one_node_rotates_by_schedule,
      no_message_state_or_log_shows_the_secret].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
@@ -69,10 +69,9 @@ a_rotation_reaches_every_node_under_load(Config) ->
     exit(Load, kill),
     %% The commands say so, and who has what.
     wait(fun() -> merlon_rotate_ct:phase(DirA) =:= "Phase 2" end, 10000),
-    Table = fun() -> merlon_rotate_ct:cli(["keyring", "--dir", DirA]) end,
-    {match, _} = re:run(Table(), [Again, " .*preferred"]),
-    %% Who rotated may know it before A does.
-    wait(fun() -> re:run(Table(), ["all of these +", atom_to_list(NodeB)]) =/= nomatch end, 10000),
+    Shows = fun(Words) -> re:run(merlon_rotate_ct:cli(["keyring", "--dir", DirA]), Words, [{capture, none}]) =:= match end,
+    true = Shows([Again, " .*preferred"]),
+    wait(fun() -> Shows(["all of these +", atom_to_list(NodeB)]) end, 10000), % it has not been heard yet
     [8#600 = merlon_test_dir:mode(filename:join(Dir, "keyring")) || Dir <- Dirs].
 
 %% By one node after the other, while two of them lose each other and link again: more rotations than a keyring has entries.
@@ -243,6 +242,26 @@ forged_messages_are_counted_and_told_once(Config) ->
     Held = held(A),
     [bad_transfer, malformed, not_asked] =
         lists:sort([Why || #{reason := Why, node := Node} <- events(A, rotation_refused), Node =:= NodeB]).
+
+%% A passphrase is not given; that peers want it all the same is no failure of this node's own.
+who_asks_for_a_passphrase_holds_up_no_edit(Config) ->
+    {[DirA | _], [{_, NodeA, _} = A, B]} = cluster(2, Config),
+    {ok, {Phrase, _}} = merlon_nif:keyring_stretch(none, {7168, 5, 1}, <<"six words">>, <<"live">>, {0, never}, 65536),
+    Older = (merlon_rotate_ct:entry(3))#{id := Phrase, created := 1000, kdf := {argon2id, 7168, 5, 1},
+                                         secret := fun() -> <<"six words">> end},
+    [First, Second] = lists:sort([id(1), id(2)]),
+    merlon_rotate_ct:put_keyring(DirA, [merlon_rotate_ct:entry(1), merlon_rotate_ct:entry(2), Older]),
+    ok = merlon_rotate_ct:stop_spreading(B),
+    ok = taken(A),
+    wait(fun() -> length(held(A)) =:= 3 end, 10000),
+    Pid = merlon_ct:call(B, erlang, whereis, [net_kernel]),
+    Send = fun(Body) -> merlon_ct:call(B, erlang, send, [{merlon_rotate, NodeA}, {merlon_rotate, 1, Pid, Body}]) end,
+    Want = fun() -> Send({want, Phrase, [First, Second], binary:copy(<<7>>, 32)}) end,
+    Want(),
+    End = erlang:system_time(second) - 1,
+    Send({digest, #{entries => [{First, 1000, 1000, End}], has => [First]}, false}),
+    _ = [begin Want(), timer:sleep(500) end || _ <- lists:seq(1, 8)],
+    {ended, First, End} = ended(A, First).
 
 an_older_peer_is_left_alone(Config) ->
     {[DirA | _], [A, B]} = cluster(2, Config),
