@@ -10,7 +10,8 @@
          a_provider_that_comes_late_is_awaited/1, a_keyring_beside_a_provider_is_never_mixed_in/1,
          bad_files_keep_a_node_from_starting/1, bad_programs_keep_a_node_from_starting/1,
          bad_servers_keep_a_node_from_starting/1, no_process_and_no_log_shows_a_fetched_secret/1,
-         the_distribution_starts_again_at_run_time/1]).
+         the_distribution_starts_again_at_run_time/1, a_keyring_of_a_provider_makes_certificates/1,
+         a_keyring_of_a_provider_is_not_rotated/1]).
 
 -import(merlon_live_ct, [events/2]).
 -import(merlon_secrets_ct, [provider/2, put_file/3, text/1, hex/1, server/1, answer/2, url/1, vault/2, reply/2,
@@ -25,7 +26,8 @@ all() ->
      a_provider_that_comes_late_is_awaited, a_keyring_beside_a_provider_is_never_mixed_in,
      bad_files_keep_a_node_from_starting, bad_programs_keep_a_node_from_starting,
      bad_servers_keep_a_node_from_starting, no_process_and_no_log_shows_a_fetched_secret,
-     the_distribution_starts_again_at_run_time].
+     the_distribution_starts_again_at_run_time, a_keyring_of_a_provider_makes_certificates,
+     a_keyring_of_a_provider_is_not_rotated].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -282,3 +284,59 @@ the_distribution_starts_again_at_run_time(Config) ->
          false = merlon_ct:call(Vm, os, getenv, ["MERLON_TEST_KEYRING"]),
          ok = merlon_ct:call(Vm, net_kernel, stop, [])
      end || _ <- [1, 2]].
+
+%% ---- with the secret identity, and rotation ----
+
+a_keyring_of_a_provider_makes_certificates(Config) ->
+    File = filename:join(proplists:get_value(priv_dir, Config), "identity"),
+    ok = put_file(File, text([1]), 8#600),
+    [DirA, DirB] = [bare_dir(Config, Name, More) || {Name, More} <- [{"provided", ["{secret, {file, \"", File, "\"}}.\n"]},
+                                                                     {"filed", "{rotate_secret, off}.\n"}]],
+    keyring(DirB, [1]),
+    [A, B] = [bare_node(Config, Dir) || Dir <- [DirA, DirB]],
+    ok = merlon_ct:connect(A, B),
+    #{identity := {node, <<"merlontest">>, _, _}} = merlon_ct:the_link(A, element(2, B)),
+    Before = certificate(A),
+    ok = put_file(File, text([2]), 8#600),
+    uses(A, [2]),
+    merlon_peers:wait(fun() -> certificate(A) =/= Before end),
+    keyring(DirB, [2]),
+    uses(B, [2]),
+    _ = merlon_ct:call(A, erlang, disconnect_node, [element(2, B)]),
+    ok = merlon_ct:connect(A, B),
+    {ok, ["merlon.config"]} = file:list_dir(DirA),
+    ok = filelib:ensure_dir(filename:join([DirA, "trust", "x"])),
+    ok = file:write_file(filename:join([DirA, "trust", "x"]), ""),
+    {error, {identity, {mixed, _, [_]}}} = merlon_live_ct:reload(A).
+
+bare_dir(Config, Name, More) ->
+    Dir = filename:join(proplists:get_value(priv_dir, Config), Name),
+    ok = file:make_dir(Dir),
+    ok = file:write_file(filename:join(Dir, "merlon.config"), ["{cluster, \"merlontest\"}.\n{identity, secret}.\n", More]),
+    Dir.
+
+bare_node(Config, Dir) ->
+    merlon_ct:start(Config, merlon_peers:node(merlon_peers:name("s")), [], #{dir => Dir, certify => false}).
+
+certificate(Vm) ->
+    {ok, #{sha256 := Sha256}} = merlon_ct:call(Vm, merlon_node, current, []),
+    Sha256.
+
+%% Neither by its node, nor by a peer that rotates, nor by a command.
+a_keyring_of_a_provider_is_not_rotated(Config) ->
+    File = filename:join(proplists:get_value(priv_dir, Config), "unrotated"),
+    ok = put_file(File, text([1]), 8#600),
+    {DirA, DirB} = dirs(Config, {file, File}, [1]),
+    [A, B] = [node_in(Config, Dir) || Dir <- [DirA, DirB]],
+    ok = merlon_ct:connect(A, B),
+    {error, {rotate, {provider, <<"the secret of ", _/binary>>}}} = merlon_ct:call(A, merlon_keyring, rotate, [[]]),
+    {ok, New} = merlon_ct:call(B, merlon_keyring, rotate, [[{grace, 3600}]]),
+    merlon_peers:wait(fun() -> lists:member(New, ids(B)) end),
+    [begin
+         {1, Said, Wrong} = merlon_cli:run(Command ++ ["--dir", DirA]),
+         {match, _} = re:run([Said, Wrong], "comes from the secret of .*change it there")
+     end || Command <- [["rotate", "secret"], ["rotate", "secret", "--status"], ["keyring", "--new"],
+                        ["keyring", "--drop", id(1)]]],
+    timer:sleep(3000), % three looks of merlon_rotate
+    true = ids(A) =:= [id(1)],
+    [] = filelib:wildcard("keyring*", DirA).
