@@ -67,10 +67,20 @@ statements(Statement) -> [Statement].
 
 source_unit(Module, Statements, File, Context) ->
     Known = merlon_audit_quoted:attributes(Statements, Context),
-    {Definitions, Others} = lists:partition(fun is_definition/1, lists:filter(fun is_code/1, Statements)),
+    {Definitions, Others} = lists:partition(fun is_definition/1, lists:filter(fun is_code/1, lists:map(fun delegate/1, Statements))),
     Functions = joined([definition(D, Known) || D <- Definitions]),
     Body = {def, {function, 0, '(body)', 0, [{clause, 0, [], [], merlon_audit_quoted:exprs(Others, Known)}]}},
     unit(Module, File, [Body | Functions], merlon_audit_quoted:imports(Known)).
+
+%% A delegate is a function that does nothing but call.
+delegate({defdelegate, Meta, [{Name, _, Args} = Head, Options]} = Statement) when is_list(Args), is_list(Options) ->
+    case lists:keyfind(to, 1, Options) of
+        {to, Module} ->
+            {_, As} = hd([O || {as, _} = O <- Options] ++ [{as, Name}]),
+            {def, Meta, [Head, [{do, {{'.', Meta, [Module, As]}, Meta, [given(A) || A <- Args]}}]]};
+        false -> Statement
+    end;
+delegate(Statement) -> Statement.
 
 %% What is said about the code is no code.
 is_code({Kind, _, _}) when Kind =:= alias; Kind =:= import; Kind =:= require; Kind =:= defdelegate -> false;

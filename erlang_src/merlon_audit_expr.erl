@@ -31,6 +31,8 @@ name({match, _, A, B}) ->
         none -> name(B);
         Name -> Name
     end;
+name({block, _, [{field, _, Field}, _]}) when is_binary(Field) -> Field;
+name({record_field, _, _, _, {atom, _, Field}}) -> atom_to_binary(Field);
 name(_) -> none.
 
 %% Names of variables and fields in an expression, in lower case.

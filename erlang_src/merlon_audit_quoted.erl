@@ -158,6 +158,7 @@ form('receive', Line, [Blocks], C) ->
     {'receive', Line, clauses([Clauses || {_, Clauses} <- aslist(Blocks)], C)};
 form('try', Line, [Blocks], C) -> blocks(Blocks, Line, C);
 form('@', Line, [{Name, _, Value}], C) when is_atom(Value) -> attribute(Name, Line, C);
+form('sigil_w', Line, [{'<<>>', _, Parts} = Words, "a"], C) -> words(lists:all(fun is_binary/1, Parts), Line, Words, C);
 form('when', Line, Args, C) -> {block, Line, exprs(Args, C)};
 form(Op, Line, [A, B], C) when Op =:= '++'; Op =:= '<>' -> {op, Line, '++', expr(A, C), expr(B, C)};
 form(Op, Line, [A, B], C) when Op =:= '=='; Op =:= '>='; Op =:= '=<'; Op =:= '<='; Op =:= '>'; Op =:= '<'; Op =:= '*';
@@ -169,6 +170,11 @@ form('!==', Line, [A, B], C) -> {op, Line, '=/=', expr(A, C), expr(B, C)};
 form(Name, Line, Args, C) when Name =:= with; Name =:= for; Name =:= quote; Name =:= '%'; Name =:= '->'; Name =:= '::' ->
     {block, Line, lists:flatmap(fun(Arg) -> part(Arg, C) end, Args)};
 form(Name, Line, Args, C) -> {call, Line, {atom, Line, Name}, exprs(Args, C)}.
+
+%% ~w()a makes atoms; of literals those are the code's own.
+words(true, Line, _Words, _C) -> {nil, Line};
+words(false, Line, Words, C) ->
+    {call, Line, {remote, Line, {atom, Line, erlang}, {atom, Line, binary_to_atom}}, [expr(Words, C)]}.
 
 %% Clauses of with's else and of for's reduce.
 part([{Key, _} | _] = Blocks, C) when is_atom(Key) ->
@@ -227,6 +233,7 @@ erlang_or_elixir(Module) ->
         _ -> joined([Module])
     end.
 
+joined(['Elixir' | [_ | _] = Parts]) -> joined(Parts);
 joined(Parts) ->
     Name = iolist_to_binary([<<"Elixir">>, [[$., text(Part)] || Part <- Parts]]),
     try binary_to_existing_atom(Name)

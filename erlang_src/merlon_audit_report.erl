@@ -73,7 +73,8 @@ summary(#{findings := Findings, suppressed := Suppressed, known := Known, scanne
      [[", ", integer_to_list(length(Suppressed)), " allowed by comments"] || Suppressed =/= []],
      [[", ", integer_to_list(length(Known)), " in the baseline"] || Known =/= []], ".\n",
      [[count(length(Unscanned), "file"), " could not be scanned.\n"] || Unscanned =/= []],
-     [[count(length(Left), "Elixir script"), " left out (", hd(Left), "...): `mix merlon.audit` reads them.\n"]
+     [[count(length(Left), "Elixir script"), " left out (", merlon_audit_texts:printable(hd(Left)),
+       "...): `mix merlon.audit` reads them.\n"]
       || Left =/= []]].
 
 severities(Findings) ->

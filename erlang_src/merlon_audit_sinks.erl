@@ -31,6 +31,7 @@ arities(any) -> [any];
 arities(Arities) -> Arities.
 
 %% Atoms of Elixir's modules; nothing of them is called.
+%% merlon: allow dynamic_atom until 2027-11-30 because the names are those of this table
 module(Name) when is_list(Name) -> binary_to_atom(iolist_to_binary([<<"Elixir">>, $., Name]));
 module(Name) -> Name.
 
@@ -106,6 +107,9 @@ code() ->
      {file, [eval, script], [1, 2], eval, [1]},
      {file, [path_eval, path_script], [2, 3], eval, [2]},
      {code, load_binary, [3], eval, [3]},
+     {code, load_abs, [1], eval, [1]},
+     {"Module", [eval_quoted, create], any, eval, [2]},
+     {"Config.Reader", ['read!', 'read_imports!', 'eval!'], any, eval, [1, 2]},
      {"Code", [eval_string, eval_quoted, eval_quoted_with_env, eval_file, compile_string, compile_quoted, require_file,
                compile_file], any, eval, [1]},
      {"EEx", [eval_string, eval_file, compile_string, compile_file], any, eval, [1]},
@@ -115,13 +119,16 @@ code() ->
      {erl_ddll, try_load, [3], native_code, [1]}].
 
 cluster() ->
-    [{rpc, [call, block_call, cast, async_call, server_call], any, remote_node, [1]},
-     {rpc, multicall, [4, 5], remote_node, [1]},
+    [{rpc, [call, block_call, cast, async_call, server_call, multi_server_call, abcast, sbcast], any, remote_node, [1]},
+     {rpc, [multicall, eval_everywhere], [4, 5], remote_node, [1]},
      {erpc, [call, cast, multicall, multicast, send_request], any, remote_node, [1]},
      {erlang, [spawn, spawn_link, spawn_monitor], [2, 4], remote_node, [1]},
      {erlang, [spawn_opt], [3, 5], remote_node, [1]},
+     {erlang, spawn_request, [2, 3, 4, 5], remote_node, [1]},
+     {proc_lib, [spawn, spawn_link], [2, 4], remote_node, [1]},
+     {proc_lib, spawn_opt, [3, 5], remote_node, [1]},
      {"Node", [spawn, spawn_link, spawn_monitor], any, remote_node, [1]},
-     {net_kernel, [connect_node], [1], dial, [1]},
+     {net_kernel, [connect_node, hidden_connect_node], [1], dial, [1]},
      {net_adm, ping, [1], dial, [1]},
      {"Node", [connect, ping], [1], dial, [1]},
      {erlang, set_cookie, [1], cookie_literal, [1], is_not_nocookie},

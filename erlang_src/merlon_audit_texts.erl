@@ -52,8 +52,10 @@ finding(#{line := Line, rule := Rule} = Raw, File, Lines, Seen) ->
     Print = print(Raw, File, Shown),
     Count = maps:get(Print, Seen, 0),
     Known = maps:with([rule, severity, flow, line, place, what], Raw),
-    Plain = Known#{file => printable(File), source => maps:get(source, Raw, code), what := printable(maps:get(what, Raw)),
-                   fingerprint => <<Print/binary, $:, (integer_to_binary(Count + 1))/binary>>},
+    Plain = maps:map(fun(Key, Text) when Key =:= file; Key =:= what; Key =:= place -> printable(Text);
+                        (_, Value) -> Value
+                     end, Known#{file => File, source => maps:get(source, Raw, code),
+                                 fingerprint => <<Print/binary, $:, (integer_to_binary(Count + 1))/binary>>}),
     {with_snippet(Plain, Shown), Seen#{Print => Count + 1}}.
 
 with_snippet(Finding, <<>>) -> Finding;

@@ -145,9 +145,11 @@ settings(File, Text) ->
                 #{}, terms(Text, 1)).
 
 terms(Text, Line) ->
+    %% merlon: allow dynamic_atom until 2027-11-30 because merlon.config is the operator's own
     case erl_scan:tokens([], Text, Line) of
         {done, Result, Rest} -> scanned(Result, Rest);
         {more, Continuation} ->
+            %% merlon: allow dynamic_atom until 2027-11-30 because merlon.config is the operator's own
             {done, Result, Rest} = erl_scan:tokens(Continuation, eof, Line),
             scanned(Result, Rest)
     end.

@@ -227,6 +227,7 @@ runs(Pid, Start, Place) ->
         {false, _, _} -> true;
         {true, {ok, Since}, _} -> Since =:= Start;
         {true, none, {ok, _}} -> false;
+        %% merlon: allow os_command until 2027-11-30 because owner/1 has let digits through only
         {true, none, none} -> re:run(os:cmd("kill -0 " ++ Pid), "^$|permitted", [{capture, none}]) =:= match
     end.
 

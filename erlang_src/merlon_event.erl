@@ -300,12 +300,14 @@ others(Untold) -> io_lib:format(" (and ~b more since the last line)", [Untold]).
 %% One has joined by a token, or has tried to.
 -spec join(merlon_join_server:outcome(), address()) -> ok.
 join({joined, Known} = Outcome, Address) ->
-    join_report(notice, Known#{event => joined}, Outcome, Address);
-join({refused, Known} = Outcome, Address) ->
-    join_report(warning, Known#{event => join_refused}, Outcome, Address).
+    log(notice, join_report(Known#{event => joined}, Outcome, Address));
+%% Strangers may try as well: what was not proven makes no line of its own.
+join({refused, #{reason := Reason} = Known} = Outcome, Address) ->
+    say_once({join_refused, {Reason}}, {source(Address), maps:get(token, Known, stranger)}, warning,
+             join_report(Known#{event => join_refused}, Outcome, Address)).
 
-join_report(Level, Report, Outcome, Address) ->
-    log(Level, Report#{peer => peer(Address), text => iolist_to_binary(merlon_join_server:details(Outcome))}).
+join_report(Report, Outcome, Address) ->
+    Report#{peer => peer(Address), text => iolist_to_binary(merlon_join_server:details(Outcome))}.
 
 %% Nobody can join here, although {enroll, true} is set.
 -spec enroll_off(binary()) -> ok.

@@ -15,6 +15,8 @@
 
 %% Milliseconds beyond the handshake's own deadline, for name service and epmd.
 -define(PATIENCE, 20000).
+%% Names of epmd that are shown.
+-define(NAMES, 64).
 
 -spec explain(node()) -> explanation().
 explain(Node) when is_atom(Node) ->
@@ -136,10 +138,15 @@ port(_Node, #{name := Name, host := Host, ip := Ip}) ->
 no_port(Name, Host, {ok, []}) ->
     ["epmd of ", Host, " knows no node at all: start ", Name];
 no_port(Name, Host, {ok, Known}) ->
-    ["epmd of ", Host, " knows no ", Name, ", only ", lists:join(", ", [Each || {Each, _} <- Known]), ": start the node, "
-     "or correct its name"];
+    ["epmd of ", Host, " knows no ", Name, ", only ", known(Known), ": start the node, or correct its name"];
 no_port(_Name, Host, _) ->
     ["no epmd answers on ", Host, ": start a node there, or let port 4369 through the firewall"].
+
+%% Anybody can tell an epmd any name, and who is on the way any answer: nothing in it may reach a terminal.
+known(Names) ->
+    {Shown, More} = lists:split(min(?NAMES, length(Names)), Names),
+    [lists:join(", ", [merlon_event_text:printable(unicode:characters_to_binary(Name)) || {Name, _} <- Shown]),
+     [" and others" || More =/= []]].
 
 %% ---- at the peer ----
 

@@ -128,6 +128,7 @@ hs_data(Conn, Direction, #{name := Name} = Peer, Deadline) ->
                   known = maps:with([fingerprint, identity], merlon_nif:link_info(Conn))},
     Link = case Direction of
                accept -> Link0#link{claimed = Name};
+               %% merlon: allow dynamic_atom until 2027-11-30 because the name is that of the node that was dialled
                dial -> Link0#link{known = (Link0#link.known)#{node => binary_to_atom(Name)}}
            end,
     #hs_data{socket = Link,
@@ -303,6 +304,7 @@ pair_cookie(_Conn, <<"@", _/binary>>) ->
     ok;
 pair_cookie(Conn, Name) ->
     {ok, Cookie} = merlon_nif:pair_cookie(Conn),
+    %% merlon: allow dynamic_atom until 2027-11-30 because the name is bound to a certificate of this cluster and proven
     merlon_registry:pair_cookie(binary_to_atom(Name), Cookie).
 
 %% ---- names, addresses, options ----

@@ -15,6 +15,9 @@
 
 %% The other addresses get the port that the first one was given by the system: it may be taken there.
 -define(TRIES, 20).
+%% The last label first.
+-define(LOOPBACK, [["localdomain", "localhost"], ["localhost4"], ["localhost6"], ["localdomain4", "localhost4"],
+                   ["localdomain6", "localhost6"], ["ip6-localhost"], ["ip6-loopback"]]).
 
 -spec place(Text :: binary()) -> {ok, place()} | error.
 place(Text) ->
@@ -94,15 +97,18 @@ link_local(_) -> false.
 family(Ip) when tuple_size(Ip) =:= 4 -> inet;
 family(_) -> inet6.
 
-%% RFC 6761 6.3: localhost and what ends in it is loopback. 127.0.0.0/8 is too, at that very address.
+%% RFC 6761 6.3: localhost and what ends in it is loopback, as are the names that /etc/hosts of Linux
+%% distributions has for it. 127.0.0.0/8 is too, at that very address; one of the other family never means everywhere.
 by_name(Family, Host) ->
-    case {merlon_cidr:address(list_to_binary(Host)), lists:reverse(string:split(Host, ".", all))} of
+    case {merlon_cidr:address(list_to_binary(Host)), lists:reverse(string:split(string:trim(Host, trailing, "."), ".", all))} of
         {{ok, {127, _, _, _} = Ip}, _} when Family =:= inet -> Ip;
-        {{ok, {0, 0, 0, 0, 0, 0, 0, 1} = Ip}, _} when Family =:= inet6 -> Ip;
+        {{ok, Ip}, _} -> of_address(Family, merlon_cidr:member(Ip, merlon_cidr:loopback()));
         {error, ["localhost" | _]} -> loopback(Family);
-        {error, ["localdomain", "localhost"]} -> loopback(Family);
-        _ -> any(Family)
+        {error, [_ | _] = Labels} -> of_address(Family, lists:member(Labels, ?LOOPBACK))
     end.
+
+of_address(Family, true) -> loopback(Family);
+of_address(Family, false) -> any(Family).
 
 loopback(inet) -> {127, 0, 0, 1};
 loopback(inet6) -> {0, 0, 0, 0, 0, 0, 0, 1}.

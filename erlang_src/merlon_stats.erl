@@ -116,7 +116,8 @@ flow(Get, Tries) ->
     Flow = maps:from_list([{Name, Get(Name) + lists:sum([maps:get(Name, Each) || Each <- Live])}
                            || Name <- ?FLOW]),
     case Get(changes) of
-        Before when Before rem 2 =:= 0; Tries =:= 0 -> {length(Live), Flow};
+        Before when Before rem 2 =:= 0 -> {length(Live), Flow};
+        _ when Tries =:= 0 -> {length(Live), Flow};
         _ -> flow(Get, Tries - 1)
     end.
 

@@ -148,10 +148,14 @@ what_is_printed_has_no_terminal_escapes_test() ->
     ?in_dir(Dir, begin
         Name = <<"\e[31mevil\e]0;title\a.erl">>,
         ok = file:write_file(filename:join(list_to_binary(Dir), Name),
-                             "-module(evil).\n-export([run/1]).\nrun(X) -> os:cmd(\"\e[2J\x{9b}31m\" ++ X).\n"),
-        {1, Text, <<>>} = cli([Dir]),
+                             "-module('evil\\e[2J').\n-export(['run\\e]0;x\\a'/1]).\n"
+                             "'run\\e]0;x\\a'(X) -> os:cmd(\"\e[2J\x{9b}31m\" ++ X).\n"),
+        [ok = file:write_file(filename:join(list_to_binary(Dir), Other), "")
+         || Other <- [<<"\e[31mleft\a.exs">>, <<"\e[31mbroken\a.beam">>]],
+        {2, Text, <<>>} = cli([Dir]),
         ?assertEqual(nomatch, re:run(Text, "[\\x00-\\x09\\x0b-\\x1f\\x7f]", [{capture, none}])),
-        {1, Html, <<>>} = cli([Dir, "--format", "html"]),
+        ?assert(matches("in evil .*given a parameter", Text)),
+        {2, Html, <<>>} = cli([Dir, "--format", "html"]),
         ?assertEqual(nomatch, re:run(Html, "[\\x00-\\x09\\x0b-\\x1f\\x7f]", [{capture, none}]))
     end).
 

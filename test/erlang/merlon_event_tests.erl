@@ -46,6 +46,32 @@ telemetry_gets_every_event_in_the_process_that_has_it_test() ->
               ?assertMatch(#{count := 312}, receive {Self, [merlon, refused], M, #{repeated := 312}} -> M after 0 -> none end)
       end).
 
+%% Ten strangers a second are let in to try.
+who_tries_to_join_again_and_again_can_not_fill_the_log_test() ->
+    with_telemetry(
+      "merlon_event_tests ! {E, D}",
+      fun() ->
+              {ok, Repeats} = merlon_repeats:start_link(),
+              persistent_term:put({merlon_node, node}, #{config => #{log_interval => 60}}),
+              Try = fun(Reason, Id) ->
+                            Known = #{reason => Reason, text => <<"no such token">>, claimed => Id},
+                            ok = merlon_event:join({refused, Known}, ?FROM)
+                    end,
+              try
+                  [Try(unknown_token, integer_to_binary(N)) || N <- lists:seq(1, 50)],
+                  Try(busy, <<"x">>)
+              after
+                  persistent_term:erase({merlon_node, node}),
+                  gen_server:stop(Repeats)
+              end,
+              ?assertEqual([unknown_token, busy], said())
+      end).
+
+said() ->
+    receive {[merlon, join_refused], #{reason := Reason}} -> [Reason | said()]
+    after 0 -> []
+    end.
+
 a_telemetry_that_fails_harms_nobody_test_() ->
     [{Body, fun() -> with_telemetry(Body, fun() -> ?assertEqual(ok, merlon_event:accept_failed(emfile)) end) end}
      || Body <- ["error({E, M, D})", "exit({E, M, D})", "throw({E, M, D})"]].

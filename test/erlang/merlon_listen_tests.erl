@@ -20,6 +20,9 @@ a_node_with_a_loopback_name_listens_on_loopback_only_test_() ->
              {inet, "localhost.localdomain", {127, 0, 0, 1}}, {inet, "app.localhost", {127, 0, 0, 1}},
              {inet, "127.0.0.1", {127, 0, 0, 1}}, {inet, "127.0.0.5", {127, 0, 0, 5}},
              {inet6, "localhost", ?LO6}, {inet6, "::1", ?LO6},
+             {inet6, "127.0.0.1", ?LO6}, {inet6, "::ffff:127.0.0.1", ?LO6}, {inet, "::1", {127, 0, 0, 1}},
+             {inet6, "ip6-localhost", ?LO6}, {inet6, "ip6-loopback", ?LO6}, {inet6, "localhost6", ?LO6},
+             {inet6, "localhost6.localdomain6", ?LO6}, {inet, "localhost.", {127, 0, 0, 1}},
              {inet, "host", ?ANY}, {inet, "host.example.com", ?ANY}, {inet, "10.0.0.7", ?ANY},
              {inet, "localhost.example.com", ?ANY}, {inet, "notlocalhost", ?ANY}, {inet, "127.0.0.1.example.com", ?ANY},
              {inet6, "host", ?ANY6}, {inet6, "2001:db8::7", ?ANY6}]].

@@ -104,15 +104,18 @@ explain_names_what_is_wrong_at_each_step(Config) ->
                           #{name => merlon_peers:name("plain"), host => "127.0.0.1", longnames => true}),
     {Closed, Epmd1} = impostor(closed_port()),
     {Other, Epmd2} = impostor(port_of(B)),
+    %% Anybody on a host may tell its epmd any name, and anybody on the way any answer.
+    {_, Epmd3} = {evil, merlon_attacker:impersonate(merlon_peers:name("evil") ++ "\e[2J\a", 4)},
     [begin
          #{verdict := blocked, text := Text, steps := Steps, node := Node} = explain(A, Node),
          {Node, {Step, failed, Text}} = {Node, lists:last(Steps)},
          [ok] = lists:usort([ok | [Result || {_, Result, _} <- lists:droplast(Steps)]]),
-         {match, _, _} = {element(1, {re:run(Text, Words, [{capture, none}])}), Text, Words}
+         {match, _, _} = {element(1, {re:run(Text, Words, [{capture, none}])}), Text, Words},
+         {nomatch, _} = {re:run(Text, "[\\x00-\\x1f]"), Text}
      end || {Node, Step, Words} <-
                 [{node_of(A), name, "this node itself"}, {nohost, name, "NAME@HOST"}, {'x@short', name, "full host name"},
                  {'x@no-such-host.invalid', resolve, "no-such-host.invalid can't be resolved"},
-                 {'nobody@127.0.0.1', port, "knows no nobody, only "},
+                 {'nobody@127.0.0.1', port, "knows no nobody, only .*evil[^ ]*x1b"},
                  {Closed, connect, "connection refused.*nothing listens there"},
                  {node_of(Plain), tls, "start the node there with -proto_dist merlon"},
                  {Other, certificate, "certificate.*issue one for this very name"}]],
@@ -123,7 +126,7 @@ explain_names_what_is_wrong_at_each_step(Config) ->
     #{verdict := linked, text := Linked} = explain(A, node_of(B)),
     {match, _} = re:run(Linked, "encrypted with TLS 1.3, TLS_.*certificate of cluster carrier-tests"),
     #{verdict := blocked, steps := [{carrier, failed, _}]} = explain(Plain, node_of(A)),
-    [gen_tcp:close(Socket) || Socket <- [Epmd1, Epmd2]],
+    [gen_tcp:close(Socket) || Socket <- [Epmd1, Epmd2, Epmd3]],
     ok.
 
 explain_says_what_the_other_side_holds_against_us(Config) ->

@@ -41,6 +41,8 @@ end
 defmodule Corpus.Atoms do
   def dynamic_atom(name), do: String.to_atom(name) #! dynamic_atom medium
 
+  def dynamic_atom_words(name), do: {~w(mode_#{name} b)a, ~w(near far)a} #! dynamic_atom medium
+
   def dynamic_atom_near(name), do: {String.to_existing_atom(name), Atom.to_string(:near), to_string(name)}
 
   def dynamic_atom_tricky(name, names) do
@@ -86,9 +88,20 @@ defmodule Corpus.Commands do
 
   def open_port_near(name), do: Port.open({:spawn_executable, "/bin/gzip"}, args: [name])
 
+  def os_command_elixir(name), do: Elixir.System.shell("rm #{name}") #! os_command high
+
   def program_choice(path), do: System.cmd(path, []) #! program_choice low
 
   def eval(text), do: Code.eval_string(text) #! eval high
+
+  def eval_other(module, quoted, file) do
+    Module.eval_quoted(module, quoted) #! eval high
+    Module.create(Corpus.Made, quoted, []) #! eval high
+    Config.Reader.read!(file) #! eval high
+    :code.load_abs(file) #! eval high
+  end
+
+  defdelegate eval_delegated(text), to: Code, as: :eval_string #! eval high
 
   def eval_near(text), do: {Code.format_string!(text), EEx.SmartEngine}
 
@@ -169,6 +182,8 @@ defmodule Corpus.Link do
   def timing_compare(given, secret), do: given == secret #! timing_compare low
 
   def timing_compare_near(given, secret), do: {secret == nil, Plug.Crypto.secure_compare(given, secret)}
+
+  def timing_compare_field(user, given), do: {user.secret == given, user.kind == given} #! timing_compare low
 
   def timing_compare_tricky(key, data, given) do
     if :crypto.mac(:hmac, :sha256, key, data) != given, do: :refused, else: :ok #! timing_compare low

@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: Apache-2.0
 -module(corpus_nodes).
--export([remote_node/1, remote_node_near/0, remote_node_tricky/1, dial/1, dial_near/1, dial_tricky/2,
+-export([remote_node_spawned/1, dial_hidden/1, remote_node/1, remote_node_near/0, remote_node_tricky/1, dial/1, dial_near/1, dial_tricky/2,
          cookie_literal/0, cookie_literal_near/1, cookie_literal_tricky/1, global_name/1, global_name_near/0,
          global_name_tricky/1, global_resolver/0, global_resolver_near/0, global_resolver_tricky/1]).
 -define(COOKIE, 'monster').
@@ -15,6 +15,14 @@ remote_node_tricky(Socket) ->
     Other = {binary_to_term(Host), 1}, %! unsafe_term critical
     spawn(element(1, Other), fun() -> ok end), %! remote_node critical
     erpc:cast(Node, shop, list, []). %! remote_node critical
+
+remote_node_spawned(Node) ->
+    proc_lib:spawn(Node, fun() -> ok end), %! remote_node low
+    rpc:multi_server_call([Node], shop, list), %! remote_node low
+    rpc:eval_everywhere([Node], shop, list, []), %! remote_node low
+    spawn_request(Node, fun() -> ok end). %! remote_node low
+
+dial_hidden(Node) -> net_kernel:hidden_connect_node(Node). %! dial low
 
 dial(Node) -> net_kernel:connect_node(Node). %! dial low
 
