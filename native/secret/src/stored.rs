@@ -155,6 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn digits_come_in_pairs_and_in_lower_case() {
+        let said = |digits: &str| unhex(digits.as_bytes()).map(|bytes| bytes.expose().clone());
+        assert_eq!(said("00ff7a"), Some(vec![0, 0xff, 0x7a]));
+        assert_eq!(said(""), Some(vec![]));
+        for wrong in ["0", "00f", "FF", "0g", "0x", "00 "] {
+            assert_eq!(said(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_last_field_of_each_line_is_found() {
         let text = keyring(SECRET);
         assert_eq!(last_field(text.as_bytes(), 2), Some(SECRET.as_bytes()));
