@@ -8,10 +8,6 @@
 
 -type reason() :: not_a_beam | no_debug_info | encrypted | {debug_info, term()}.
 
-%% What debug information may be; the largest of OTP's has a tenth of it.
--define(BUDGET, #{bytes => 16#4000000, inflated => 16#10000000, terms => 40000000, depth => 1000000,
-                  binary => 16#4000000, bignum => 16#10000, range => infinity}).
-
 %% The unit, and where its source was when it was compiled. NewAtoms may be made.
 -spec read(binary(), NewAtoms :: non_neg_integer()) ->
           {ok, merlon_audit_flow:unit()} | {error, {beam, reason()}}.
@@ -39,7 +35,10 @@ padded(Size, Tail) ->
         _ -> <<>>
     end.
 
-decoded(Bin, NewAtoms) -> merlon_term:decode(Bin, (?BUDGET)#{new_atoms => NewAtoms}).
+%% What debug information may be; the largest of OTP's has a tenth of it.
+decoded(Bin, NewAtoms) ->
+    merlon_term:decode(Bin, #{bytes => 16#4000000, inflated => 16#10000000, terms => 40000000, depth => 1000000,
+                              binary => 16#4000000, bignum => 16#10000, range => infinity, new_atoms => NewAtoms}).
 
 debug_info({ok, {debug_info_v1, erl_abstract_code, {Forms, _Options}}}) when is_list(Forms) ->
     {ok, merlon_audit_code:unit(Forms)};
