@@ -175,6 +175,9 @@ mod tests {
         let self_signed = "Other(OtherError(CaUsedAsEndEntity))";
         assert_eq!(said(self_signed), "bad_certificate");
         assert_eq!(said("UnsupportedCertVersion"), "bad_certificate");
-        assert_eq!(tls("peer sent a fatal alert: HandshakeFailure"), "handshake");
+        assert_eq!(
+            tls("peer sent a fatal alert: HandshakeFailure"),
+            "handshake"
+        );
     }
 }
