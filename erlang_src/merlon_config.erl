@@ -158,7 +158,7 @@ scanned({eof, _}, _Rest) -> [];
 scanned({ok, [First | _] = Tokens, End}, Rest) ->
     [{erl_scan:line(First), term(Tokens)} | terms(unless_eof(Rest), End)];
 scanned({error, {Line, Module, Description}, _}, _Rest) ->
-    problem(Line, {syntax, Module:format_error(Description)}).
+    problem(Line, {syntax, syntax(Module, Description)}).
 
 unless_eof(eof) -> "";
 unless_eof(Rest) -> Rest.
@@ -167,8 +167,17 @@ term(Tokens) ->
     case erl_parse:parse_term(Tokens) of
         {ok, Term} -> Term;
         {error, {Line, Module, Description}} ->
-            problem(Line, {syntax, Module:format_error(Description)})
+            problem(Line, {syntax, syntax(Module, Description)})
     end.
+
+%% What stands at the wrong place may be a secret: no text, word or number is shown.
+syntax(erl_scan, {_, _, _Text}) -> "a quote has no end";
+syntax(erl_parse, [Before, Token]) ->
+    case re:run(unicode:characters_to_binary(Token), "[^[:punct:]]", [{capture, none}]) of
+        nomatch -> [Before, Token];
+        match -> [Before, "a text, a word or a number"]
+    end;
+syntax(Module, Description) -> Module:format_error(Description).
 
 setting(Line, {Key, _}, Settings, _File) when is_map_key(Key, Settings) ->
     problem(Line, {twice, Key});

@@ -24,11 +24,13 @@ pause(Tries, Random) ->
 
 %% Whether asking again may help: of what people have to mend nothing passes by itself.
 -spec passes(merlon_secrets:fault() | {keyring, term()}) -> boolean().
+passes({fetch, #{code := status, why := Why}}) when Why =:= 'ThrottlingException'; Why =:= 'Throttling' ->
+    true; % AWS says it with 400
 passes({fetch, #{code := status, status := Status}}) ->
     Status >= 500 orelse Status =:= 408 orelse Status =:= 429;
 passes({fetch, #{code := file, why := enoent}}) -> true; % it may come yet, of a side-car for example
 passes({fetch, #{code := Code}}) ->
-    lists:member(Code, [host_not_found, connect, timeout, not_http, malformed, exit_status, signal, empty]);
+    lists:member(Code, [host_not_found, connect, timeout, no_credentials, not_http, malformed, exit_status, signal, empty]);
 passes(_) -> false.
 
 %% First looked after `every` seconds from now.

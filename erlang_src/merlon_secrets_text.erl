@@ -77,6 +77,8 @@ tls(unknown_issuer) -> "the server's certificate is of a CA that is not trusted:
 tls(wrong_name) -> "the server's certificate is for another name: use the name that is in it";
 tls(expired) -> "the server's certificate has expired, or this machine's clock is wrong";
 tls(not_yet_valid) -> "the server's certificate is not valid yet, or this machine's clock is wrong";
+tls(bad_certificate) ->
+    "the server's certificate can't be used: give the server one that a CA has issued, with the server's name as a subject alternative name";
 tls(no_roots) -> "this system has no file of trusted CAs: install ca-certificates, or give one with {ca, \"/PATH\"}";
 tls(_) -> "no TLS with the server: is it the right port?".
 

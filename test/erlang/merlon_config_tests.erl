@@ -93,6 +93,16 @@ problems_stop_the_node_with_file_and_line_test_() ->
          {"{cluster, \"a\"}.\nfoo.", 2, not_a_setting, "Key, Value"},
          {<<"{cluster, \"a\"}.\n%", 255, "\n">>, 2, not_utf8, "UTF-8"}]].
 
+%% A token of a vault, for example.
+no_syntax_error_shows_what_stands_there_test_() ->
+    [fun() ->
+             {1, {syntax, _}, Words} = load(["{cluster, \"a\"}. {secret, {vault, [{token, ", Wrong, "}]}}.\n"]),
+             ?assertEqual({Wrong, nomatch}, {Wrong, re:run(Words, "anted")})
+     end
+     || Wrong <- ["{value \"s.Planted\"}", "{value, \"s.Planted}", "{value, \"s.Pl\"anted\"}", "{value, s Planted}",
+                  "{value, 's.Planted}", "{value, \"s\" 'Planted'}", "{value, <<\"s.Planted\">> \"Planted\"}",
+                  "{value, \"s.\"Planted}"]].
+
 syntax_errors_have_their_line_test() ->
     ?assertMatch({2, {syntax, _}, _}, load("{cluster, \"a\"}.\n{max_frame 1}.")),
     ?assertMatch({1, {syntax, _}, _}, load("{cluster, \"a\"}")),

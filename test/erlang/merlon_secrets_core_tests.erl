@@ -15,6 +15,9 @@ what_people_have_to_mend_is_not_asked_again_test() ->
     [?assert(Passes(Fault)) || Fault <- [#{code => timeout}, #{code => connect, why => econnrefused},
                                          #{code => status, step => read, status => 503},
                                          #{code => status, step => login, status => 429},
+                                         #{code => status, step => read, status => 400, why => 'ThrottlingException'},
+                                         #{code => status, step => login, status => 400, why => 'Throttling'},
+                                         #{code => no_credentials}, % the metadata server is not reached yet
                                          #{code => file, path => <<>>, why => enoent}]],
     [?assertNot(Passes(Fault)) || Fault <- [#{code => status, step => read, status => 403}, #{code => plaintext, option => url},
                                             #{code => file, path => <<>>, why => too_open}, #{code => no_variable},

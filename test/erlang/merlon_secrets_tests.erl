@@ -130,7 +130,7 @@ every_fault_has_words_test_() ->
              || Why <- [enoent, eacces, too_open, not_a_file, too_big, empty, no_certificate, enotdir, eio, not_text]] ++
             [#{code => program, why => Why} || Why <- [not_absolute, enoent, not_executable, too_open, not_a_file, eacces]] ++
             [#{code => tls, why => Why}
-             || Why <- [unknown_issuer, wrong_name, expired, not_yet_valid, no_roots, no_tls, handshake]] ++
+             || Why <- [unknown_issuer, wrong_name, expired, not_yet_valid, no_roots, no_tls, bad_certificate, handshake]] ++
             [#{code => status, step => Step, status => Status, why => accessdenied}
              || Step <- [login, read], Status <- [400, 403, 404, 429, 500, 503]] ++
             [#{code => connect, why => econnrefused}, #{code => malformed, step => read}, #{code => bad_key, path => <<"/p">>},

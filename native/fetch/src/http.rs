@@ -148,14 +148,36 @@ fn unread(error: &std::io::Error) -> Error {
 
 /// What rustls says of a handshake, as one of a few words.
 fn tls(said: &str) -> &'static str {
-    const KNOWN: [(&str, &str); 6] = [
+    const KNOWN: [(&str, &str); 7] = [
         ("UnknownIssuer", "unknown_issuer"),
         ("NotValidForName", "wrong_name"),
         ("not valid for name", "wrong_name"),
         ("xpired", "expired"),
         ("NotValidYet", "not_yet_valid"),
         ("corrupt message", "no_tls"),
+        // After all that has words of its own.
+        ("invalid peer certificate", "bad_certificate"),
     ];
     let found = KNOWN.iter().find(|(words, _)| said.contains(words));
     found.map_or("handshake", |(_, why)| why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tls;
+
+    #[test]
+    fn a_certificate_that_is_refused_is_not_taken_for_no_tls() {
+        let said = |why| tls(&format!("rustls: invalid peer certificate: {why}"));
+        assert_eq!(said("UnknownIssuer"), "unknown_issuer");
+        assert_eq!(said("NotValidForName"), "wrong_name");
+        // One that its own server has signed, and one without names but in its subject.
+        let self_signed = "Other(OtherError(CaUsedAsEndEntity))";
+        assert_eq!(said(self_signed), "bad_certificate");
+        assert_eq!(said("UnsupportedCertVersion"), "bad_certificate");
+        assert_eq!(
+            tls("peer sent a fatal alert: HandshakeFailure"),
+            "handshake"
+        );
+    }
 }

@@ -4,6 +4,7 @@
 
 use crate::file::{up_to, why};
 use merlon_secret::Secret;
+use merlon_sock::inherit_nothing;
 use rustix::process::{kill_process_group, Pid, Signal};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -57,7 +58,7 @@ impl Error {
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// What the program writes to its standard output, at most `most` bytes. No shell, no input, nothing of this process's
-/// environment; what it says on its standard error goes nowhere, as it may hold anything.
+/// environment, none of its files and sockets; what it says on its standard error goes nowhere, as it may hold anything.
 pub fn run(
     program: &str,
     args: &[String],
@@ -67,6 +68,7 @@ pub fn run(
     check(program)?;
     let deadline = Instant::now() + within;
     let unstarted = |error: io::Error| Error::Program { why: why(&error) };
+    inherit_nothing().map_err(unstarted)?;
     let (ours, theirs) = UnixStream::pair().map_err(unstarted)?;
     let child = start(program, args, theirs).map_err(unstarted)?;
     let mut running = Running {

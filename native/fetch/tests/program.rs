@@ -39,6 +39,17 @@ fn nothing_of_this_processs_environment_and_no_input_reach_it() {
     assert!(names.contains(&"PATH"));
 }
 
+/// A VM has sockets and files that are not marked for it: one that was handed on would stay open as long as whatever the
+/// program has left behind.
+#[test]
+fn no_open_file_or_socket_of_this_process_reaches_it() {
+    let file = fs::File::open("/dev/null").unwrap();
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+    let listed = sh("ls /dev/fd/").unwrap();
+    // The last is of the folder that is listed.
+    assert_eq!(listed, "0\n1\n2\n3\n");
+}
+
 #[test]
 fn one_that_fails_writes_nothing_or_is_killed_gives_nothing() {
     assert_eq!(sh("echo text; exit 1"), Err(Error::Exit { status: 1 }));

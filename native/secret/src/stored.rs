@@ -8,8 +8,8 @@ const CHECKSUM: &[u8] = b"sha256 ";
 
 /// What a store may keep.
 pub enum Stored {
-    /// The text of a keyring, its secrets blotted out: the last field of every line but the first, each hex digit made a
-    /// `0` and every other character an `x`. It has a right checksum if it had one.
+    /// The text of a keyring, its secrets blotted out: the last field of every line and whatever else is not in its place,
+    /// each hex digit made a `0` and every other character an `x`. It has a right checksum if it had one.
     Text(Vec<u8>),
     /// Nothing but 64 hex digits: one secret.
     Plain(Secret<Vec<u8>>),
@@ -53,7 +53,7 @@ fn blotted(text: &[u8]) -> Vec<u8> {
     let mut body = Vec::with_capacity(text.len());
     for (number, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
         match line.strip_prefix(CHECKSUM) {
-            _ if number == 0 => body.extend(line),
+            _ if number == 0 => body.extend(first(line)),
             Some(sum) => body.extend(checksum(text, line, sum, &body)),
             None => body.extend(blot(line)),
         }
@@ -83,16 +83,38 @@ fn sha256(text: &[u8]) -> Secret<String> {
 }
 
 fn blot(line: &[u8]) -> Vec<u8> {
-    let fields = line
-        .iter()
-        .rposition(|byte| *byte == b' ')
-        .map_or(0, |at| at + 1);
+    hide_from(shown(line), line)
+}
+
+/// How much of a line is not secret: what is before its last field, and no more than the fields up to the KDF, as a spoilt
+/// one may have more behind its secret.
+fn shown(line: &[u8]) -> usize {
+    let last = line.trim_ascii_end().iter().rposition(|byte| *byte == b' ');
+    let fields = line.split_inclusive(|byte| *byte == b' ').take(5);
+    let mut kdf = 0;
+    for field in fields {
+        kdf += field.len();
+        if field == b"expand " || field.starts_with(b"argon2id,") {
+            break;
+        }
+    }
+    last.map_or(0, |at| at + 1).min(kdf)
+}
+
+/// The first line with its version alone: without its line ends a whole keyring is one.
+fn first(line: &[u8]) -> Vec<u8> {
+    let version = line.iter().skip(HEADER.len()).take(3);
+    let digits = version.take_while(|byte| byte.is_ascii_digit()).count();
+    hide_from(HEADER.len() + digits, line)
+}
+
+fn hide_from(shown: usize, line: &[u8]) -> Vec<u8> {
     let hide = |byte: u8| match byte {
         b'\n' | b'=' => byte,
         b'0'..=b'9' | b'a'..=b'f' => b'0',
         _ => b'x',
     };
-    let each = |(at, byte): (usize, &u8)| if at < fields { *byte } else { hide(*byte) };
+    let each = |(at, byte): (usize, &u8)| if at < shown { *byte } else { hide(*byte) };
     line.iter().enumerate().map(each).collect()
 }
 
@@ -128,6 +150,26 @@ mod tests {
     fn a_line_without_fields_is_blotted_out_as_a_whole() {
         let blotted = text(stored(b"merlon keyring 1\nzecret\n"));
         assert_eq!(blotted, "merlon keyring 1\nx00x0x\n");
+    }
+
+    /// Line ends that became spaces, a space at the end, a remark: all that people do to a text.
+    #[test]
+    fn nothing_of_a_secret_is_in_the_blotted_text_of_a_spoilt_keyring() {
+        let good = keyring(SECRET);
+        for spoilt in [
+            good.replace('\n', " "),
+            good.replace('\n', "\r"),
+            good.replace('\n', "\t"),
+            good.replace(SECRET, &format!("{SECRET} ")),
+            good.replace(SECRET, &format!("{SECRET} # the new one")),
+            good.replace("created", "x created"),
+            good.replace("created ", "")
+                .replace(SECRET, &format!("{SECRET} # the new one")),
+            good.replace("keyring 1", &format!("keyring {SECRET}")),
+        ] {
+            let blotted = text(stored(spoilt.as_bytes()));
+            assert!(!blotted.contains("33445566"), "{spoilt:?} {blotted:?}");
+        }
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! No NIF and no TLS here, and no waiting either: a call that cannot go on returns
 //! `ErrorKind::WouldBlock` and whoever owns the event loop arms a select.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod inherit;
 mod options;
 
+pub use inherit::inherit_nothing;
 pub use options::{Opt, OptName};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};

@@ -163,7 +163,7 @@ fn answer(response: &Response, step: Step) -> Result<Json, Error> {
 
 /// AWS says with 400 most of what others have a status for.
 fn reason(body: &[u8]) -> Option<&'static str> {
-    const KNOWN: [&str; 12] = [
+    const KNOWN: [&str; 13] = [
         "ResourceNotFoundException",
         "AccessDeniedException",
         "AccessDenied",
@@ -176,6 +176,7 @@ fn reason(body: &[u8]) -> Option<&'static str> {
         "InvalidIdentityToken",
         "DecryptionFailure",
         "ThrottlingException",
+        "Throttling",
     ];
     let text = std::str::from_utf8(body).ok()?;
     let said = |word: &&&str| {
