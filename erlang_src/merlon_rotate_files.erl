@@ -94,9 +94,9 @@ drop(Dir, Work, #{id := Id, created := Created, not_before := Begin, not_after :
 
 locked(Dir, Change) -> merlon_dir_write:locked(merlon_dir:path([Dir]), Change).
 
-%% Merged as everywhere.
+%% Merged as everywhere. Of what a peer has said twice within a second the later counts, which is in Kept.
 put_status(Dir, Work, Kept) ->
-    All = merlon_rotate_core:keep(merlon_rotate_core:new('', merge(kept(Dir), Kept))),
+    All = merlon_rotate_core:keep(merlon_rotate_core:new('', merge(Kept, kept(Dir)))),
     merlon_dir_write:put_file(status(Dir), Work, written(All), 8#600).
 
 nothing() -> #{known => #{}, begins => #{}, peers => #{}}.
