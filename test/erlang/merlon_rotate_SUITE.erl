@@ -131,8 +131,9 @@ a_node_that_comes_back_after_the_grace_is_refused_and_told(Config) ->
     timer:sleep(1100),
     Late = again(Config, DirC, NodeC),
     false = merlon_ct:call(Late, net_kernel, connect_node, [element(2, A)]),
-    [#{reason := no_common_key, side := accept, text := Text} | _] =
-        [Report || #{side := accept} = Report <- events(A, refused)],
+    Refused = fun() -> [Report || #{side := accept} = Report <- events(A, refused)] end,
+    wait(fun() -> Refused() =/= [] end, 5000), % A closes first and writes then
+    [#{reason := no_common_key, text := Text} | _] = Refused(),
     {match, _} = re:run(Text, [id(1), ", which was rotated out and ended at .*copy this node's keyring"]),
     %% As the line says.
     {ok, _} = file:copy(filename:join(DirA, "keyring"), filename:join(DirC, "keyring")),
