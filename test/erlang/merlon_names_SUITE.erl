@@ -50,7 +50,8 @@ a_tool_gets_a_dynamic_name(Config) ->
     ok = merlon_ct:call(A, merlon_work, echo, [Again, hello]),
     %% With that name it goes on to other nodes.
     {_, NodeB, _} = B = started(Config, Dir, merlon_peers:node(merlon_peers:name("b"))),
-    true = dial(Tool, NodeB),
+    %% What both say, should it ever fail.
+    _ = dial(Tool, NodeB) orelse error([merlon_peers:log(element(1, Vm)) || Vm <- [Tool, B]]),
     #{identity := {cli, _, <<"alice">>, <<"127.0.0.1">>}} = merlon_ct:the_link(B, Again).
 
 started(Config, Dir, Node) -> started(Config, Dir, Node, []).
