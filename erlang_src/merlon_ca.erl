@@ -117,7 +117,7 @@ in_lock(Dir, Work, #{csr := Csr, chain := Chain} = Request, Node, Given) ->
     case {merlon_cli_cert:ca(Dir), merlon_reload:reload()} of
         {{ok, Ca}, {ok, _}} ->
             case entitled(Ca, Request, Node, Given) of
-                {ok, Identity, Name} -> sign(Ca, Csr, Chain, Identity, {Dir, Work, Name});
+                {ok, Identity, Name} -> sign(maps:get(ca_cert, Ca), Csr, Chain, Identity, {Dir, Work, Name});
                 {error, _} = Error -> Error
             end;
         _ -> {error, failed}
@@ -146,19 +146,16 @@ is_ours(#{ca_cert := CaCert}, Chain, Cluster) ->
     element(1, merlon_nif:pki_verify(#{cert => Chain, trust => [CaCert], crls => [], cluster => Cluster,
                                        usage => client, now => now_s()})) =:= ok.
 
-sign(#{ca_cert := CaCert} = Ca, Csr, Chain, Identity, {Dir, Work, Name}) ->
+sign(CaCert, Csr, Chain, Identity, {Dir, Work, Name}) ->
     {ok, [#{ips := Ips, not_before := From, not_after := End} | _]} = merlon_nif:pki_inspect(Chain),
     {ok, [#{not_after := CaEnd} | _]} = merlon_nif:pki_inspect(CaCert),
-    Now = now_s(),
-    Args = #{csr => Csr, identity => Identity, ips => Ips, now => Now,
-             days => merlon_renew_core:days(From, End, CaEnd)},
-    case merlon_nif:pki_sign_csr(maps:merge(Ca, Args)) of
-        {ok, Cert} -> recorded(merlon_issued:record(merlon_dir:path([Dir]), Work, Cert, Now), Cert, Name);
-        {error, {pki, Reason}} -> {error, {pki, code(Reason)}}
+    Grant = #{csr => Csr, subject => Identity, ips => Ips, now => now_s(),
+              days => merlon_renew_core:days(From, End, CaEnd)},
+    case merlon_sign:csr(Dir, Work, Grant) of
+        {ok, Cert} -> {ok, Cert, Name};
+        {error, {pki, Reason}} -> {error, {pki, code(Reason)}};
+        {error, _} -> {error, failed}
     end.
-
-recorded(ok, Cert, Name) -> {ok, Cert, Name};
-recorded({error, _}, _Cert, _Name) -> {error, failed}.
 
 code({Code, _}) -> Code;
 code(Code) -> Code.
