@@ -4,7 +4,7 @@
 %% when nothing has changed, and puts the library into priv/ when it is another one.
 %%
 %%   CARGO_TARGET_DIR   where cargo builds (default: target/ of this project)
-%%   RUSTFLAGS, MERLON_CARGO_FLAGS   for special builds, e.g. RUSTFLAGS='--cfg knockout="expiry"'
+%%   RUSTFLAGS, MERLON_CARGO_FLAGS   for special builds, e.g. RUSTFLAGS='-C target-cpu=native'
 
 main(_Args) ->
     Root = filename:dirname(filename:dirname(filename:absname(escript:script_name()))),

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Is every security check missed when it is gone? Builds with one check after the other taken out
-# (`--cfg knockout="NAME"`) and asserts that exactly the tests named here turn red, no fewer and no more. The checks that
-# a peer on the network meets first are also taken out of the NIF and attacked over it.
+# Is every security check missed when it is gone? Takes out one check after the other (`MERLON_KNOCKOUT=NAME`, in a build
+# with `--cfg knockouts`: native/knockout) and asserts that exactly the tests named here turn red, no fewer and no more.
+# The checks that a peer on the network meets first are also taken out of the NIF and attacked over it.
 #
 #   knockouts.sh [NAME...]    all, or those named; prints one line each and `N passed, N failed`
 #
-# Only the workspace's own crates are built anew for each: a wrapper around rustc adds the cfg, and cargo keeps apart
-# what different wrappers build. CARGO_TARGET_DIR says where (default: target/knockouts of this checkout).
+# CARGO_TARGET_DIR says where (default: target/knockouts of this checkout).
 set -uo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -131,10 +130,12 @@ TABLE
 
 main() {
     local name
+    wrapper
+    rm -f "$work/built"
     for name in ${*:-$(red | awk '!seen[$1]++ { print $1 }')}; do
         if ! red | grep -q "^$name "; then echo "knockouts.sh: there is no check named $name" >&2; exit 2; fi
-        export RUSTC_WORKSPACE_WRAPPER=$work/$name/rustc
-        wrapper "$name"
+        export MERLON_KNOCKOUT=$name
+        mkdir -p "$work/$name"
         crates "$name"
         if attacks | grep -q "^$name "; then nif "$name"; fi
     done
@@ -142,10 +143,11 @@ main() {
     [ "$failed" = 0 ]
 }
 
+# Only the workspace's own crates can lack checks, and cargo keeps apart what it builds with a wrapper.
 wrapper() {
-    mkdir -p "$work/$1"
-    printf '#!/bin/sh\nexec "$@" --cfg '\''knockout="%s"'\''\n' "$1" >"$work/$1/rustc"
-    chmod +x "$work/$1/rustc"
+    printf '#!/bin/sh\nexec "$@" --cfg knockouts\n' >"$work/rustc"
+    chmod +x "$work/rustc"
+    export RUSTC_WORKSPACE_WRAPPER=$work/rustc
 }
 
 # All tests of the table that are in the same programs are run, so that a check that takes others with it shows.
@@ -165,41 +167,52 @@ crates() {
 
 # The same attack over a node with a NIF that lacks the check; the other attacks are still refused.
 nif() {
-    local name=$1 lib=$work/$1/merlon log=$work/$1/nif.log own others
+    local name=$1 log=$work/$1/nif.log own found suite
     own=$(attacks | awk -v k="$name" '$1 == k { print $2 }')
-    others=$(attacks | awk '$3 == "" { print $2 }' | sort -u | grep -vxF "$own")
-    if cargo build --locked --quiet --package merlon_nif >"$log" 2>&1 && library "$lib" >>"$log" 2>&1; then
-        # shellcheck disable=SC2086
-        found=$(for attack in $own; do
-                    suite "$lib" "$work/$name" "$attack" >>"$log" 2>&1 || echo "$attack"
-                done
-                suite "$lib" "$work/$name" $others >>"$log" 2>&1 || echo "some of:" $others)
-        verdict "$name over the NIF" "$own" "$found" "$log"
-    else
-        verdict "$name over the NIF" "$own" "" "$log"
+    : >"$log"
+    if library >>"$log" 2>&1; then
+        # shellcheck disable=SC2046
+        found=$(for suite in $({ attacks | awk -v k="$name" '$1 == k && $3 { print $3 }'; echo merlon_attack_SUITE; } | sort -u); do
+                    suite "$suite" "$work/$name" $(cases "$suite" "$name")
+                done 2>>"$log")
     fi
+    verdict "$name over the NIF" "$own" "${found-}" "$log"
 }
 
+# What is run of a suite: of merlon_attack_SUITE all of the table, so that a check that takes others with it shows.
+cases() {
+    attacks | awk -v suite="$1" -v k="$2" '
+        { of = $3 ? $3 : "merlon_attack_SUITE" }
+        of == suite && ($1 == k || !$3) { print $2 }' | sort -u
+}
+
+# Once: the NIF, the Erlang modules and the tests, in a copy so that other runs' beam files are left alone.
 library() {
     local built=$CARGO_TARGET_DIR/debug/libmerlon_nif
-    mkdir -p "$1/ebin" "$1/priv"
+    [ ! -e "$work/built" ] || return 0
+    cargo build --locked --quiet --package merlon_nif || return
     if [ -e "$built.dylib" ]; then built=$built.dylib; else built=$built.so; fi
-    cp "$built" "$1/priv/merlon_nif.so"
-    cp erlang_src/merlon.app.src "$1/ebin/merlon.app"
-    erlc +nowarn_undefined_behaviour -o "$1/ebin" erlang_src/*.erl
+    rm -rf "$work/merlon" "$work/tests"
+    mkdir -p "$work/merlon/ebin" "$work/merlon/priv" "$work/tests"
+    cp "$built" "$work/merlon/priv/merlon_nif.so"
+    cp erlang_src/merlon.app.src "$work/merlon/ebin/merlon.app"
+    erlc +nowarn_undefined_behaviour -o "$work/merlon/ebin" erlang_src/*.erl &&
+        erlc -o "$work/tests" $(attacks | awk '{ print "test/erlang/" ($3 ? $3 : "merlon_attack_SUITE") ".erl" }' | sort -u) \
+            test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,join_ct,keyring_ct,test_dir,work}.erl &&
+        touch "$work/built"
 }
 
-# These cases of one suite, in a copy of the tests so that other runs' beam files are left alone.
+# suite SUITE DIR CASE...: runs these cases and prints those that failed; the rest of what is said goes to stderr.
 suite() {
-    rm -rf "$2/tests" && mkdir -p "$2/tests" "$2/logs"
-    suite=$(attacks | awk -v name="$3" '$2 == name { print $3 }' | head -n 1)
-    cp test/erlang/"${suite:-merlon_attack_SUITE}.erl" test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,join_ct,keyring_ct,test_dir,work}.erl "$2/tests/"
-    erl -noshell -pa "$1/ebin" -eval '
+    rm -rf "$2/logs" && mkdir -p "$2/logs"
+    erl -noshell -pa "$work/merlon/ebin" "$work/tests" -eval '
         [Suite, Tests, Logs | Cases] = init:get_plain_arguments(),
-        Result = ct:run_test([{dir, Tests}, {suite, list_to_atom(Suite)}, {logdir, Logs}, {auto_compile, true},
-                              {testcase, [list_to_atom(Case) || Case <- Cases]}]),
-        halt(case Result of {Ok, 0, {0, 0}} when Ok =:= length(Cases) -> 0; _ -> 1 end).' \
-        -extra "${suite:-merlon_attack_SUITE}" "$2/tests" "$2/logs" "${@:3}" </dev/null
+        {Ok, Failed, {0, 0}} = ct:run_test([{dir, Tests}, {suite, list_to_atom(Suite)}, {logdir, Logs}, {auto_compile, false},
+                                            {testcase, [list_to_atom(Case) || Case <- Cases]}]),
+        true = Ok + Failed =:= length(Cases),
+        halt(0).' -extra "$1" "$work/tests" "$2/logs" "${@:3}" >&2 </dev/null || echo "not all of: ${*:3}"
+    find "$2/logs" -name suite.log -exec awk '
+        /^=case/ { sub(".*:", "", $2); name = $2 } /^=result +failed/ { print name }' {} + | sort -u
 }
 
 # verdict WHAT EXPECTED FOUND LOG

@@ -44,7 +44,7 @@ pub fn read(path: &str, guard: Guard, most: usize) -> Result<Secret<Vec<u8>>, Er
 
 fn is_private(mode: u32, owner: u32) -> bool {
     let others = if owner == 0 { 0o037 } else { 0o077 };
-    mode & others == 0 || cfg!(knockout = "file_mode")
+    mode & others == 0 || knockout::out!("file_mode")
 }
 
 /// At most one byte more than `most`, into memory that never moves, so that none of it stays unwiped.
@@ -84,7 +84,7 @@ pub(crate) fn why(error: &io::Error) -> &'static str {
 mod tests {
     use super::is_private;
 
-    /// Turns red with `--cfg knockout="file_mode"`.
+    /// Turns red with `MERLON_KNOCKOUT=file_mode`.
     #[test]
     fn knockout_file_mode_a_file_that_others_may_use_is_refused() {
         for mode in [0o644, 0o604, 0o640, 0o620, 0o601, 0o777] {

@@ -4,7 +4,7 @@
 //! It works while a VM boots: nothing here needs more than the operating system. What is read is in `Secret`s; the
 //! buffers of the HTTP and TLS libraries, and the kernel's pipes, are theirs to wipe, which they do not.
 //!
-//! Knock-outs: with `--cfg knockout="file_mode"` files and programs that others may read or change are taken.
+//! Knock-outs: with `MERLON_KNOCKOUT=file_mode` files and programs that others may read or change are taken.
 
 #![forbid(unsafe_code)]
 

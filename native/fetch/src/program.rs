@@ -99,7 +99,7 @@ fn check(program: &str) -> Result<(), Error> {
     match info.permissions().mode() {
         _ if !info.is_file() => Err(refuse("not_a_file")),
         mode if mode & 0o111 == 0 => Err(refuse("not_executable")),
-        _ if info.mode() & 0o022 != 0 && !cfg!(knockout = "file_mode") => Err(refuse("too_open")),
+        _ if info.mode() & 0o022 != 0 && !knockout::out!("file_mode") => Err(refuse("too_open")),
         _ => Ok(()),
     }
 }

@@ -37,7 +37,7 @@ fn private(path: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Turns red with `--cfg knockout="file_mode"`.
+/// Turns red with `MERLON_KNOCKOUT=file_mode`.
 #[test]
 fn knockout_file_mode_a_secret_that_others_may_read_is_refused() {
     let dir = dir("mode");

@@ -126,7 +126,7 @@ fn script(name: &str) -> (PathBuf, impl Fn(u32) -> Option<Error>) {
     (dir, run_with)
 }
 
-/// Turns red with `--cfg knockout="file_mode"`.
+/// Turns red with `MERLON_KNOCKOUT=file_mode`.
 #[test]
 fn knockout_file_mode_a_program_that_others_may_change_is_not_started() {
     let (dir, with) = script("changed");

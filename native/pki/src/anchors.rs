@@ -101,6 +101,6 @@ impl Anchor {
     }
 
     pub(crate) fn is_valid(&self, now: UnixTime) -> bool {
-        cfg!(knockout = "expiry") || (self.not_before <= now && now <= self.not_after)
+        knockout::out!("expiry") || (self.not_before <= now && now <= self.not_after)
     }
 }

@@ -34,7 +34,7 @@ impl IssuerRules {
         let unknown = extensions
             .filter(|e| e.critical)
             .any(|e| !UNDERSTOOD.contains(&e.extn_id));
-        if unknown && cfg!(not(knockout = "issuers")) {
+        if unknown && !knockout::out!("issuers") {
             return Err(Error::UnknownCritical);
         }
         Ok(Self {

@@ -45,7 +45,7 @@ pub fn list_parts(file: &[u8]) -> Result<Vec<(ListId, Vec<u8>)>, Error> {
 /// part of what the CA has revoked), [`Error::UnsupportedAlgorithm`], [`Error::CrlExpired`].
 pub fn check_list(der: &[u8], anchors: &Anchors, now: UnixTime) -> Result<ListId, Error> {
     let crl = Crl::read(der)?;
-    if cfg!(not(knockout = "list_signature")) {
+    if !knockout::out!("list_signature") {
         anchors.check_signer(&crl, now)?;
     }
     if crl.partial {

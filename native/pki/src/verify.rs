@@ -178,11 +178,11 @@ impl Verifier {
         check_size(leaf, rest)?;
         let cert = Cert::read(leaf)?;
         check_leaf(&cert, usage)?;
-        if cfg!(not(knockout = "peer_chain")) {
+        if !knockout::out!("peer_chain") {
             self.check_path(leaf, rest, &cert, (usage, stale), times)?;
         }
         let identity = identity_of(&cert)?;
-        if identity.cluster() != self.cluster && cfg!(not(knockout = "trust_domain")) {
+        if identity.cluster() != self.cluster && !knockout::out!("trust_domain") {
             let found = identity.cluster().to_owned();
             return Err(Error::WrongCluster {
                 expected: self.cluster.clone(),
@@ -268,7 +268,7 @@ fn check_leaf(cert: &Cert, usage: Usage) -> Result<(), Error> {
         .is_some_and(|eku| eku.contains(&usage.oid()));
     // TLS 1.3 only ever signs with the key (RFC 8446, 4.4.2.2).
     let signs = cert.allows(KeyUsages::DigitalSignature);
-    if (named && signs) || cfg!(knockout = "eku") {
+    if (named && signs) || knockout::out!("eku") {
         Ok(())
     } else {
         Err(Error::WrongUsage { usage })
@@ -309,7 +309,7 @@ impl Path<'_> {
                 .with_expiration_policy(self.stale.policy())
                 .build()
         });
-        let at = if cfg!(knockout = "expiry") {
+        let at = if knockout::out!("expiry") {
             self.cert.not_before()
         } else {
             self.now
@@ -338,7 +338,7 @@ impl Path<'_> {
         path: &VerifiedPath<'_>,
         anchors: &[&Anchor],
     ) -> Result<(), webpki::Error> {
-        if cfg!(knockout = "issuers") {
+        if knockout::out!("issuers") {
             return Ok(());
         }
         for issuer in path.intermediate_certificates() {
@@ -409,7 +409,7 @@ struct Eku(Usage);
 
 impl ExtendedKeyUsageValidator for Eku {
     fn validate(&self, iter: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
-        if cfg!(knockout = "eku") {
+        if knockout::out!("eku") {
             return Ok(());
         }
         match self.0 {

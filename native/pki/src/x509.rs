@@ -161,7 +161,7 @@ fn unique(extensions: &[Extension]) -> Result<(), x509_cert::der::Error> {
     let mut kinds: Vec<_> = extensions.iter().map(|e| e.extn_id).collect();
     kinds.sort_unstable();
     let twice = kinds.windows(2).any(|pair| pair.first() == pair.last());
-    if twice && cfg!(not(knockout = "issuers")) {
+    if twice && !knockout::out!("issuers") {
         return Err(x509_cert::der::ErrorKind::SetDuplicate.into());
     }
     Ok(())

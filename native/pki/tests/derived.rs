@@ -97,7 +97,7 @@ fn refuses_a_certificate_from_another_secret() {
     assert!(both.verify_pem(&other, Usage::Client, NOW).is_ok());
 }
 
-/// Turns red with `--cfg knockout="expiry"`.
+/// Turns red with `MERLON_KNOCKOUT=expiry`.
 #[test]
 fn refuses_a_certificate_from_a_secret_out_of_its_time() {
     let ca = ca("prod", 1);

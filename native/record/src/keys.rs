@@ -106,7 +106,7 @@ impl Keys {
         let sequence = self.sequence;
         self.sequence = sequence.checked_add(1).ok_or(Error::Exhausted)?;
         let mut nonce = *self.iv;
-        if cfg!(not(knockout = "record_sequence")) {
+        if !knockout::out!("record_sequence") {
             for (byte, s) in nonce.iter_mut().skip(NONCE - 8).zip(sequence.to_be_bytes()) {
                 *byte ^= s;
             }

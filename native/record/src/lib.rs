@@ -17,7 +17,7 @@
 //! * [`RxLimits`] says whether session tickets are welcome: only a client of a foreign TLS server gets any.
 //! * `ring` cannot wipe an expanded AEAD key (`aws-lc` does). Secrets and IVs held here are zeroised on drop.
 //!
-//! Knock-out: with `--cfg knockout="record_sequence"` the sequence number does not enter the nonce, so that
+//! Knock-out: with `MERLON_KNOCKOUT=record_sequence` the sequence number does not enter the nonce, so that
 //! replayed and reordered records open.
 
 #![forbid(unsafe_code)]

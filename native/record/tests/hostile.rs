@@ -56,7 +56,7 @@ fn ticket(len: usize) -> Vec<u8> {
     .concat()
 }
 
-/// Turns red with `--cfg knockout="record_sequence"`.
+/// Turns red with `MERLON_KNOCKOUT=record_sequence`.
 #[test]
 fn knockout_record_sequence_a_replayed_reordered_or_dropped_record_is_refused() {
     let (mut forge, mut rx) = pair();

@@ -61,7 +61,7 @@ impl Entry {
     /// Whether the entry is good at `now`: from its first second to the last one before its end.
     pub fn state(&self, now: u64) -> State {
         match self.not_after {
-            Some(end) if now >= end && cfg!(not(knockout = "keyring_expiry")) => State::Expired,
+            Some(end) if now >= end && !knockout::out!("keyring_expiry") => State::Expired,
             _ if now < self.not_before => State::NotYet,
             _ => State::Accepted,
         }
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(entry(1).state(199), State::Accepted);
     }
 
-    /// Turns red with `--cfg knockout="keyring_expiry"`.
+    /// Turns red with `MERLON_KNOCKOUT=keyring_expiry`.
     #[test]
     fn knockout_keyring_expiry_an_expired_entry_gives_no_key() {
         assert_eq!(entry(1).state(200), State::Expired);

@@ -14,7 +14,7 @@
 //! (Argon2, scrypt, PBKDF2), with floors, a ceiling of memory and fallible allocation; [`Phc`] is a password's hash
 //! as text; [`calibrate`] finds costs for a time.
 //!
-//! Knock-outs: with `--cfg knockout="proof"` every proof is taken for good, with `"kdf_verify"` every password; with
+//! Knock-outs: with `MERLON_KNOCKOUT=proof` every proof is taken for good, with `"kdf_verify"` every password; with
 //! `"kdf_floor"` no parameter is too weak, with `"kdf_ceiling"` none too big; with `"keyring_expiry"` no entry ever expires;
 //! with `"transfer_binding"` a sealed entry opens for any node and request, with `"transfer_id"` under any id;
 //! with `"join_proof"` every proof of a token is taken.

@@ -120,14 +120,14 @@ mod tests {
             .is_none());
     }
 
-    /// Turns red with `--cfg knockout="kdf_floor"`.
+    /// Turns red with `MERLON_KNOCKOUT=kdf_floor`.
     #[test]
     fn knockout_kdf_floor_a_passphrase_is_not_stretched_cheaply() {
         let weak = phrase("correct horse", "prod", 4).stretch((0, None), CEILING);
         assert_eq!(weak.err(), Some(Error::Weak { name: "costs" }));
     }
 
-    /// Turns red with `--cfg knockout="kdf_ceiling"`.
+    /// Turns red with `MERLON_KNOCKOUT=kdf_ceiling`.
     #[test]
     fn knockout_kdf_ceiling_a_passphrase_takes_no_more_memory_than_there_may_be() {
         let big = phrase("correct horse", "prod", 5).stretch((0, None), 1024);

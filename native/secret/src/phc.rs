@@ -84,7 +84,7 @@ impl Phc {
         let mut tag = Secret::new(vec![0; self.tag.len()]);
         self.params
             .derive(password, &self.salt, ceiling, tag.expose_mut())?;
-        match equal(tag.expose(), &self.tag) || cfg!(knockout = "kdf_verify") {
+        match equal(tag.expose(), &self.tag) || knockout::out!("kdf_verify") {
             true => Ok(()),
             false => Err(Error::WrongPassword),
         }

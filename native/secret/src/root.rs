@@ -168,7 +168,7 @@ impl PairKey {
         let message = parts(label, exporter, names, &lengths).concat();
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.expose());
         let verified = hmac::verify(&key, &message, tag);
-        if cfg!(not(knockout = "proof")) {
+        if !knockout::out!("proof") {
             verified.map_err(|_| Error::BadProof)?;
         }
         Ok(())
@@ -346,7 +346,7 @@ mod tests {
         assert_ne!(&key, root.pair_cookie(A, B).expose());
     }
 
-    /// Turns red with `--cfg knockout="proof"`.
+    /// Turns red with `MERLON_KNOCKOUT=proof`.
     #[test]
     fn knockout_proof_a_live_proof_and_one_of_a_handshake_are_two_things() {
         let key = root(b"cookie").pair_key(A, B);
@@ -361,7 +361,7 @@ mod tests {
         }
     }
 
-    /// Turns red with `--cfg knockout="proof"`.
+    /// Turns red with `MERLON_KNOCKOUT=proof`.
     #[test]
     fn knockout_proof_a_proof_of_another_secret_session_name_or_role_is_refused() {
         let key = root(b"cookie").pair_key(A, B);

@@ -111,7 +111,7 @@ impl Transfer<'_> {
 
     /// An id comes from its secret: nobody can give another secret under it.
     fn check(&self, secret: &[u8; Entry::SECRET_LEN]) -> Result<(), Error> {
-        if Entry::new(secret, 0, None).key_id() != self.id && cfg!(not(knockout = "transfer_id")) {
+        if Entry::new(secret, 0, None).key_id() != self.id && !knockout::out!("transfer_id") {
             return Err(Error::BadTransfer);
         }
         Ok(())
@@ -122,7 +122,7 @@ impl Transfer<'_> {
     }
 
     fn key(&self, root: &Root, salt: &[u8; SALT_LEN]) -> Result<LessSafeKey, Error> {
-        let key = match cfg!(knockout = "transfer_binding") {
+        let key = match knockout::out!("transfer_binding") {
             false => root.transfer_key(self.from, self.to, self.nonce, salt),
             true => root.transfer_key(b"", b"", &[0; NONCE_LEN], salt),
         };
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(opened(&asked, &other, &sealed()), Err(Error::BadTransfer));
     }
 
-    /// Turns red with `--cfg knockout="transfer_binding"`.
+    /// Turns red with `MERLON_KNOCKOUT=transfer_binding`.
     #[test]
     fn knockout_transfer_binding_an_old_one_or_one_for_another_node_is_refused() {
         let bad = Err(Error::BadTransfer);
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    /// Turns red with `--cfg knockout="transfer_id"`.
+    /// Turns red with `MERLON_KNOCKOUT=transfer_id`.
     #[test]
     fn knockout_transfer_id_another_secret_under_the_id_is_refused() {
         let asked = transfer(b"a@h", b"b@h", &[5; 32]);

@@ -46,7 +46,7 @@ fn owasps_minimum_is_strong_enough_and_less_is_not() {
     assert_eq!(DEFAULT.floor(16, 15), Err(Error::Weak { name: "length" }));
 }
 
-/// Turns red with `--cfg knockout="kdf_floor"`.
+/// Turns red with `MERLON_KNOCKOUT=kdf_floor`.
 #[test]
 fn knockout_kdf_floor_a_password_is_not_hashed_weakly() {
     let hashed = Phc::new(argon2(64, 1, 1), b"p", [1; 16], GIB).err();
@@ -64,7 +64,7 @@ fn knockout_kdf_floor_a_password_is_not_hashed_weakly() {
     }
 }
 
-/// Turns red with `--cfg knockout="kdf_ceiling"`: each then takes a little more than the ceiling, and no harm is done.
+/// Turns red with `MERLON_KNOCKOUT=kdf_ceiling`: each then takes a little more than the ceiling, and no harm is done.
 #[test]
 fn knockout_kdf_ceiling_memory_over_the_ceiling_is_refused() {
     let mut out = [0; 32];
@@ -146,7 +146,7 @@ proptest::proptest! {
     }
 }
 
-/// Turns red with `--cfg knockout="kdf_verify"`.
+/// Turns red with `MERLON_KNOCKOUT=kdf_verify`.
 #[test]
 fn knockout_kdf_verify_another_password_or_a_changed_hash_is_refused() {
     let made = Phc::new(argon2(7168, 5, 1), b"correct horse", [7; 16], GIB).unwrap();

@@ -76,8 +76,7 @@ impl Gcp {
         let text = Secret::new(Base64::decode_vec(encoded).map_err(|_| malformed.clone())?);
         match json.number(&["payload", "dataCrc32c"]) {
             Some(sum)
-                if sum != u64::from(crc32c(text.expose()))
-                    && !cfg!(knockout = "store_checksum") =>
+                if sum != u64::from(crc32c(text.expose())) && !knockout::out!("store_checksum") =>
             {
                 Err(Error::Checksum)
             }

@@ -7,7 +7,7 @@
 //! What is secret is in [`Secret`]s and wiped. What `serde_json` needs while it parses is not: a string with escapes
 //! passes through a buffer of its own, which it frees and does not wipe.
 //!
-//! Knock-outs: with `--cfg knockout="plaintext"` secrets are asked for over the network in the clear, with
+//! Knock-outs: with `MERLON_KNOCKOUT=plaintext` secrets are asked for over the network in the clear, with
 //! `"store_checksum"` a value of another checksum is taken.
 
 #![forbid(unsafe_code)]

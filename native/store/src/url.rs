@@ -35,7 +35,7 @@ impl Base {
         match scheme {
             "https" => (),
             "http" if in_the_clear(host, clear) => (),
-            "http" if cfg!(knockout = "plaintext") => (),
+            "http" if knockout::out!("plaintext") => (),
             "http" => return Err(Error::Plaintext { name }),
             _ => return Err(bad),
         }
@@ -138,7 +138,7 @@ mod tests {
         );
     }
 
-    /// Turns red with `--cfg knockout="plaintext"`.
+    /// Turns red with `MERLON_KNOCKOUT=plaintext`.
     #[test]
     fn knockout_plaintext_nothing_goes_to_another_machine_in_the_clear() {
         let refused = Err(Error::Plaintext { name: "url" });

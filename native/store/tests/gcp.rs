@@ -53,7 +53,7 @@ fn a_machine_of_theirs_asks_its_metadata_server_and_keeps_the_token() {
     assert_eq!(script.asked.len(), 5);
 }
 
-/// Turns red with `--cfg knockout="store_checksum"`.
+/// Turns red with `MERLON_KNOCKOUT=store_checksum`.
 #[test]
 fn knockout_store_checksum_a_value_of_another_checksum_is_refused() {
     let mut script = Script::at(NOW);
@@ -221,7 +221,7 @@ fn what_is_no_service_account_is_refused_without_showing_it() {
     assert!(jwt("k", "{}", "no key", &ring::rand::SystemRandom::new()).is_none());
 }
 
-/// Turns red with `--cfg knockout="plaintext"`.
+/// Turns red with `MERLON_KNOCKOUT=plaintext`.
 #[test]
 fn knockout_plaintext_a_grant_is_not_sent_in_the_clear() {
     let account = r#"{"client_email":"e","private_key_id":"k","private_key":"p","token_uri":"http://elsewhere"}"#;

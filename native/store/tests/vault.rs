@@ -194,7 +194,7 @@ fn settings_that_can_not_work_are_refused_before_anything_is_asked() {
     );
 }
 
-/// Turns red with `--cfg knockout="plaintext"`.
+/// Turns red with `MERLON_KNOCKOUT=plaintext`.
 #[test]
 fn knockout_plaintext_a_token_is_not_sent_in_the_clear() {
     let far = [("url", "http://vault:8200"), ("path", "p"), ("token", "t")];

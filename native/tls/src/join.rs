@@ -284,7 +284,7 @@ impl Join {
             return Ok(None);
         };
         let len = usize::try_from(u32::from_be_bytes(*head)).map_err(|_| Error::TooMuch)?;
-        if len == 0 || (len > self.limit && cfg!(not(knockout = "join_limit"))) {
+        if len == 0 || (len > self.limit && !knockout::out!("join_limit")) {
             return Err(Error::TooMuch);
         }
         let Some(message) = self.plain.get(HEAD..HEAD.saturating_add(len)) else {

@@ -93,7 +93,7 @@ impl Binding {
         let peer = verifier
             .verify(&chain, known.usage(), now)
             .map_err(Error::Certificate)?;
-        if peer.identity() == known.identity() || cfg!(knockout = "reproof_name") {
+        if peer.identity() == known.identity() || knockout::out!("reproof_name") {
             return Ok(peer);
         }
         Err(Error::Name(PkiError::WrongName {
@@ -130,7 +130,7 @@ impl Binding {
     }
 
     fn exporter(&self) -> &[u8; 32] {
-        match cfg!(knockout = "reproof_binding") {
+        match knockout::out!("reproof_binding") {
             true => &[0; 32],
             false => self.exporter.expose(),
         }

@@ -142,7 +142,7 @@ fn whole<S: Source>(
 
 /// The one place where a budget is held against what it is for.
 fn within(what: Limit, value: u64, max: u64) -> Result<(), Refusal> {
-    if value > max && !cfg!(knockout = "term_budget") {
+    if value > max && !knockout::out!("term_budget") {
         return Err(Refusal::Over { what, max });
     }
     Ok(())

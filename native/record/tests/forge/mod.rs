@@ -54,7 +54,7 @@ impl Forge {
     }
 
     fn nonce(&self) -> [u8; 12] {
-        let padded = u128::from(if cfg!(knockout = "record_sequence") {
+        let padded = u128::from(if knockout::out!("record_sequence") {
             0
         } else {
             self.sequence

@@ -68,7 +68,7 @@ impl<'a> Inflate<'a> {
         if !self.done && (status != TINFLStatus::HasMoreOutput || made == 0) {
             return Err(Refusal::Zlib);
         }
-        if self.made > self.claimed && !cfg!(knockout = "term_claimed_size") {
+        if self.made > self.claimed && !knockout::out!("term_claimed_size") {
             return Err(Refusal::InflatedSize {
                 claimed: self.claimed,
             });

@@ -358,7 +358,7 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
     }
 
     fn allowed(&self, kind: Kind) -> Result<(), Refusal> {
-        if self.budget.allow & kind.bit() == 0 && !cfg!(knockout = "term_kind") {
+        if self.budget.allow & kind.bit() == 0 && !knockout::out!("term_kind") {
             return Err(Refusal::NotAllowed(kind));
         }
         Ok(())
