@@ -1,5 +1,5 @@
 # `make` alone builds. Everything here works from a clean clone, as root or not.
-.PHONY: build test test-providers demo bench lint clean install setup ci
+.PHONY: build test test-providers test-integration demo bench lint clean install setup ci
 
 PREFIX ?= /usr/local
 
@@ -23,6 +23,11 @@ bench: build
 # The keyring from files, programs, Vault, AWS and Google's servers, as in docs/guides/providers.md.
 test-providers: build
 	@test/support/providers.sh
+
+# Three RabbitMQ brokers and two ejabberd nodes (OTP 25, Debian's packages), as in their guides.
+test-integration: build
+	@test/support/rabbitmq.sh
+	@test/support/ejabberd.sh
 
 lint:
 	@test/support/lint.sh

@@ -247,10 +247,23 @@ no_identity([Name, Host], Full, Dir) ->
             ["a node without a name of its own needs a tool's certificate in ", Dir,
              "/cli: issue one with `merlon cert --cli \"$USER\" ", host(Host), " --dir ", Dir, "`"];
         false ->
+            Wanted = printable(bearer(Name, Host)),
             ["there is no certificate for ", printable(Full), " in ", Dir,
-             ": issue it with `merlon cert ", printable(Full), " --dir ", Dir,
-             "` where the CA is, and copy nodes/", printable(Full), " here"]
+             ": issue it with `merlon cert ", Wanted, " --dir ", Dir,
+             "` where the CA is, and copy nodes/", Wanted, " here"]
     end.
+
+%% Whose certificate a node of this name uses: of RabbitMQ's prelaunch node the broker's.
+bearer(Name, Host) ->
+    case re:run(Name, "\\A(.+)_prelaunch_[0-9]+\\z", [{capture, all_but_first, binary}]) of
+        {match, [Broker]} -> <<Broker/binary, $@, (here(Host))/binary>>;
+        nomatch -> <<Name/binary, $@, Host/binary>>
+    end.
+
+here(<<"localhost">>) ->
+    {ok, Host} = inet:gethostname(),
+    list_to_binary(Host);
+here(Host) -> Host.
 
 host(<<>>) -> "HOST";
 host(Host) -> printable(Host).

@@ -42,7 +42,8 @@ a_name_without_a_certificate_says_the_command_test() ->
     in_dir(fun(Dir) ->
         ?assertMatch({identity, {no_identity, <<"other@here">>, _}},
                      refused(Dir, 'other@here', "merlon cert other@here --dir " ++ Dir)),
-        ?assertMatch({identity, {no_identity, _, _}}, refused(Dir, 'app@there', "merlon cert app@there"))
+        ?assertMatch({identity, {no_identity, _, _}}, refused(Dir, 'app@there', "merlon cert app@there")),
+        ?assertMatch({identity, {no_identity, _, _}}, refused(Dir, 'b_prelaunch_1@there', "merlon cert b@there "))
     end).
 
 a_name_can_not_walk_out_of_the_dir_test() ->

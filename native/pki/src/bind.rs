@@ -31,6 +31,10 @@ pub const DEFAULT_CLI: &[&str] = &[
     "########-debug-*",
     "########-top-*",
     "########-ping",
+    // of which Debian's 23.01 takes 3, seen in use: few enough that the node has to be called so
+    "###-ctl-ejabberd",
+    "###-debug-ejabberd",
+    "###-top-ejabberd",
     // before 2016 that template had ctl-$NODE, ctl-${RAND}-$NODE with RAND from 0 to 100, ejabberdctl-{1..100}
     "ctl-ejabberd",
     "ctl-#-ejabberd",
