@@ -44,14 +44,6 @@ count_tests() {
          END { print t - f - s, f + 0 }'
 }
 
-# "All 5 tests passed." or "Failed 1 tests. Skipped 2 (2, 0) tests. Passed 4 tests."
-count_ct() {
-    awk '/^All [0-9]+ tests passed/ { p += $2 }
-         /Passed [0-9]+ tests/ { for (i = 1; i < NF; i++) if ($i == "Passed") p += $(i + 1) }
-         /Failed [0-9]+ tests/ { for (i = 1; i < NF; i++) if ($i == "Failed") f += $(i + 1) }
-         END { print p + 0, f + 0 }'
-}
-
 # "N passed, N failed", the last such line.
 count_last() {
     awk '/^[0-9]+ passed, [0-9]+ failed/ { p = $1; f = $3 } END { print p + 0, f + 0 }'
@@ -60,7 +52,7 @@ count_last() {
 # The cdylib has no tests of its own: a test program could not be linked without a VM around it.
 rust() { run rust count_cargo cargo test --locked --workspace --exclude merlon_nif --quiet; }
 eunit() { run eunit count_tests rebar3 eunit; }
-ct() { if compgen -G 'test/erlang/*_SUITE.erl' >/dev/null; then run ct count_ct rebar3 ct; fi; }
+ct() { run ct count_last test/support/ct.sh; }
 elixir() { run elixir count_tests mix test --warnings-as-errors; }
 
 # Whatever needs more than one VM or other programs: an executable that ends as this one does.

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The Common Test suites, each in a VM of its own, two at a time: they wait more than they compute.
+#
+#   ct.sh [SUITE...]    all, or those named; a line for each and `N passed, N failed`
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 2
+export beams=$PWD/_build/test/lib/merlon logs=$PWD/_build/test/logs
+
+# one SUITE: prints "SUITE PASSED FAILED SECONDS", and what was said to LOGS/SUITE/out.
+one() {
+    local begin=$SECONDS counts
+    rm -rf "${logs:?}/$1" && mkdir -p "$logs/$1"
+    erl -noshell -pa "$beams/ebin" "$beams/test/erlang" -eval '
+        [Suite, Tests, Logs] = init:get_plain_arguments(),
+        Result = ct:run_test([{dir, Tests}, {suite, list_to_atom(Suite)}, {logdir, Logs}, {auto_compile, false}]),
+        {Ok, Failed, {Skipped, Auto}} = Result,
+        ok = file:write_file(filename:join(Logs, "counts"), io_lib:format("~b ~b~n", [Ok, Failed + Skipped + Auto])),
+        halt().' -extra "$1" "$beams/test/erlang" "$logs/$1" >"$logs/$1/out" 2>&1 </dev/null
+    counts=$(cat "$logs/$1/counts" 2>/dev/null || echo '0 1')
+    # A suite that ran nothing has not passed.
+    [ "$counts" != '0 0' ] || counts='0 1'
+    echo "$1 $counts $((SECONDS - begin))"
+    [ "${counts#* }" = 0 ] || sed 's/^/    /' "$logs/$1/out" | grep -A 12 -e '- - - -' -e 'CRASH\|rror' | head -n 60
+}
+export -f one
+
+rebar3 as test compile || exit 1
+# The big ones first, so that none of them is alone at the end.
+# shellcheck disable=SC2012
+suites=$(for suite in ${*:-$(ls -S test/erlang/*_SUITE.erl)}; do basename "$suite" .erl; done)
+mkdir -p "$logs"
+# shellcheck disable=SC2086
+printf '%s\n' $suites | xargs -P "${MERLON_CT_JOBS:-2}" -I {} bash -c 'one {}' | tee "$logs/lines"
+awk '$1 ~ /_SUITE$/ && NF == 4 { passed += $2; failed += $3 }
+     END { printf "%d passed, %d failed\n", passed, failed; exit failed != 0 }' "$logs/lines"
