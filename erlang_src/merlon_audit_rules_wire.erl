@@ -27,7 +27,7 @@ wire() ->
           <<"All traffic can be read and changed on the way, and nothing but the cookie keeps a stranger out.">>,
           <<"Start the node with\n"
             "    -proto_dist merlon">>}, [?PROTOCOL, ?DISTRIBUTION]),
-     row(wire_no_client_cert, 306, high,
+     row(wire_client_cert, 306, high,
          {<<"TLS distribution without a client certificate">>,
           <<"The node talks the distribution's handshake with anybody: TLS hides the traffic, but only the cookie decides who "
             "comes in.">>,

@@ -123,7 +123,7 @@ certificates(Dir) ->
 %% What proves beside the certificate.
 -spec secret(merlon_config:config(), merlon_doctor:asked()) -> [merlon_doctor:line()].
 secret(#{secret := Provider}, _Asked) when Provider =/= none ->
-    [{secret, ok, ["the keyring comes from ", merlon_secrets:name(Provider)]}];
+    [{secret, ok, [merlon_secrets:name(Provider), " gives the keyring; a node says at boot whether it can"]}];
 secret(#{dir := Dir}, Asked) ->
     case merlon_dir:exists(merlon_keyring:file(Dir)) of
         true -> [keyring(merlon_keyring:read(Dir), Dir)];

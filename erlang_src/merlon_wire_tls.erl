@@ -27,7 +27,7 @@ probe(Ip, Port, Stranger, Wait) ->
 
 judged(Old, New) ->
     [{wire_tls_old, ["takes ", name(Version)]} || {Version, #{hello := true}} <- Old]
-        ++ lists:usort([{wire_no_client_cert, ["lets a stranger without certificate through TLS, and calls itself ", Node]}
+        ++ lists:usort([{wire_client_cert, ["lets a stranger without certificate through TLS, and calls itself ", Node]}
                         || #{dist := {offered, Node}} <- [New | [Answer || {_, Answer} <- Old]]])
         ++ [{wire_names, ["shows a stranger ", lists:join(", ", Names)]}
             || Names <- lists:sublist([Names || #{names := [_ | _] = Names} <- [New | [Answer || {_, Answer} <- Old]]], 1)].

@@ -1,0 +1,155 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% The audit of running nodes: over merlon and plain, one and a cluster, and that nothing is changed or loaded there.
+-module(merlon_audit_live_SUITE).
+
+-export([all/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
+-export([merlon_nodes_are_clean_and_in_the_table/1, a_plain_cluster_is_found_out/1, nothing_is_loaded_or_changed/1,
+         resolvers_and_writable_paths_are_found/1, certificates_that_end_soon_are_found/1, advisories_come_from_their_table/1,
+         a_node_that_is_not_there_is_exit_2/1, listeners_are_read_from_the_kernels_table/1, disagreements_are_told/1,
+         a_proto_dist_given_twice_is_found/1]).
+
+all() ->
+    [merlon_nodes_are_clean_and_in_the_table, a_plain_cluster_is_found_out, nothing_is_loaded_or_changed,
+     resolvers_and_writable_paths_are_found, certificates_that_end_soon_are_found, advisories_come_from_their_table,
+     a_node_that_is_not_there_is_exit_2, listeners_are_read_from_the_kernels_table, disagreements_are_told,
+     a_proto_dist_given_twice_is_found].
+
+init_per_suite(Config0) ->
+    Config = merlon_ct:open(Config0),
+    ok = merlon_peers:add_cli(merlon_ct:dir(Config), "operator", "127.0.0.1"),
+    Cookie = filename:join(proplists:get_value(priv_dir, Config), "cookie"),
+    ok = merlon_peers:write_secret(Cookie, "merlontest"),
+    [{cookie, Cookie} | Config].
+
+end_per_suite(Config) -> merlon_ct:close(Config).
+
+end_per_testcase(_Case, Config) -> merlon_ct:cleanup(Config).
+
+%% With certificates that last.
+node(Config, Base) ->
+    Node = merlon_peers:node(merlon_peers:name(Base)),
+    ok = merlon_peers:add_node(merlon_ct:dir(Config), Node, #{days => 9}),
+    merlon_ct:start(Config, Node, ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"], #{certify => false}).
+
+plain(Config, Base, More) ->
+    merlon_ct:run(Config, ["-setcookie", "merlontest", "-pa", merlon_doctor_emit:ebin(),
+                           "-kernel", "prevent_overlapping_partitions", "false" | More],
+                  #{name => merlon_peers:name(Base), host => "127.0.0.1", longnames => true}).
+
+audit({_, Node, _}, Config, More) -> audit_name(atom_to_list(Node), Config, More).
+
+audit_name(Node, Config, More) ->
+    merlon_cli:run(["audit", "--node", Node, "--dir", merlon_ct:dir(Config), "--cookie", proplists:get_value(cookie, Config),
+                    "--skip", "live_epmd" | More]).
+
+over_tcp({_, Node, _}, Config, More) ->
+    merlon_cli:run(["audit", "--node", atom_to_list(Node), "--over", "inet_tcp", "--cookie", proplists:get_value(cookie, Config) | More]).
+
+has(Text, Pattern) -> {match, _, _} = {re:run(Text, Pattern, [{capture, none}]), Pattern, Text}.
+
+merlon_nodes_are_clean_and_in_the_table(Config) ->
+    {_, A, _} = One = node(Config, "one"),
+    {_, B, _} = Two = node(Config, "two"),
+    ok = merlon_ct:connect(One, Two),
+    {0, Text, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium"]),
+    [has(Text, [atom_to_list(Node), " +25[0-9.]* +0.1.0 +merlon +normal +[12] merlon +127.0.0.1:[0-9]+ +known +20"]) || Node <- [A, B],
+        list_to_integer(erlang:system_info(otp_release)) =:= 25],
+    has(Text, "2 nodes scanned: 0 critical, 0 high"),
+    nomatch = binary:match(Text, <<"merlontest">>),
+    {0, Json, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium", "--format", "json"]),
+    has(Json, "\"nodes\":\\[\\{\"node\":\""),
+    has(Json, "\"carrier\":\"merlon\"").
+
+a_plain_cluster_is_found_out(Config) ->
+    {_, A, _} = One = plain(Config, "one", []),
+    {_, B, _} = Two = plain(Config, "two", []),
+    true = merlon_ct:call(One, net_kernel, connect_node, [B]),
+    {1, Text, <<>>} = over_tcp(One, Config, ["--cluster"]),
+    has(Text, [atom_to_list(A), "  to ", atom_to_list(B)]),
+    has(Text, [atom_to_list(B), "  to ", atom_to_list(A)]),
+    has(Text, "of the kind known"),
+    has(Text, "the distribution's port [0-9]+ at 0.0.0.0"),
+    nomatch = binary:match(Text, <<"merlontest">>),
+    [] = merlon_ct:call(Two, erlang, nodes, [hidden]).
+
+nothing_is_loaded_or_changed(Config) ->
+    Vm = plain(Config, "still", []),
+    State = fun() -> [lists:sort(merlon_ct:call(Vm, M, F, A)) || {M, F, A} <-
+        [{erlang, nodes, [connected]}, {application, which_applications, []}, {erlang, registered, []}]] end,
+    %% Audited twice: what the first time loads of OTP's own modules is there the second time.
+    {1, _, <<>>} = over_tcp(Vm, Config, []),
+    Loaded = [Module || {Module, _} <- merlon_ct:call(Vm, code, all_loaded, [])],
+    [] = [Module || Module <- Loaded, lists:prefix("merlon_audit", atom_to_list(Module))
+                                          orelse lists:prefix("merlon_live_facts", atom_to_list(Module))],
+    Before = State(),
+    {1, _, <<>>} = over_tcp(Vm, Config, []),
+    Before = State().
+
+resolvers_and_writable_paths_are_found(Config) ->
+    Open = filename:join(proplists:get_value(priv_dir, Config), "open"),
+    ok = filelib:ensure_dir(filename:join(Open, "x")),
+    ok = file:change_mode(Open, 8#777),
+    Vm = plain(Config, "lax", ["-pa", Open]),
+    Register = fun(Name, Resolve) -> merlon_ct:call(Vm, global, register_name, [Name, merlon_ct:call(Vm, erlang, whereis, [init]), Resolve]) end,
+    yes = Register(good, fun global:random_notify_name/3),
+    yes = Register(evil, fun merlon_work:resolve/3),
+    {1, Text, <<>>} = over_tcp(Vm, Config, ["--only", "global_resolver", "--only", "live_code_path"]),
+    has(Text, "of the name evil"),
+    has(Text, Open),
+    nomatch = binary:match(Text, <<"of the name good">>).
+
+certificates_that_end_soon_are_found(Config) ->
+    {_, Node, _} = Vm = merlon_ct:start(Config, "short"),
+    {1, Text, <<>>} = audit(Vm, Config, ["--only", "live_certificate"]),
+    has(Text, [atom_to_list(Node), "  its own, in 5 days"]).
+
+facts(More) ->
+    maps:merge(#{node => 'a@b', otp => <<"25.3">>, carrier => inet_tcp, hidden => false, links => [], merlon_links => [], names => [],
+                 path => [], listeners => [], epmd => [], settings => []}, More).
+
+%% An advisory table: this module.
+-export([check/1]).
+check(<<"25.3">>) -> [#{rule => live_flags, severity => high, what => <<"of the table">>}];
+check(_) -> [].
+
+advisories_come_from_their_table(_Config) ->
+    Judge = fun(Otp) -> merlon_audit_live:judge(facts(#{otp => Otp}), 0, #{advisories => ?MODULE}) end,
+    [#{file := <<"a@b">>, source := live, line := 0, what := <<"of the table">>}] = Judge(<<"25.3">>),
+    [] = Judge(<<"26.0">>),
+    [] = merlon_audit_live:judge(facts(#{}), 0, #{advisories => no_such_module_anywhere}).
+
+a_node_that_is_not_there_is_exit_2(Config) ->
+    {2, <<>>, Error} = audit_name("nobody@127.0.0.1", Config, []),
+    has(Error, "merlon doctor nobody@127.0.0.1").
+
+listeners_are_read_from_the_kernels_table(_Config) ->
+    {ok, Socket} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
+    {ok, Port} = inet:port(Socket),
+    {ok, Table} = prim_file:read_file("/proc/self/net/tcp"),
+    Links = [Link || Name <- element(2, file:list_dir("/proc/self/fd")), {ok, Link} <- [file:read_link("/proc/self/fd/" ++ Name)]],
+    true = lists:member({{127, 0, 0, 1}, Port}, merlon_live_facts:listeners([Table], own, Links)),
+    true = lists:member({{127, 0, 0, 1}, Port}, merlon_live_facts:listeners([Table], all, [])),
+    false = lists:member({{127, 0, 0, 1}, Port}, merlon_live_facts:listeners([Table], own, [])),
+    [] = merlon_live_facts:listeners([<<255, "garbage\n 0: zz">>], all, []),
+    Six = <<"   0: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 "
+            "00000000     0        0 77 1 0 100 0 0 10 0\n">>,
+    [{{0, 0, 0, 0, 0, 0, 0, 1}, 8080}] = merlon_live_facts:listeners([Six], own, ["socket:[77]"]).
+
+disagreements_are_told(_Config) ->
+    Secret = fun(Text) -> fun() -> Text end end,
+    A = facts(#{node => 'a@h', cookie => Secret(<<"one">>), links => [#{node => 'b@h', carrier => tcp, type => normal}]}),
+    B = facts(#{node => 'b@h', otp => <<"27.1">>, cookie => Secret(<<"two">>)}),
+    Whats = [What || #{rule := live_disagree, what := What} <- merlon_audit_live:disagreements([A, B])],
+    Joined = iolist_to_binary(lists:join($\n, Whats)),
+    has(Joined, "otp: 25.3 \\(a@h\\); 27.1 \\(b@h\\)"),
+    has(Joined, "cookie: [0-9a-f]{8} \\([ab]@h\\); [0-9a-f]{8} \\([ab]@h\\)"),
+    has(Joined, "a@h is linked to b@h, which is not linked to it"),
+    3 = length(Whats),
+    [] = merlon_audit_live:disagreements([A#{links := []}, A#{node := 'c@h', links := []}]).
+
+a_proto_dist_given_twice_is_found(_Config) ->
+    Rules = fun(More) -> [Rule || #{rule := Rule} <- merlon_audit_live:judge(facts(More), 0, #{advisories => none})] end,
+    [live_flags] = Rules(#{flags => [["merlon"], ["inet_tls"]]}),
+    [live_flags] = Rules(#{flags => [["merlon"]]}),
+    [] = Rules(#{flags => [["merlon"]], carrier => merlon}),
+    [] = Rules(#{}).
