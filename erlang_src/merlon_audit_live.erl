@@ -136,13 +136,27 @@ dates(#{merlon_links := Links} = Facts, Now) ->
         ++ [{live_certificate, ["that of ", name(Peer), ", ", merlon_text:left(End, Now)]}
             || #{node := Peer, not_after := End} <- Links, End < Now + ?SOON].
 
-%% What is known of its OTP, where there is a table of it.
-advisories(#{otp := Version, node := Node}, Options) ->
+%% What is known of its OTP, and whether what it runs lets that be reached.
+advisories(#{otp := Version} = Facts, Options) ->
     Table = maps:get(advisories, Options, merlon_audit_advisories),
     case code:ensure_loaded(Table) of
-        {module, _} -> [Raw#{source => live, file => name(Node), line => 0} || Raw <- Table:check(Version)];
+        {module, _} -> [advisory(Facts, Found) || Found <- Table:find({otp, Version}, has(Facts)),
+                                                  merlon_audit_rules:find(rule(Found)) =/= none];
         {error, _} -> []
     end.
+
+advisory(#{node := Node, otp := Version}, {#{id := Id, what := What}, Fixed, _} = Found) ->
+    raw(rule(Found), Node, ["OTP ", Version, ": ", Id, ", ", What, "; mended in ", Fixed]).
+
+rule({_, _, true}) -> otp_advisory;
+rule({_, _, false}) -> otp_unreached.
+
+%% Which TLS versions an ssl_dist_optfile allows is not asked.
+has(#{carrier := Carrier, apps := Apps}) -> carrier(Carrier) ++ [App || App <- [ssh, inets], lists:member(App, Apps)].
+
+carrier(inet_tcp) -> [tcp_dist];
+carrier(inet_tls) -> [tls_dist, tls12, tls13];
+carrier(_) -> [].
 
 %% ---- between nodes ----
 

@@ -142,7 +142,8 @@ cookies(Options) ->
 
 seconds(#{for := Text}) ->
     case string:to_integer(Text) of
-        {Count, [Unit]} when is_integer(Count), Count > 0, Count =< 86400 -> in_unit(Count, lists:keyfind(Unit, 1, [{$s, 1}, {$m, 60}, {$h, 3600}]));
+        {Count, [Unit]} when is_integer(Count), Count > 0, Count =< 86400 ->
+            in_unit(Count, lists:keyfind(Unit, 1, [{$s, 1}, {$m, 60}, {$h, 3600}]));
         _ -> error
     end;
 seconds(_) -> {ok, ?WAIT}.

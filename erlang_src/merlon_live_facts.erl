@@ -15,7 +15,7 @@
         #{node := node(), otp => binary(), merlon => binary(), flags => [[string()]], carrier := atom(), hidden := boolean(),
           links := [link()], merlon_links := [map()], names := [{term(), term()}], path := [{string(), writable}],
           listeners := [{inet:ip_address(), inet:port_number()}], epmd := [inet:ip_address()], port => inet:port_number(),
-          cookie => fun(() -> binary()), ends => integer(), settings := [{atom(), term()}]}.
+          cookie => fun(() -> binary()), ends => integer(), settings := [{atom(), term()}], apps := [atom()]}.
 
 -define(NAMES, 500).
 -define(DESCRIPTORS, 20000).
@@ -37,7 +37,7 @@ gathered(Node, Release, Ask, Secretly) ->
       #{node => Node, links => Links, merlon_links => connections(Ask(merlon, connections, [])), carrier => carrier(Ask),
         hidden => is_hidden(Ask(init, get_argument, [hidden])),
         names => names(Ask), path => path(Ask), epmd => [Ip || {Ip, Port} <- All, Port =:= merlon_wire_epmd:port()],
-        listeners => Own, settings => settings(Ask)},
+        listeners => Own, settings => settings(Ask), apps => apps(Ask(application, which_applications, []))},
       maps:from_list(lists:append(
         [[{otp, version(Release, Ask)}], [{flags, Flags} || {ok, {ok, Flags}} <- [Ask(init, get_argument, [proto_dist])]],
          [{merlon, iolist_to_binary(Vsn)} || {ok, {ok, Vsn}} <- [Ask(application, get_key, [merlon, vsn])]],
@@ -85,6 +85,9 @@ names(Ask) ->
         {ok, {Found, _}} -> [{Name, Resolver} || [Name, Resolver] <- Found];
         _ -> []
     end.
+
+apps({ok, Apps}) when is_list(Apps) -> [App || {App, _, _} <- Apps];
+apps(_) -> [].
 
 settings(Ask) ->
     [{Key, Value} || {Key, {ok, Value}} <-

@@ -7,6 +7,7 @@
          resolvers_and_writable_paths_are_found/1, certificates_that_end_soon_are_found/1, advisories_come_from_their_table/1,
          a_node_that_is_not_there_is_exit_2/1, listeners_are_read_from_the_kernels_table/1, disagreements_are_told/1,
          a_proto_dist_given_twice_is_found/1]).
+-export([find/2]).
 
 all() ->
     [merlon_nodes_are_clean_and_in_the_table, a_plain_cluster_is_found_out, nothing_is_loaded_or_changed,
@@ -105,17 +106,24 @@ certificates_that_end_soon_are_found(Config) ->
 
 facts(More) ->
     maps:merge(#{node => 'a@b', otp => <<"25.3">>, carrier => inet_tcp, hidden => false, links => [], merlon_links => [], names => [],
-                 path => [], listeners => [], epmd => [], settings => []}, More).
+                 path => [], listeners => [], epmd => [], settings => [], apps => [ssh]}, More).
 
 %% An advisory table: this module.
--export([check/1]).
-check(<<"25.3">>) -> [#{rule => live_flags, severity => high, what => <<"of the table">>}];
-check(_) -> [].
+find({otp, <<"25.3">>}, Has) -> [{#{id => <<"CVE-0">>, what => <<"falls over">>}, <<"25.4">>, lists:member(tcp_dist, Has)}];
+find({otp, _}, _Has) -> [].
+
+%% Before the table's rules are there, nothing is said.
+of_the_table(Carrier, Rule) ->
+    Found = merlon_audit_live:judge(facts(#{carrier => Carrier}), 0, #{advisories => ?MODULE}),
+    case merlon_audit_rules:find(Rule) of
+        none -> [] = Found;
+        {ok, _} -> [#{rule := Rule, file := <<"a@b">>, what := <<"OTP 25.3: CVE-0, falls over; mended in 25.4">>}] = Found
+    end.
 
 advisories_come_from_their_table(_Config) ->
-    Judge = fun(Otp) -> merlon_audit_live:judge(facts(#{otp => Otp}), 0, #{advisories => ?MODULE}) end,
-    [#{file := <<"a@b">>, source := live, line := 0, what := <<"of the table">>}] = Judge(<<"25.3">>),
-    [] = Judge(<<"26.0">>),
+    _ = of_the_table(inet_tcp, otp_advisory),
+    _ = of_the_table(merlon, otp_unreached),
+    [] = merlon_audit_live:judge(facts(#{otp => <<"26.0">>}), 0, #{advisories => ?MODULE}),
     [] = merlon_audit_live:judge(facts(#{}), 0, #{advisories => no_such_module_anywhere}).
 
 a_node_that_is_not_there_is_exit_2(Config) ->
