@@ -3,7 +3,7 @@
 %% what the nodes disagree about.
 -module(merlon_audit_live).
 
--export([scan/2, judge/3, disagreements/1, table/1, ask/3]).
+-export([scan/2, judge/3, disagreements/1]).
 
 -type result() :: #{name := binary(), kind := node, result := ok | {error, 0, iodata()}, covers := [], raws := [map()]}.
 %% `secretly`: the way to the node is encrypted. `cookie`: what has let the caller in, for nodes whose own one is not
@@ -19,26 +19,32 @@
 scan(Node, #{call := Call, cluster := Cluster, secretly := Secretly} = Options) ->
     case Call(net_kernel, connect_node, [Node], 30000) of
         true ->
+            Own = Call(erlang, node, [], ?CALL),
             case merlon_live_facts:of_node(Node, ask(Call, direct, Node), Secretly) of
-                {ok, Facts} -> told([{Node, {ok, Facts}} | others(Cluster, Facts, Options)], Options);
+                {ok, Facts} ->
+                    First = without(Own, Facts),
+                    told([{Node, {ok, First}} | others(Cluster, First, Options)], Options);
                 {error, Reason} -> {error, io_lib:format("~ts does not answer calls (~0tp)", [Node, Reason])}
             end;
         _ -> {error, io_lib:format("no link to ~ts can be made: `merlon doctor ~ts` says why, --over chooses another carrier",
                                    [Node, Node])}
     end.
 
+%% The link that the questions take is none of the cluster's.
+without(Own, #{links := Links, merlon_links := Proven} = Facts) ->
+    Facts#{links := [Link || #{node := To} = Link <- Links, To =/= Own],
+           merlon_links := [Link || #{node := To} = Link <- Proven, To =/= Own]}.
+
 %% The others through the node's own links: nobody else is dialled.
 others(false, _Facts, _Options) -> [];
 others(true, #{node := Via, links := Links}, #{call := Call, secretly := Secretly}) ->
     [{Node, merlon_live_facts:of_node(Node, ask(Call, {via, Via}, Node), Secretly andalso Carrier =/= tcp)}
-     || #{node := Node, carrier := Carrier, type := Type} <- lists:sublist(Links, ?NODES), Type =:= normal orelse Carrier =:= merlon,
-        not is_tool(Node)].
+     || #{node := Node, carrier := Carrier} <- lists:sublist(Links, ?NODES), not is_tool(Node)].
 
-%% A tool, this one among them, is no node of the cluster.
+%% A remote shell or a release's command is no node of the cluster.
 is_tool(Node) -> re:run(atom_to_binary(Node), "\\A(rpc|rem)-[0-9a-f]{4,}-", [{capture, none}]) =:= match.
 
 %% A call to the node, straight or by a node that is linked to it.
--spec ask(fun((module(), atom(), list(), timeout()) -> term()), direct | {via, node()}, node()) -> merlon_live_facts:ask().
 ask(Call, direct, Node) ->
     fun(Module, Function, Args) -> asked(Call, [Node, Module, Function, Args, ?CALL]) end;
 ask(Call, {via, Via}, Node) ->
@@ -60,7 +66,7 @@ told(Asked, Options) ->
     Results = [result(Node, Answer, Options) || {Node, Answer} <- Asked],
     Between = [#{name => <<"cluster">>, kind => node, result => ok, covers => [], raws => Raws}
                || length(Known) > 1, Raws <- [disagreements(Known)], Raws =/= []],
-    {ok, Results ++ Between, table(Known)}.
+    {ok, Results ++ Between, table(Known, Options)}.
 
 result(Node, {ok, Facts}, #{now := Now} = Options) ->
     #{name => name(Node), kind => node, result => ok, covers => [], raws => judge(Facts, Now, Options)};
@@ -197,11 +203,10 @@ one_sided(Known) ->
 
 %% ---- the table ----
 
--spec table([merlon_live_facts:facts()]) -> [[{atom(), binary()}]].
-table(Known) ->
+table(Known, Options) ->
     [[{node, name(Node)}, {otp, Otp}, {merlon, maps:get(merlon, Facts, <<"-">>)}, {carrier, atom_to_binary(Carrier)},
       {hidden, case Hidden of true -> <<"hidden">>; false -> <<"normal">> end},
-      {links, summed(Links)}, {listens, listened(Facts)}, {cookie, shown_class(Facts)}, {certificate, ends(Facts)}]
+      {links, summed(Links)}, {listens, listened(Facts)}, {cookie, shown_class(Facts, Options)}, {certificate, ends(Facts)}]
      || #{node := Node, otp := Otp, carrier := Carrier, hidden := Hidden, links := Links} = Facts <- Known].
 
 summed(Links) ->
@@ -215,10 +220,10 @@ listened(#{listeners := Listeners, port := Port}) ->
     iolist_to_binary([lists:join(", ", [inet:ntoa(Ip) || {Ip, At} <- Listeners, At =:= Port]), $:, integer_to_list(Port)]);
 listened(_) -> <<"-">>.
 
-shown_class(Facts) ->
-    case class(Facts, #{}) of
+shown_class(Facts, Options) ->
+    case class(Facts, Options) of
         {ok, #{class := Class}} -> atom_to_binary(Class);
-        none -> <<"not asked for">>
+        none -> <<"-">>
     end.
 
 ends(#{ends := End}) -> list_to_binary(merlon_text:date(End));
