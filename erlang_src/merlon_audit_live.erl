@@ -17,9 +17,8 @@
 
 -spec scan(node(), options()) -> {ok, [result()], Table :: [[{atom(), binary()}]]} | {error, iodata()}.
 scan(Node, #{call := Call, cluster := Cluster, secretly := Secretly} = Options) ->
-    case Call(net_kernel, connect_node, [Node], 30000) of
-        true ->
-            Own = Call(erlang, node, [], ?CALL),
+    case {called(Call, net_kernel, connect_node, [Node]), called(Call, erlang, node, [])} of
+        {true, Own} ->
             case merlon_live_facts:of_node(Node, ask(Call, direct, Node), Secretly) of
                 {ok, Facts} ->
                     First = without(Own, Facts),
@@ -28,6 +27,11 @@ scan(Node, #{call := Call, cluster := Cluster, secretly := Secretly} = Options) 
             end;
         _ -> {error, io_lib:format("no link to ~ts can be made: `merlon doctor ~ts` says why, --over chooses another carrier",
                                    [Node, Node])}
+    end.
+
+called(Call, Module, Function, Args) ->
+    try Call(Module, Function, Args, 30000)
+    catch _:_ -> false
     end.
 
 %% The link that the questions take is none of the cluster's.
@@ -135,7 +139,7 @@ is_globals({global, _}) -> true;
 is_globals(Fun) when is_function(Fun) -> erlang:fun_info(Fun, module) =:= {module, global};
 is_globals(_) -> false.
 
-printed(Term) -> merlon_audit_texts:printable(unicode:characters_to_binary(io_lib:format("~0tp", [Term], [{chars_limit, 120}]))).
+printed(Term) -> merlon_audit_texts:printable(unicode:characters_to_binary(io_lib:format("~0tp", [Term], [{chars_limit, 190}]))).
 
 dates(#{merlon_links := Links} = Facts, Now) ->
     [{live_certificate, ["its own, ", merlon_text:left(End, Now)]} || #{ends := End} <- [Facts], End < Now + ?SOON]

@@ -25,8 +25,10 @@
 -spec of_node(node(), ask(), Secretly :: boolean()) -> {ok, facts()} | {error, term()}.
 of_node(Node, Ask, Secretly) ->
     case Ask(erlang, system_info, [otp_release]) of
-        {ok, Release} when is_list(Release) -> {ok, gathered(Node, Release, Ask, Secretly)};
-        {ok, _} -> {error, no_node};
+        {ok, Release} when is_list(Release) ->
+            %% Its answers may be anything.
+            try {ok, gathered(Node, Release, Ask, Secretly)} catch error:_ -> {error, bad_answers} end;
+        {ok, _} -> {error, bad_answers};
         {error, _} = Error -> Error
     end.
 
@@ -39,8 +41,8 @@ gathered(Node, Release, Ask, Secretly) ->
         names => names(Ask), path => path(Ask), epmd => [Ip || {Ip, Port} <- All, Port =:= merlon_wire_epmd:port()],
         listeners => Own, settings => settings(Ask), apps => apps(Ask(application, which_applications, []))},
       maps:from_list(lists:append(
-        [[{otp, version(Release, Ask)}], [{flags, Flags} || {ok, {ok, Flags}} <- [Ask(init, get_argument, [proto_dist])]],
-         [{merlon, iolist_to_binary(Vsn)} || {ok, {ok, Vsn}} <- [Ask(application, get_key, [merlon, vsn])]],
+        [[{otp, version(Release, Ask)}], [{flags, Flags} || {ok, {ok, Flags}} <- [Ask(init, get_argument, [proto_dist])], is_list(Flags)],
+         [{merlon, text(Vsn)} || {ok, {ok, Vsn}} <- [Ask(application, get_key, [merlon, vsn])]],
          [{port, Port} || Port <- port(Node, Ask)],
          [{cookie, fun() -> atom_to_binary(Cookie) end} || Secretly, {ok, Cookie} <- [Ask(erlang, get_cookie, [])], is_atom(Cookie)],
          [{ends, End} || {ok, Text} <- [Ask(merlon, metrics, [])], End <- own_end(Text)]]))).
@@ -53,11 +55,13 @@ version(Release, Ask) ->
     case Ask(code, root_dir, []) of
         {ok, Root} when is_list(Root) ->
             case Ask(file, read_file, [filename:join([Root, "releases", Release, "OTP_VERSION"])]) of
-                {ok, {ok, Text}} when is_binary(Text), byte_size(Text) < 64 -> string:trim(Text);
-                _ -> list_to_binary(Release)
+                {ok, {ok, Text}} when is_binary(Text) -> text(string:trim(Text));
+                _ -> text(Release)
             end;
-        _ -> list_to_binary(Release)
+        _ -> text(Release)
     end.
+
+text(Text) -> merlon_wire_io:printable(iolist_to_binary(Text)).
 
 %% What it listens with, by the processes that are there.
 carrier(Ask) ->
@@ -68,15 +72,18 @@ carrier(Ask) ->
     end.
 
 links({ok, {ok, Infos}}) when is_list(Infos) ->
-    [#{node => Node, carrier => protocol(proplists:get_value(address, Info)), type => proplists:get_value(type, Info, normal)}
-     || {Node, Info} <- Infos, is_list(Info), proplists:get_value(state, Info) =:= up];
+    [#{node => Node, carrier => protocol(proplists:get_value(address, Info)), type => type(proplists:get_value(type, Info))}
+     || {Node, Info} <- Infos, is_atom(Node), is_list(Info), proplists:get_value(state, Info) =:= up];
 links(_) -> [].
 
 %% #net_address{}.
-protocol({net_address, _, _, Protocol, _}) -> Protocol;
+protocol({net_address, _, _, Protocol, _}) when is_atom(Protocol) -> Protocol;
 protocol(_) -> unknown.
 
-connections({ok, Links}) when is_list(Links) -> [Link || #{node := _, not_after := _} = Link <- Links];
+type(hidden) -> hidden;
+type(_) -> normal.
+
+connections({ok, Links}) when is_list(Links) -> [Link || #{node := Node, not_after := End} = Link <- Links, is_atom(Node), is_integer(End), abs(End) < 1 bsl 40];
 connections(_) -> [].
 
 %% Names of global and their resolvers, without asking its server.

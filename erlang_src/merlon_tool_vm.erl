@@ -37,16 +37,19 @@ distributed(Vm, Carrier, #{name := Name} = Options) ->
     Node = list_to_atom(Name),
     Start = #{name_domain => domain(Name), dist_listen => false, hidden => true},
     try call(Vm, net_kernel, start, [Node, Start], ?BOOT) of
-        {ok, _} -> {ok, with_cookie(Vm, Options)};
+        {ok, _} -> with_cookie(Vm, Options);
         {error, Reason} -> failed(Vm, Reason)
     catch _:_ -> failed(Vm, no_answer)
     end.
 
+%% An error would show its arguments.
 with_cookie(Vm, #{cookie := Cookie}) ->
     %% merlon: allow dynamic_atom until 2027-11-30 because there is one cookie
-    true = call(Vm, erlang, set_cookie, [binary_to_atom(Cookie())], ?BOOT),
-    Vm;
-with_cookie(Vm, _Options) -> Vm.
+    try call(Vm, erlang, set_cookie, [binary_to_atom(Cookie())], ?BOOT) of
+        true -> {ok, Vm}
+    catch _:_ -> failed(Vm, no_answer)
+    end;
+with_cookie(Vm, _Options) -> {ok, Vm}.
 
 failed(Vm, Reason) ->
     stop(Vm),

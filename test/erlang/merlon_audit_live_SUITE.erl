@@ -6,14 +6,14 @@
 -export([merlon_nodes_are_clean_and_in_the_table/1, a_plain_cluster_is_found_out/1, nothing_is_loaded_or_changed/1,
          resolvers_and_writable_paths_are_found/1, certificates_that_end_soon_are_found/1, advisories_come_from_their_table/1,
          a_node_that_is_not_there_is_exit_2/1, listeners_are_read_from_the_kernels_table/1, disagreements_are_told/1,
-         a_proto_dist_given_twice_is_found/1]).
+         a_proto_dist_given_twice_is_found/1, answers_that_make_no_sense_do_no_harm/1]).
 -export([find/2]).
 
 all() ->
     [merlon_nodes_are_clean_and_in_the_table, a_plain_cluster_is_found_out, nothing_is_loaded_or_changed,
      resolvers_and_writable_paths_are_found, certificates_that_end_soon_are_found, advisories_come_from_their_table,
      a_node_that_is_not_there_is_exit_2, listeners_are_read_from_the_kernels_table, disagreements_are_told,
-     a_proto_dist_given_twice_is_found].
+     a_proto_dist_given_twice_is_found, answers_that_make_no_sense_do_no_harm].
 
 init_per_suite(Config0) ->
     Config = merlon_ct:open(Config0),
@@ -163,3 +163,24 @@ a_proto_dist_given_twice_is_found(_Config) ->
     [live_flags] = Rules(#{flags => [["merlon"]]}),
     [] = Rules(#{flags => [["merlon"]], carrier => merlon}),
     [] = Rules(#{}).
+
+%% A node may answer anything to anything.
+answers_that_make_no_sense_do_no_harm(_Config) ->
+    Evil = <<"\e]0;owned\a\e[2J">>,
+    Answers = [[], [[]], ok, {ok, ok}, {ok, []}, {ok, [x | y]}, Evil, {ok, Evil}, {ok, [Evil]}, [{x, y}], {ok, [{x, [{state, up}, {address, 7}]}]},
+               {ok, [{"x", [{state, up}]}]}, [#{node => 7, not_after => x}], {[[a, fun lists:map/2], [b, 7]], x}, 1.5, "25", [1 | 2],
+               fun() -> exit(evil) end, #{}, list_to_atom(binary_to_list(Evil))],
+    [begin
+         Call = fun(net_kernel, connect_node, _, _) -> true;
+                   (erlang, node, [], _) -> 'me@h';
+                   (erpc, call, [_, erlang, system_info, [otp_release], _], _) -> "25";
+                   (erpc, call, _, _) -> Answer
+                end,
+         Options = #{call => Call, cluster => true, secretly => true, now => 0, advisories => none},
+         {ok, Results, Table} = merlon_audit_live:scan('x@h', Options),
+         Report = (merlon_audit:assembled(node, Results, #{}))#{nodes => Table},
+         [begin
+              Text = unicode:characters_to_binary(Said),
+              nomatch = binary:match(Text, <<"\e">>)
+          end || Said <- [merlon_audit_report:text(Report, #{}), merlon_audit_report:json(Report), merlon_audit_html:encode(Report)]]
+     end || Answer <- Answers].
