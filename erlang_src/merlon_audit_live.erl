@@ -172,29 +172,27 @@ carrier(_) -> [].
 
 -spec disagreements([merlon_live_facts:facts()]) -> [map()].
 disagreements(Known) ->
-    Told = [{Key, [{name(Node), Value(Facts)} || #{node := Node} = Facts <- Known]} || {Key, Value} <- compared()],
+    Told = [{Key, [{name(Node), Value(Facts)} || #{node := Node} = Facts <- Known]} || {Key, Value} <- compared(Known)],
     [cluster([atom_to_list(Key), ": ", lists:join("; ", [[Value, " (", lists:join(", ", Nodes), ")"] || {Value, Nodes} <- Groups])])
      || {Key, Values} <- Told, Groups <- [grouped(Values)], length(Groups) > 1]
         ++ [cluster([name(A), " is linked to ", name(B), ", which is not linked to it"]) || {A, B} <- one_sided(Known)].
 
 cluster(What) -> (raw(live_disagree, cluster, What))#{file => <<"cluster">>}.
 
-compared() ->
+%% Cookies by numbers in the order of nodes, which say nothing of them.
+compared(Known) ->
     [{otp, fun(#{otp := Otp}) -> Otp end}, {carrier, fun(#{carrier := Carrier}) -> atom_to_binary(Carrier) end},
-     {merlon, fun(Facts) -> maps:get(merlon, Facts, <<"none">>) end}, {cookie, fun cookie_group/1},
+     {merlon, fun(Facts) -> maps:get(merlon, Facts, <<"none">>) end}, {cookie, fun(Facts) -> numbered(Facts, Known) end},
      {prevent_overlapping_partitions, fun(Facts) -> setting(prevent_overlapping_partitions, Facts) end},
      {net_ticktime, fun(Facts) -> setting(net_ticktime, Facts) end}].
 
 setting(Key, #{settings := Settings}) -> printed(proplists:get_value(Key, Settings, unknown)).
 
-%% Tells cookies apart by four letters that say nothing about them: salted anew in every run.
-cookie_group(#{cookie := Cookie}) ->
-    Salt = case persistent_term:get({?MODULE, salt}, none) of
-               none -> Made = crypto:strong_rand_bytes(32), persistent_term:put({?MODULE, salt}, Made), Made;
-               Known -> Known
-           end,
-    binary:part(merlon_kdf:digest(sha256, [Salt, Cookie()], hex), 0, 8);
-cookie_group(_) -> <<"not asked for">>.
+numbered(#{cookie := Cookie}, Known) ->
+    All = lists:uniq([Other() || #{cookie := Other} <- Known]),
+    Before = length(lists:takewhile(fun(Other) -> Other =/= Cookie() end, All)),
+    iolist_to_binary(["number ", integer_to_list(Before + 1)]);
+numbered(_, _Known) -> <<"not asked for">>.
 
 grouped(Values) ->
     Groups = lists:foldl(fun({Node, Value}, Acc) -> maps:update_with(Value, fun(Nodes) -> Nodes ++ [Node] end, [Node], Acc) end,

@@ -5,6 +5,7 @@
 -module(merlon_bait).
 
 -export([run/2, format_error/1]).
+-export([look/3]).
 
 -type options() ::
         #{milliseconds := pos_integer(), name := binary(),
@@ -79,11 +80,16 @@ accepted(Listener, Wait, Node, Options, _Count, _Busy) ->
     end.
 
 started(Socket, Node, Options) ->
-    Start = make_ref(),
-    Worker = {Pid, _} = spawn_monitor(fun() -> receive Start -> exit({seen, looked_at(Socket, Node, Options)}) end end),
+    Worker = {Pid, _} = spawn_monitor(?MODULE, look, [Socket, Node, Options]),
     _ = gen_tcp:controlling_process(Socket, Pid),
-    Pid ! Start,
+    Pid ! go,
     Worker.
+
+-spec look(gen_tcp:socket(), binary(), options()) -> no_return().
+look(Socket, Node, Options) ->
+    receive go -> exit({seen, looked_at(Socket, Node, Options)})
+    after ?HANDSHAKE -> exit(late)
+    end.
 
 collected(Busy, Wait) ->
     lists:foldl(fun(Worker, {Still, Found}) ->

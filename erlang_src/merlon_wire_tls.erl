@@ -4,8 +4,7 @@
 -module(merlon_wire_tls).
 
 -export([probe/4]).
-
--include_lib("public_key/include/public_key.hrl").
+-export([attempt/2]).
 
 %% More handshake bytes than any chain has.
 -define(MOST, 65536).
@@ -17,7 +16,12 @@
 -spec probe(inet:ip_address(), inet:port_number(), Stranger :: binary(), Milliseconds :: pos_integer()) ->
           {ok, [found()]} | {error, none}.
 probe(Ip, Port, Stranger, Wait) ->
-    {ok, _} = application:ensure_all_started(ssl),
+    case application:ensure_all_started(ssl) of
+        {ok, _} -> probed(Ip, Port, Stranger, Wait);
+        {error, _} -> {error, none}
+    end.
+
+probed(Ip, Port, Stranger, Wait) ->
     Old = [{Version, attempt(Ip, Port, [Version], [], Stranger, Wait)} || Version <- ['tlsv1.2']],
     New = attempt(Ip, Port, ['tlsv1.3'], [<<"merlon/1">>], Stranger, Wait),
     case {[Answer || {_, Answer} <- Old, Answer =/= none], New} of
@@ -38,7 +42,7 @@ name('tlsv1.2') -> "TLS 1.2".
 attempt(Ip, Port, Versions, Protocols, Stranger, Wait) ->
     Self = self(),
     Tag = make_ref(),
-    {Pid, Monitor} = spawn_monitor(fun() -> exit({tried, connect(Ip, Port, Versions, Protocols, Stranger, Wait, {Self, Tag})}) end),
+    {Pid, Monitor} = spawn_monitor(?MODULE, attempt, [{Ip, Port, Stranger, Wait}, options(Versions, Protocols, {Self, Tag})]),
     Result = receive
                  {'DOWN', Monitor, process, Pid, {tried, Done}} -> Done;
                  {'DOWN', Monitor, process, Pid, _} -> none
@@ -65,14 +69,15 @@ seen(Tag, Known) ->
 dist(#{dist := Dist}) -> Dist;
 dist(none) -> none.
 
-connect(Ip, Port, Versions, Protocols, Stranger, Wait, Witness) ->
-    case ssl:connect(Ip, Port, options(Versions, Protocols, Witness), Wait) of
-        {ok, Socket} ->
-            try #{hello => true, dist => greet(Socket, Stranger, Wait)}
-            after ssl:close(Socket)
-            end;
-        {error, _} -> none
+-spec attempt({inet:ip_address(), inet:port_number(), binary(), pos_integer()}, list()) -> no_return().
+attempt({Ip, Port, Stranger, Wait}, Options) ->
+    case (ssl()):connect(Ip, Port, Options, Wait) of
+        {ok, Socket} -> exit({tried, #{hello => true, dist => greet(Socket, Stranger, Wait)}});
+        {error, _} -> exit({tried, none})
     end.
+
+%% OTP's TLS is there where commands run; the carrier needs none of it, so that it is no dependency that tools know of.
+ssl() -> list_to_existing_atom("ssl").
 
 %% Whatever certificate it has is looked at and believed in nothing: nothing is sent but a stranger's name.
 options(Versions, Protocols, {Pid, Tag}) ->
@@ -91,7 +96,7 @@ is_leaf(_Cert, _) -> false.
 %% With TLS 1.3 the server's refusal of a client without certificate comes after the client believes to be through.
 greet(Socket, Stranger, Wait) ->
     Deadline = merlon_wire_io:deadline(Wait),
-    Transport = #{send => fun(Packet) -> ssl:send(Socket, [<<(byte_size(Packet)):32>>, Packet]) end,
+    Transport = #{send => fun(Packet) -> (ssl()):send(Socket, [<<(byte_size(Packet)):32>>, Packet]) end,
                   recv => fun() -> packet(Socket, Deadline) end},
     case merlon_wire_dist:greet(Stranger, Transport) of
         {offered, Node} -> {offered, merlon_wire_io:printable(Node)};
@@ -100,18 +105,22 @@ greet(Socket, Stranger, Wait) ->
     end.
 
 packet(Socket, Deadline) ->
-    case ssl:recv(Socket, 4, merlon_wire_io:left(Deadline)) of
-        {ok, <<Size:32>>} when Size > 0, Size < ?MOST -> ssl:recv(Socket, Size, merlon_wire_io:left(Deadline));
+    case (ssl()):recv(Socket, 4, merlon_wire_io:left(Deadline)) of
+        {ok, <<Size:32>>} when Size > 0, Size < ?MOST -> (ssl()):recv(Socket, Size, merlon_wire_io:left(Deadline));
         {ok, _} -> {error, too_long};
         {error, _} = Error -> Error
     end.
 
 %% ---- the certificate ----
 
-%% All that it calls itself: names of hosts and addresses, URIs, the subject's common name.
-names(#'OTPCertificate'{tbsCertificate = #'OTPTBSCertificate'{extensions = Extensions}}) when is_list(Extensions) ->
-    Alternatives = [Name || #'Extension'{extnID = ?'id-ce-subjectAltName', extnValue = Names} <- Extensions, is_list(Names),
-                            Name <- Names],
+%% Names of hosts, addresses, URIs.
+%% public_key's records: extensions are the last thing of what is signed, 2.5.29.17 the alternative names.
+names({'OTPCertificate', Tbs, _, _}) ->
+    Extensions = case lists:last(tuple_to_list(Tbs)) of
+                     Known when is_list(Known) -> Known;
+                     _ -> []
+                 end,
+    Alternatives = lists:append([Names || {'Extension', {2, 5, 29, 17}, _, Names} <- Extensions, is_list(Names)]),
     lists:sublist([merlon_wire_io:printable(Text) || Name <- Alternatives, Text <- text(Name)], ?NAMES);
 names(_) -> [].
 
