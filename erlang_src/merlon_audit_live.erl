@@ -122,11 +122,13 @@ class(#{node := Node} = Facts, Options) ->
         _ -> none
     end.
 
-%% The distribution's port first; what else the node listens with is the application's own affair.
-listeners(#{listeners := Listeners, port := Port}) ->
-    [{live_listener, ["the distribution's port ", integer_to_list(Port), " at ", inet:ntoa(Ip)]}
-     || {Ip, At} <- Listeners, At =:= Port, is_any(Ip)];
-listeners(_) -> [].
+%% What it listens with beside the distribution is the application's own affair.
+listeners(#{listeners := Listeners} = Facts) ->
+    Own = maps:get(port, Facts, none),
+    [{live_listener, ["the distribution's ", place(Ip, Port)]} || {Ip, Port} <- Listeners, Port =:= Own, is_any(Ip)]
+        ++ [{live_port, place(Ip, Port)} || {Ip, Port} <- Listeners, Port =/= Own].
+
+place(Ip, Port) -> ["port ", integer_to_list(Port), " at ", inet:ntoa(Ip)].
 
 epmd(#{epmd := Ips}) -> [{live_epmd, ["at ", inet:ntoa(Ip)]} || Ip <- Ips, is_any(Ip)].
 

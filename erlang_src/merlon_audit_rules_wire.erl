@@ -81,6 +81,10 @@ live() ->
           <<"    {listen, [\"10.0.0.7\"]}.        in merlon.config\n"
             "    -kernel inet_dist_use_interface '{10,0,0,7}'\n"
             "or a firewall that knows the cluster.">>}, [?DISTRIBUTION]),
+     row(live_port, 668, note,
+         {<<"The node listens on other ports too">>,
+          <<"Each of them is a way in for whoever can reach it.">>,
+          <<"See that each is meant, and open where it has to be alone.">>}, [?DISTRIBUTION]),
      row(live_epmd, 668, low,
          {<<"epmd is open on all addresses">>,
           <<"Every network that the host is in can ask it for the nodes' names.">>,

@@ -6,14 +6,16 @@
 -export([merlon_nodes_are_clean_and_in_the_table/1, a_plain_cluster_is_found_out/1, nothing_is_loaded_or_changed/1,
          resolvers_and_writable_paths_are_found/1, certificates_that_end_soon_are_found/1, advisories_come_from_their_table/1,
          a_node_that_is_not_there_is_exit_2/1, listeners_are_read_from_the_kernels_table/1, disagreements_are_told/1,
-         a_proto_dist_given_twice_is_found/1, answers_that_make_no_sense_do_no_harm/1]).
+         a_proto_dist_given_twice_is_found/1, answers_that_make_no_sense_do_no_harm/1,
+         an_inet_tls_cluster_is_told_apart/1, a_port_beside_the_distributions_is_a_note/1]).
 -export([find/2]).
 
 all() ->
     [merlon_nodes_are_clean_and_in_the_table, a_plain_cluster_is_found_out, nothing_is_loaded_or_changed,
      resolvers_and_writable_paths_are_found, certificates_that_end_soon_are_found, advisories_come_from_their_table,
      a_node_that_is_not_there_is_exit_2, listeners_are_read_from_the_kernels_table, disagreements_are_told,
-     a_proto_dist_given_twice_is_found, answers_that_make_no_sense_do_no_harm].
+     a_proto_dist_given_twice_is_found, answers_that_make_no_sense_do_no_harm,
+     an_inet_tls_cluster_is_told_apart, a_port_beside_the_distributions_is_a_note].
 
 init_per_suite(Config0) ->
     Config = merlon_ct:open(Config0),
@@ -32,10 +34,7 @@ node(Config, Base) ->
     ok = merlon_peers:add_node(merlon_ct:dir(Config), Node, #{days => 9}),
     merlon_ct:start(Config, Node, ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"], #{certify => false}).
 
-plain(Config, Base, More) ->
-    merlon_ct:run(Config, ["-setcookie", "merlontest", "-pa", merlon_doctor_emit:ebin(),
-                           "-kernel", "prevent_overlapping_partitions", "false" | More],
-                  #{name => merlon_peers:name(Base), host => "127.0.0.1", longnames => true}).
+plain(Config, More) -> merlon_net_ct:plain(Config, More).
 
 audit({_, Node, _}, Config, More) -> audit_name(atom_to_list(Node), Config, More).
 
@@ -61,8 +60,8 @@ merlon_nodes_are_clean_and_in_the_table(Config) ->
     has(Json, "\"carrier\":\"merlon\"").
 
 a_plain_cluster_is_found_out(Config) ->
-    {_, A, _} = One = plain(Config, "one", []),
-    {_, B, _} = Two = plain(Config, "two", []),
+    {_, A, _} = One = plain(Config, []),
+    {_, B, _} = Two = plain(Config, []),
     true = merlon_ct:call(One, net_kernel, connect_node, [B]),
     {1, Text, <<>>} = over_tcp(One, Config, ["--cluster"]),
     has(Text, [atom_to_list(A), "  to ", atom_to_list(B)]),
@@ -73,8 +72,24 @@ a_plain_cluster_is_found_out(Config) ->
     nomatch = binary:match(Text, <<"merlon@">>),
     [] = merlon_ct:call(Two, erlang, nodes, [hidden]).
 
+an_inet_tls_cluster_is_told_apart(Config) ->
+    {_, Node, _} = One = merlon_net_ct:inet_tls(Config, []),
+    {_, B, _} = merlon_net_ct:inet_tls(Config, []),
+    true = merlon_ct:call(One, net_kernel, connect_node, [B]),
+    Own = merlon_peers:node(merlon_peers:name("asks")),
+    {1, Text, <<>>} = merlon_cli:run(["audit", "--node", atom_to_list(Node), "--over", "inet_tls", "--as", atom_to_list(Own), "--optfile",
+                                      merlon_net_ct:optfile(Config, Own, []), "--cookie", proplists:get_value(cookie, Config)]),
+    has(Text, [atom_to_list(Node), "  to ", atom_to_list(B)]),
+    has(Text, "live_tls_link"),
+    has(Text, [atom_to_list(Node), " +[0-9.]+ +- +inet_tls +normal +1 tls "]),
+    nomatch = binary:match(Text, <<"live_plain_link">>).
+
+a_port_beside_the_distributions_is_a_note(_Config) ->
+    [#{rule := live_port, severity := note, what := <<"port 8080 at 10.0.0.7">>}] =
+        merlon_audit_live:judge(facts(#{port => 9100, listeners => [{{10, 0, 0, 7}, 8080}, {{10, 0, 0, 7}, 9100}]}), 0, #{advisories => none}).
+
 nothing_is_loaded_or_changed(Config) ->
-    Vm = plain(Config, "still", []),
+    Vm = plain(Config, []),
     State = fun() -> [lists:sort(merlon_ct:call(Vm, M, F, A)) || {M, F, A} <-
         [{erlang, nodes, [connected]}, {application, which_applications, []}, {erlang, registered, []}]] end,
     %% Audited twice: what the first time loads of OTP's own modules is there the second time.
@@ -92,7 +107,7 @@ resolvers_and_writable_paths_are_found(Config) ->
     Open = filename:join(proplists:get_value(priv_dir, Config), "open"),
     ok = filelib:ensure_dir(filename:join(Open, "x")),
     ok = file:change_mode(Open, 8#777),
-    Vm = plain(Config, "lax", ["-pa", Open]),
+    Vm = plain(Config, ["-pa", Open]),
     Register = fun(Name, Who, Resolve) -> merlon_ct:call(Vm, global, register_name, [Name, merlon_ct:call(Vm, erlang, whereis, [Who]), Resolve]) end,
     yes = Register(good, init, fun global:random_notify_name/3),
     yes = Register(evil, rex, fun merlon_work:resolve/3),

@@ -4,14 +4,14 @@
 
 -export([all/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
 -export([a_plain_node_shows_a_digest/1, a_digest_of_another_cookie_is_told_apart/1, a_digest_is_kept_only_when_asked/1,
-         a_merlon_node_shows_nothing/1, what_is_no_node_is_no_finding/1, the_heartbeat_is_one_that_gossip_decodes/1,
+         a_merlon_node_shows_nothing/1, an_inet_tls_node_shows_nothing/1, what_is_no_node_is_no_finding/1, the_heartbeat_is_one_that_gossip_decodes/1,
          an_epmd_of_its_own_names_the_decoy/1, the_command_reports_it/1]).
 
 -define(LOCAL, {127, 0, 0, 1}).
 
 all() ->
     [a_plain_node_shows_a_digest, a_digest_of_another_cookie_is_told_apart, a_digest_is_kept_only_when_asked,
-     a_merlon_node_shows_nothing, what_is_no_node_is_no_finding, the_heartbeat_is_one_that_gossip_decodes,
+     a_merlon_node_shows_nothing, an_inet_tls_node_shows_nothing, what_is_no_node_is_no_finding, the_heartbeat_is_one_that_gossip_decodes,
      an_epmd_of_its_own_names_the_decoy, the_command_reports_it].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
@@ -20,9 +20,7 @@ end_per_suite(Config) -> merlon_ct:close(Config).
 
 end_per_testcase(_Case, Config) -> merlon_ct:cleanup(Config).
 
-plain(Config, Cookie) ->
-    merlon_ct:run(Config, ["-setcookie", Cookie, "-pa", merlon_doctor_emit:ebin()],
-                  #{name => merlon_peers:name("plain"), host => "127.0.0.1", longnames => true}).
+plain(Config, Cookie) -> merlon_net_ct:plain(Config, Cookie, []).
 
 %% Runs a decoy, and Lure with its node's name once it is up.
 bait(Options, Lure) ->
@@ -70,6 +68,10 @@ a_digest_is_kept_only_when_asked(Config) ->
 
 a_merlon_node_shows_nothing(Config) ->
     Vm = merlon_ct:start(Config, "wary"),
+    [{bait_tls, _}] = rules(bait(#{}, dials(Vm))).
+
+an_inet_tls_node_shows_nothing(Config) ->
+    Vm = merlon_net_ct:inet_tls(Config, []),
     [{bait_tls, _}] = rules(bait(#{}, dials(Vm))).
 
 what_is_no_node_is_no_finding(_Config) ->

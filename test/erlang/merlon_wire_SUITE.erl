@@ -9,6 +9,8 @@
          escapes_in_names_do_not_reach_the_terminal/1, what_is_no_distribution_is_said_so/1, targets/1,
          the_command_exits_as_the_code_audit_does/1]).
 
+-import(merlon_net_ct, [inet_tls/2, port/1]).
+
 -define(LOCAL, {127, 0, 0, 1}).
 
 all() ->
@@ -24,11 +26,6 @@ end_per_suite(Config) -> merlon_ct:close(Config).
 
 end_per_testcase(_Case, Config) -> merlon_ct:cleanup(Config).
 
-port({_, Node, _}) ->
-    [Name, _] = string:split(atom_to_list(Node), "@"),
-    {port, Port, _} = erl_epmd:port_please(Name, ?LOCAL),
-    Port.
-
 %% Rules and what was found, of one port.
 scan(Port) -> scan(Port, #{}).
 
@@ -36,9 +33,7 @@ scan(Port, Options) ->
     {ok, [#{result := Result, raws := Raws}]} = merlon_wire:scan({"127.0.0.1", Port}, Options),
     {Result, [{Rule, What} || #{rule := Rule, what := What} <- Raws]}.
 
-plain(Config) ->
-    merlon_ct:run(Config, ["-setcookie", "merlontest", "-pa", merlon_doctor_emit:ebin()],
-                  #{name => merlon_peers:name("plain"), host => "127.0.0.1", longnames => true}).
+plain(Config) -> merlon_net_ct:plain(Config, "merlontest", []).
 
 a_plain_node_is_found_out(Config) ->
     {_, Node, _} = Vm = plain(Config),
@@ -46,20 +41,6 @@ a_plain_node_is_found_out(Config) ->
     true = binary:match(What, atom_to_binary(Node)) =/= nomatch,
     %% Nobody is linked, and the node goes on.
     [] = merlon_ct:call(Vm, erlang, nodes, [connected]).
-
-inet_tls(Config, Server) ->
-    Name = merlon_peers:name("tls"),
-    Dir = merlon_ct:dir(Config),
-    Node = list_to_atom(Name ++ "@127.0.0.1"),
-    ok = merlon_peers:add_node(Dir, Node),
-    Folder = filename:join([Dir, "nodes", atom_to_list(Node)]),
-    Common = [{certfile, filename:join(Folder, "cert.pem")}, {keyfile, filename:join(Folder, "key.pem")},
-              {cacertfile, filename:join([Dir, "trust", "ca.pem"])}],
-    File = filename:join(Folder, "ssl_dist.conf"),
-    ok = file:write_file(File, io_lib:format("~p.~n", [[{server, Server ++ Common}, {client, Common}]])),
-    merlon_ct:run(Config, ["-proto_dist", "inet_tls", "-ssl_dist_optfile", File, "-setcookie", "merlontest",
-                           "-pa", merlon_doctor_emit:ebin()],
-                  #{name => Name, host => "127.0.0.1", longnames => true}).
 
 an_inet_tls_node_without_client_certificates_is_found_out(Config) ->
     {_, Node, _} = Vm = inet_tls(Config, []),
