@@ -13,7 +13,6 @@
 
 -define(CALL, 10000).
 -define(NODES, 256).
--define(SOON, 7 * 86400).
 
 -spec scan(node(), options()) -> {ok, [result()], Table :: [[{atom(), binary()}]]} | {error, iodata()}.
 scan(Node, #{call := Call, cluster := Cluster, secretly := Secretly} = Options) ->
@@ -144,9 +143,15 @@ is_globals(_) -> false.
 printed(Term) -> merlon_audit_texts:printable(unicode:characters_to_binary(io_lib:format("~0tp", [Term], [{chars_limit, 190}]))).
 
 dates(#{merlon_links := Links} = Facts, Now) ->
-    [{live_certificate, ["its own, ", merlon_text:left(End, Now)]} || #{ends := End} <- [Facts], End < Now + ?SOON]
+    [{live_certificate, ["its own, ", merlon_text:left(End, Now)]} || End <- own_end(Facts, Now)]
         ++ [{live_certificate, ["that of ", name(Peer), ", ", merlon_text:left(End, Now)]}
-            || #{node := Peer, not_after := End} <- Links, End < Now + ?SOON].
+            || #{node := Peer, not_after := End} <- Links, End < Now].
+
+%% A node asks for its next one at two thirds of a certificate's life, and has it by three quarters. One without a file it
+%% makes itself.
+own_end(#{own := {Begin, End}}, Now) -> [End || (End - Now) * 4 < End - Begin];
+own_end(#{ends := End}, Now) -> [End || End < Now];
+own_end(_, _Now) -> [].
 
 %% What is known of its OTP, and whether what it runs lets that be reached.
 advisories(#{otp := Version} = Facts, Options) ->

@@ -95,7 +95,7 @@ live() ->
           <<"    chmod go-w FOLDER\n"
             "and start the node from a folder of its own.">>}, [?DISTRIBUTION]),
      row(live_certificate, 298, medium,
-         {<<"A certificate ends soon">>,
+         {<<"A certificate ends soon, or has ended">>,
           <<"A node whose certificate has ended makes no new links.">>,
           <<"    merlon renew        or see in the node's log why it has not been renewed">>}, [?DISTRIBUTION]),
      row(live_flags, 1188, high,

@@ -85,7 +85,7 @@ epmd() ->
     Port = merlon_wire_epmd:port(),
     case {merlon_wire_epmd:names({127, 0, 0, 1}, Port, ?EPMD_WAIT), everywhere(Port)} of
         {{ok, Names}, true} ->
-            {epmd, warn, ["epmd tells everybody who can reach this host the names of its ", count(Names), ": start it with "
+            {epmd, warn, ["epmd tells everybody who can reach this host the names of its nodes (", count(Names), "): start it with "
                           "ERL_EPMD_ADDRESS=127.0.0.1 if all nodes are on this host, else let only the cluster reach port ",
                           integer_to_list(Port)]};
         {{ok, Names}, false} -> {epmd, ok, ["epmd knows ", count(Names)]};

@@ -15,11 +15,12 @@
         #{node := node(), otp => binary(), merlon => binary(), flags => [[string()]], carrier := atom(), hidden := boolean(),
           links := [link()], merlon_links := [map()], names := [{term(), term()}], path := [{string(), writable}],
           listeners := [{inet:ip_address(), inet:port_number()}], epmd := [inet:ip_address()], port => inet:port_number(),
-          cookie => fun(() -> binary()), ends => integer(), settings := [{atom(), term()}], apps := [atom()]}.
+          cookie => fun(() -> binary()), ends => integer(), own => {integer(), integer()}, settings := [{atom(), term()}], apps := [atom()]}.
 
 -define(NAMES, 500).
 -define(DESCRIPTORS, 20000).
 -define(PATHS, 2000).
+-define(CERTIFICATE, 65536).
 
 %% `Secretly`: the way there is encrypted, so that the cookie may take it.
 -spec of_node(node(), ask(), Secretly :: boolean()) -> {ok, facts()} | {error, term()}.
@@ -45,6 +46,7 @@ gathered(Node, Release, Ask, Secretly) ->
          [{merlon, text(Vsn)} || {ok, {ok, Vsn}} <- [Ask(application, get_key, [merlon, vsn])]],
          [{port, Port} || Port <- port(Node, Ask)],
          [{cookie, fun() -> atom_to_binary(Cookie) end} || Secretly, {ok, Cookie} <- [Ask(erlang, get_cookie, [])], is_atom(Cookie)],
+         [{own, Dates} || Dates <- own_dates(Node, Ask)],
          [{ends, End} || {ok, Text} <- [Ask(merlon, metrics, [])], End <- own_end(Text)]]))).
 
 is_hidden({ok, {ok, _}}) -> true;
@@ -173,6 +175,20 @@ port(Node, Ask) ->
         {ok, {ok, Known}} when is_list(Known) -> [Port || {Known1, Port} <- Known, Known1 =:= Name, is_integer(Port)];
         _ -> []
     end.
+
+%% Of the node's own certificate, where it has one in a file.
+own_dates(Node, Ask) ->
+    case Ask(merlon_config, dir, []) of
+        {ok, {ok, Dir}} when is_list(Dir) ->
+            case Ask(merlon_dir, read, [merlon_dir:path([Dir, "nodes", atom_to_binary(Node), "cert.pem"])]) of
+                {ok, {ok, Text}} when is_binary(Text), byte_size(Text) < ?CERTIFICATE -> dates(merlon_identity:inspect(Text));
+                _ -> []
+            end;
+        _ -> []
+    end.
+
+dates({ok, [#{not_before := Begin, not_after := End} | _]}) -> [{Begin, End}];
+dates(_) -> [].
 
 %% When the node's own certificate ends, from its metrics.
 -spec own_end(term()) -> [integer()].

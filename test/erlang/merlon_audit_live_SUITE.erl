@@ -18,11 +18,14 @@ all() ->
      an_inet_tls_cluster_is_told_apart, a_port_beside_the_distributions_is_a_note].
 
 init_per_suite(Config0) ->
-    Config = merlon_ct:open(Config0),
+    Config = lists:keystore(merlon_dir, 1, merlon_ct:open(Config0), {merlon_dir, old_dir(Config0)}),
     ok = merlon_peers:add_cli(merlon_ct:dir(Config), "operator", "127.0.0.1"),
     Cookie = filename:join(proplists:get_value(priv_dir, Config), "cookie"),
     ok = merlon_peers:write_secret(Cookie, "merlontest"),
     [{cookie, Cookie} | Config].
+
+%% Of a CA that is some days old.
+old_dir(Config) -> merlon_peers:new_dir(proplists:get_value(priv_dir, Config), "carrier-tests", erlang:system_time(second) - 4 * 86400).
 
 end_per_suite(Config) -> merlon_ct:close(Config).
 
@@ -31,10 +34,10 @@ end_per_testcase(_Case, Config) -> merlon_ct:cleanup(Config).
 %% With certificates that last.
 node(Config, Base) ->
     Node = merlon_peers:node(merlon_peers:name(Base)),
-    ok = merlon_peers:add_node(merlon_ct:dir(Config), Node, #{days => 9}),
+    ok = merlon_peers:add_node(merlon_ct:dir(Config), Node, #{days => 5}),
     merlon_ct:start(Config, Node, ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"], #{certify => false}).
 
-plain(Config, More) -> merlon_net_ct:plain(Config, More).
+plain(Config, More) -> merlon_net_ct:plain(Config, "merlontest", More).
 
 audit({_, Node, _}, Config, More) -> audit_name(atom_to_list(Node), Config, More).
 
@@ -117,9 +120,18 @@ resolvers_and_writable_paths_are_found(Config) ->
     nomatch = binary:match(Text, <<"of the name good">>).
 
 certificates_that_end_soon_are_found(Config) ->
-    {_, Node, _} = Vm = merlon_ct:start(Config, "short"),
+    Node = merlon_peers:node(merlon_peers:name("short")),
+    ok = merlon_peers:add_node(merlon_ct:dir(Config), Node, #{days => 4, now => erlang:system_time(second) - 3 * 86400 - 43200}),
+    Vm = merlon_ct:start(Config, Node, [], #{certify => false}),
     {1, Text, <<>>} = audit(Vm, Config, ["--only", "live_certificate"]),
-    has(Text, [atom_to_list(Node), "  its own, in 5 days"]).
+    has(Text, [atom_to_list(Node), "  its own, in 12 hours"]),
+    %% One that a node makes itself anew every few hours is none of them.
+    Dates = fun(More, Now) -> [What || #{rule := live_certificate, what := What} <-
+                                   merlon_audit_live:judge(facts(More), Now, #{advisories => none})] end,
+    [] = Dates(#{ends => 1000}, 999),
+    [<<"its own, 1 second ago">>] = Dates(#{ends => 1000}, 1001),
+    [] = Dates(#{own => {0, 1000}}, 700),
+    [<<"its own, in 4 minutes">>] = Dates(#{own => {0, 1000}}, 760).
 
 facts(More) ->
     maps:merge(#{node => 'a@b', otp => <<"25.3">>, carrier => inet_tcp, hidden => false, links => [], merlon_links => [], names => [],
