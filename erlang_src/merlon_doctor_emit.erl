@@ -60,7 +60,8 @@ text(ejabberd, Dir, Ports, Name) ->
     ["# ejabberdctl.cfg; ejabberdctl itself takes these too, and needs a certificate (merlon cert --cli)\n",
      [["ERLANG_NODE=", N, $\n] || N <- Name],
      "ERL_OPTIONS=\"", lists:join($\s, [path(), carrier(), place(Dir)]), "\"\n",
-     [io_lib:format("FIREWALL_WINDOW=~b-~b~n", [First, Last]) || {First, Last} <- [Ports]]].
+     %% ejabberdctl's own VMs take their ports of it too.
+     [io_lib:format("FIREWALL_WINDOW=~b-~b~n", [First, min(65535, max(Last, First + 10))]) || {First, Last} <- [Ports]]].
 
 path() -> ["-pa ", ebin()].
 carrier() -> "-proto_dist merlon".

@@ -249,6 +249,22 @@ code_is_on_the_path_where_it_is_no_release_test() ->
         [?assertNotEqual(nomatch, binary:match(Rabbit, Key)) || Key <- [<<"SERVER_ADDITIONAL_ERL_ARGS=\"">>, <<"CTL_ERL_ARGS=\"">>]]
     end).
 
+%% Both files are read by a shell.
+a_shell_reads_what_rabbitmq_and_ejabberd_get_test() ->
+    with(fun(Dir) ->
+        Expected = "-pa " ++ merlon_doctor_emit:ebin() ++ " -proto_dist merlon -merlon_dir " ++ Dir,
+        [begin
+             {0, Text, <<>>} = merlon_cli:run(["doctor", "--dir", Dir, "--emit", Kind, "--as", "app@web1.example.com", "--port", "9100"]),
+             File = filename:join(Dir, Kind),
+             ok = file:write_file(File, Text),
+             Said = os:cmd(lists:flatten(["set -eu; . ", File, "; echo \"", lists:join($|, [[$$, V] || V <- Arguments ++ Others]), $"])),
+             ?assertEqual([Expected || _ <- Arguments] ++ More, string:split(string:trim(Said), "|", all))
+         end || {Kind, Arguments, Others, More} <-
+                    [{"rabbitmq", ["SERVER_ADDITIONAL_ERL_ARGS", "CTL_ERL_ARGS"], ["NODENAME", "USE_LONGNAME", "DIST_PORT"],
+                      ["app@web1.example.com", "true", "9100"]},
+                     {"ejabberd", ["ERL_OPTIONS"], ["ERLANG_NODE", "FIREWALL_WINDOW"], ["app@web1.example.com", "9100-9110"]}]]
+    end).
+
 a_path_that_scripts_would_take_apart_is_refused_test() ->
     {1, <<>>, Error} = merlon_cli:run(["doctor", "--dir", "/tmp/a b", "--emit", "rabbitmq"]),
     ?assertNotEqual(nomatch, binary:match(Error, <<"blanks">>)).
