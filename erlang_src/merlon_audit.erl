@@ -5,7 +5,7 @@
 %%   [{Rule, File, Line} || #{rule := Rule, file := File, line := Line} <- maps:get(findings, Report)].
 -module(merlon_audit).
 
--export([scan/2, counted/2, format_error/1]).
+-export([scan/2, assembled/3, counted/2, format_error/1]).
 -export_type([finding/0, report/0, options/0, reason/0, parser/0]).
 
 %% Whatever finds something makes these: scanners of configuration, nodes and wires too (`source`).
@@ -25,7 +25,8 @@
           findings := [finding()],             % by file and line; those that could not be scanned are among them
           suppressed := [finding()],           % by a comment that holds
           known := [finding()],                % by the baseline
-          scanned := #{beam | source := non_neg_integer()},
+          scanned := #{beam | source | port | node | connection => non_neg_integer()},
+          nodes => [[{atom(), binary()}]],     % a row for each, of an audit of nodes
           unscanned := [{binary(), Why :: binary()}],
           left := [binary()]}.                 % Elixir scripts that nobody here can parse
 %% Elixir's parser: quoted code, with names that are no atoms as binaries.
@@ -122,6 +123,11 @@ report(Root, Results, Faults, Sources, Left, #{} = Options) ->
       scanned => #{beam => length([ok || #{kind := beam, result := ok} <- Results]),
                    source => length([ok || #{kind := source, result := ok} <- Results])},
       unscanned => Unscanned, left => Left}.
+
+%% A report of what other scanners than that of files have found.
+-spec assembled(port | node | connection, [map()], options()) -> report().
+assembled(Kind, Results, Options) ->
+    (report("", Results, [], [], [], Options))#{scanned := #{Kind => length([ok || #{result := ok} <- Results])}}.
 
 wanted(Raws, Options) ->
     Skip = maps:get(skip, Options, []),

@@ -2,7 +2,7 @@
 %% A report as text for people, or as JSON; a rule as text.
 -module(merlon_audit_report).
 
--export([text/2, summary/1, json/1, explain/1, rules/0]).
+-export([text/2, summary/1, looked/1, json/1, explain/1, rules/0]).
 
 %% `notes`: shows notes too. `colour`: for a terminal.
 -spec text(merlon_audit:report(), #{notes => boolean(), colour => boolean()}) -> iodata().
@@ -12,7 +12,15 @@ text(#{findings := Findings} = Report, Options) ->
                 _ -> [Finding || #{severity := Severity} = Finding <- Findings, Severity =/= note]
             end,
     Paint = painter(maps:get(colour, Options, false)),
-    [[group(Row, Shown, Paint) || Row <- ranked(Shown)], summary(Report)].
+    [[group(Row, Shown, Paint) || Row <- ranked(Shown)], [[table(Nodes), $\n] || #{nodes := [_ | _] = Nodes} <- [Report]], summary(Report)].
+
+%% One row for each node.
+table([First | _] = Rows) ->
+    Heads = [atom_to_binary(Key) || {Key, _} <- First],
+    Cells = [Heads | [[Cell || {_, Cell} <- Row] || Row <- Rows]],
+    Widths = [lists:max([string:length(lists:nth(N, Line)) || Line <- Cells]) || N <- lists:seq(1, length(Heads))],
+    [[string:trim(iolist_to_binary(lists:join("  ", [string:pad(Cell, Width) || {Cell, Width} <- lists:zip(Line, Widths)])), trailing), $\n]
+     || Line <- Cells].
 
 %% Rules with the most severe finding first.
 ranked(Findings) ->
@@ -67,8 +75,7 @@ code(note) -> "2".
 -spec summary(merlon_audit:report()) -> iodata().
 summary(#{findings := Findings, suppressed := Suppressed, known := Known, scanned := Scanned, unscanned := Unscanned,
           left := Left}) ->
-    #{beam := Beams, source := Sources} = Scanned,
-    [count(Beams, "BEAM file"), " and ", count(Sources, "source"), " scanned: ",
+    [looked(Scanned), " scanned: ",
      lists:join(", ", [[integer_to_list(N), $\s, atom_to_list(Severity)] || {Severity, N} <- severities(Findings)]),
      [[", ", integer_to_list(length(Suppressed)), " allowed by comments"] || Suppressed =/= []],
      [[", ", integer_to_list(length(Known)), " in the baseline"] || Known =/= []], ".\n",
@@ -76,6 +83,13 @@ summary(#{findings := Findings, suppressed := Suppressed, known := Known, scanne
      [[count(length(Left), "Elixir script"), " left out (", merlon_audit_texts:printable(hd(Left)),
        "...): `mix merlon.audit` reads them.\n"]
       || Left =/= []]].
+
+%% What was looked at, counted.
+-spec looked(#{atom() => non_neg_integer()}) -> iodata().
+looked(#{node := Nodes}) -> count(Nodes, "node");
+looked(#{port := Ports}) -> count(Ports, "port");
+looked(#{connection := Connections}) -> count(Connections, "connection");
+looked(#{beam := Beams, source := Sources}) -> [count(Beams, "BEAM file"), " and ", count(Sources, "source")].
 
 severities(Findings) ->
     [{Severity, length([F || #{severity := S} = F <- Findings, S =:= Severity])}
@@ -87,17 +101,17 @@ count(N, Thing) -> [integer_to_list(N), $\s, Thing, $s].
 %% ---- JSON ----
 
 -spec json(merlon_audit:report()) -> iodata().
-json(#{findings := Findings, suppressed := Suppressed, known := Known, scanned := #{beam := Beams, source := Sources},
-       unscanned := Unscanned, left := Left}) ->
+json(#{findings := Findings, suppressed := Suppressed, known := Known, scanned := Scanned, unscanned := Unscanned, left := Left} = Report) ->
     [merlon_audit_json:encode(
        {[{version, 1},
-         {scanned, {[{beam, Beams}, {source, Sources}]}},
+         {scanned, {lists:sort(maps:to_list(Scanned))}},
          {unscanned, [{[{file, merlon_audit_texts:printable(File)}, {why, Why}]} || {File, Why} <- Unscanned]},
          {left, [merlon_audit_texts:printable(File) || File <- Left]},
          {counts, {severities(Findings)}},
          {findings, [object(Finding) || Finding <- Findings]},
          {suppressed, [object(Finding) || Finding <- Suppressed]},
-         {known, [object(Finding) || Finding <- Known]}]}), $\n].
+         {known, [object(Finding) || Finding <- Known]}]
+        ++ [{nodes, [{Row} || Row <- Nodes]} || #{nodes := Nodes} <- [Report]]}), $\n].
 
 object(#{rule := Rule} = Finding) ->
     {ok, #{otp := Otp, cwe := Cwe, title := Title}} = merlon_audit_rules:find(Rule),

@@ -1,5 +1,5 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% `merlon audit`: what is dangerous in the code of a project.
+%% `merlon audit`: what is dangerous in the code of a project, or (merlon_cli_audit_net) in what runs.
 -module(merlon_cli_audit).
 -behaviour(merlon_cli).
 
@@ -7,7 +7,7 @@
 
 -spec spec() -> merlon_cli_args:spec().
 spec() ->
-    #{summary => "Finds what is dangerous in Erlang and Elixir code",
+    #{summary => "Finds what is dangerous in Erlang and Elixir code, in running nodes, on the wire",
       argument => {several, "PATH"},
       options => [{format, {one_of, [text, json, sarif, html]}, "text by default"},
                   {output, {text, "FILE"}, "write the report there, and only its summary here"},
@@ -21,7 +21,7 @@ spec() ->
                   {notes, flag, "show notes too: what is dangerous elsewhere, with literals only here"},
                   {baseline, {text, "FILE"}, "leave out the findings that are in it"},
                   {'write-baseline', {text, "FILE"}, "write the findings into it and exit with 0"},
-                  {explain, {text, "RULE"}, "what a rule means and what to do, `all` lists the rules"}],
+                  {explain, {text, "RULE"}, "what a rule means and what to do, `all` lists the rules"} | merlon_cli_audit_net:options()],
       details => "PATH is the current folder when none is given. BEAM files (with debug_info) say most: compile\n"
                  "first. A comment allows a finding on its line or the next:\n\n"
                  "    %% merlon: allow RULE until 2027-03-01 because REASON      (# in Elixir)\n\n"
@@ -82,6 +82,13 @@ baseline(#{baseline := File}) ->
 baseline(_) -> {ok, #{}}.
 
 scan(Options, Found) ->
+    case merlon_cli_audit_net:scan(Options, Found) of
+        none -> scan_code(Options, Found);
+        {ok, Report} -> report(Report, Options);
+        Refused -> Refused
+    end.
+
+scan_code(Options, Found) ->
     Paths = maps:get(argument, Options, ["."]),
     Settings = maps:merge(maps:with([all, sources, exclude], Options), Found),
     Result = merlon_audit:scan(Paths, Settings#{progress => progress()}),

@@ -2,7 +2,7 @@ defmodule Merlon.MixTasksTest do
   use ExUnit.Case, async: false
   import ExUnit.CaptureIO
 
-  alias Mix.Tasks.Merlon.{Csr, Enroll, Gen, Init, Inspect, Join, Keyring}
+  alias Mix.Tasks.Merlon.{Csr, Doctor, Enroll, Gen, Init, Inspect, Join, Keyring}
   alias Mix.Tasks.Merlon.{Renew, Revoke, Revoked, Rotate, Token}
 
   setup do
@@ -55,6 +55,18 @@ defmodule Merlon.MixTasksTest do
 
     assert {:ok, %{identity: {:node, "shop", "app", "web1"}}} =
              :merlon_identity.load(:app@web1, config)
+  end
+
+  test "doctor passes a good dir and names what to mend in a bad one", %{dir: dir} do
+    assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
+    assert {0, _, ""} = run(Gen.Cert, ["app@127.0.0.1", "--dir", dir])
+    assert {0, out, ""} = run(Doctor, ["--dir", dir])
+    assert out =~ ~r/^ok    identity    app@127.0.0.1, ends in/m
+    assert {0, out, ""} = run(Doctor, ["--dir", dir, "--emit", "mix"])
+    assert out =~ "-proto_dist merlon\n-merlon_dir #{dir}\n"
+    File.chmod!(Path.join(dir, "nodes/app@127.0.0.1/key.pem"), 0o644)
+    assert {1, out, ""} = run(Doctor, ["--dir", dir])
+    assert out =~ "chmod 600"
   end
 
   test "renew gives a node its next certificate", %{dir: dir} do

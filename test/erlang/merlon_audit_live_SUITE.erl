@@ -1,0 +1,214 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% The audit of running nodes: over merlon and plain, one and a cluster, and that nothing is changed or loaded there.
+-module(merlon_audit_live_SUITE).
+
+-export([all/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
+-export([merlon_nodes_are_clean_and_in_the_table/1, a_plain_cluster_is_found_out/1, nothing_is_loaded_or_changed/1,
+         resolvers_and_writable_paths_are_found/1, certificates_that_end_soon_are_found/1, advisories_come_from_their_table/1,
+         a_node_that_is_not_there_is_exit_2/1, listeners_are_read_from_the_kernels_table/1, disagreements_are_told/1,
+         a_proto_dist_given_twice_is_found/1, answers_that_make_no_sense_do_no_harm/1,
+         an_inet_tls_cluster_is_told_apart/1, a_port_beside_the_distributions_is_a_note/1]).
+-export([find/2]).
+
+all() ->
+    [merlon_nodes_are_clean_and_in_the_table, a_plain_cluster_is_found_out, nothing_is_loaded_or_changed,
+     resolvers_and_writable_paths_are_found, certificates_that_end_soon_are_found, advisories_come_from_their_table,
+     a_node_that_is_not_there_is_exit_2, listeners_are_read_from_the_kernels_table, disagreements_are_told,
+     a_proto_dist_given_twice_is_found, answers_that_make_no_sense_do_no_harm,
+     an_inet_tls_cluster_is_told_apart, a_port_beside_the_distributions_is_a_note].
+
+init_per_suite(Config0) ->
+    Config = lists:keystore(merlon_dir, 1, merlon_ct:open(Config0), {merlon_dir, old_dir(Config0)}),
+    ok = merlon_peers:add_cli(merlon_ct:dir(Config), "operator", "127.0.0.1"),
+    Cookie = filename:join(proplists:get_value(priv_dir, Config), "cookie"),
+    ok = merlon_peers:write_secret(Cookie, "merlontest"),
+    [{cookie, Cookie} | Config].
+
+%% Of a CA that is some days old.
+old_dir(Config) -> merlon_peers:new_dir(proplists:get_value(priv_dir, Config), "carrier-tests", erlang:system_time(second) - 4 * 86400).
+
+end_per_suite(Config) -> merlon_ct:close(Config).
+
+end_per_testcase(_Case, Config) -> merlon_ct:cleanup(Config).
+
+%% With certificates that last.
+node(Config, Base) ->
+    Node = merlon_peers:node(merlon_peers:name(Base)),
+    ok = merlon_peers:add_node(merlon_ct:dir(Config), Node, #{days => 5}),
+    merlon_ct:start(Config, Node, ["-kernel", "inet_dist_use_interface", "{127,0,0,1}"], #{certify => false}).
+
+plain(Config, More) -> merlon_net_ct:plain(Config, "merlontest", More).
+
+audit({_, Node, _}, Config, More) -> audit_name(atom_to_list(Node), Config, More).
+
+audit_name(Node, Config, More) ->
+    merlon_cli:run(["audit", "--node", Node, "--dir", merlon_ct:dir(Config), "--cookie", proplists:get_value(cookie, Config),
+                    "--skip", "live_epmd" | More]).
+
+over_tcp({_, Node, _}, Config, More) ->
+    merlon_cli:run(["audit", "--node", atom_to_list(Node), "--over", "inet_tcp", "--cookie", proplists:get_value(cookie, Config) | More]).
+
+has(Text, Pattern) -> {match, _, _} = {re:run(Text, Pattern, [{capture, none}]), Pattern, Text}.
+
+merlon_nodes_are_clean_and_in_the_table(Config) ->
+    {_, A, _} = One = node(Config, "one"),
+    {_, B, _} = Two = node(Config, "two"),
+    ok = merlon_ct:connect(One, Two),
+    {0, Text, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium"]),
+    [has(Text, [atom_to_list(Node), " +[0-9.]+ +[0-9.-]+ +merlon +normal +1 merlon +127.0.0.1:[0-9]+ +low_entropy +20"]) || Node <- [A, B]],
+    has(Text, "2 nodes scanned: 0 critical, 0 high"),
+    nomatch = binary:match(Text, <<"merlontest">>),
+    {0, Json, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium", "--format", "json"]),
+    has(Json, "\"nodes\":\\[\\{\"node\":\""),
+    has(Json, "\"carrier\":\"merlon\"").
+
+a_plain_cluster_is_found_out(Config) ->
+    {_, A, _} = One = plain(Config, []),
+    {_, B, _} = Two = plain(Config, []),
+    true = merlon_ct:call(One, net_kernel, connect_node, [B]),
+    {1, Text, <<>>} = over_tcp(One, Config, ["--cluster"]),
+    has(Text, [atom_to_list(A), "  to ", atom_to_list(B)]),
+    has(Text, [atom_to_list(B), "  to ", atom_to_list(A)]),
+    has(Text, "of the kind low_entropy"),
+    has(Text, "the distribution's port [0-9]+ at 0.0.0.0"),
+    nomatch = binary:match(Text, <<"merlontest">>),
+    nomatch = binary:match(Text, <<"merlon@">>),
+    [] = merlon_ct:call(Two, erlang, nodes, [hidden]).
+
+an_inet_tls_cluster_is_told_apart(Config) ->
+    {_, Node, _} = One = merlon_net_ct:inet_tls(Config, []),
+    {_, B, _} = merlon_net_ct:inet_tls(Config, []),
+    true = merlon_ct:call(One, net_kernel, connect_node, [B]),
+    Own = merlon_peers:node(merlon_peers:name("asks")),
+    {1, Text, <<>>} = merlon_cli:run(["audit", "--node", atom_to_list(Node), "--over", "inet_tls", "--as", atom_to_list(Own), "--optfile",
+                                      merlon_net_ct:optfile(Config, Own, []), "--cookie", proplists:get_value(cookie, Config)]),
+    has(Text, [atom_to_list(Node), "  to ", atom_to_list(B)]),
+    has(Text, "live_tls_link"),
+    has(Text, [atom_to_list(Node), " +[0-9.]+ +- +inet_tls +normal +1 tls "]),
+    nomatch = binary:match(Text, <<"live_plain_link">>).
+
+a_port_beside_the_distributions_is_a_note(_Config) ->
+    [#{rule := live_port, severity := note, what := <<"port 8080 at 10.0.0.7">>}] =
+        merlon_audit_live:judge(facts(#{port => 9100, listeners => [{{10, 0, 0, 7}, 8080}, {{10, 0, 0, 7}, 9100}]}), 0, #{advisories => none}).
+
+nothing_is_loaded_or_changed(Config) ->
+    Vm = plain(Config, []),
+    State = fun() -> [lists:sort(merlon_ct:call(Vm, M, F, A)) || {M, F, A} <-
+        [{erlang, nodes, [connected]}, {application, which_applications, []}, {erlang, registered, []}]] end,
+    %% Audited twice: what the first time loads of OTP's own modules is there the second time.
+    {1, _, <<>>} = over_tcp(Vm, Config, []),
+    Loaded = [Module || {Module, _} <- merlon_ct:call(Vm, code, all_loaded, [])],
+    [] = [Module || Module <- Loaded, lists:prefix("merlon_audit", atom_to_list(Module))
+                                          orelse lists:prefix("merlon_live_facts", atom_to_list(Module))],
+    merlon_peers:wait(fun() -> merlon_ct:call(Vm, erlang, nodes, [connected]) =:= [] end),
+    Before = State(),
+    {1, _, <<>>} = over_tcp(Vm, Config, []),
+    merlon_peers:wait(fun() -> merlon_ct:call(Vm, erlang, nodes, [connected]) =:= [] end),
+    Before = State().
+
+resolvers_and_writable_paths_are_found(Config) ->
+    Open = filename:join(proplists:get_value(priv_dir, Config), "open"),
+    ok = filelib:ensure_dir(filename:join(Open, "x")),
+    ok = file:change_mode(Open, 8#777),
+    Vm = plain(Config, ["-pa", Open]),
+    Register = fun(Name, Who, Resolve) -> merlon_ct:call(Vm, global, register_name, [Name, merlon_ct:call(Vm, erlang, whereis, [Who]), Resolve]) end,
+    yes = Register(good, init, fun global:random_notify_name/3),
+    yes = Register(evil, rex, fun merlon_work:resolve/3),
+    {1, Text, <<>>} = over_tcp(Vm, Config, ["--only", "global_resolver", "--only", "live_code_path"]),
+    has(Text, "of the name evil"),
+    has(Text, Open),
+    nomatch = binary:match(Text, <<"of the name good">>).
+
+certificates_that_end_soon_are_found(Config) ->
+    Node = merlon_peers:node(merlon_peers:name("short")),
+    ok = merlon_peers:add_node(merlon_ct:dir(Config), Node, #{days => 4, now => erlang:system_time(second) - 3 * 86400 - 43200}),
+    Vm = merlon_ct:start(Config, Node, [], #{certify => false}),
+    {1, Text, <<>>} = audit(Vm, Config, ["--only", "live_certificate"]),
+    has(Text, [atom_to_list(Node), "  its own, in 1[12] hours"]),
+    %% One that a node makes itself anew every few hours is none of them.
+    Dates = fun(More, Now) -> [What || #{rule := live_certificate, what := What} <-
+                                   merlon_audit_live:judge(facts(More), Now, #{advisories => none})] end,
+    [] = Dates(#{ends => 1000}, 999),
+    [<<"its own, 1 second ago">>] = Dates(#{ends => 1000}, 1001),
+    [] = Dates(#{own => {0, 1000}}, 700),
+    [<<"its own, in 4 minutes">>] = Dates(#{own => {0, 1000}}, 760).
+
+facts(More) ->
+    maps:merge(#{node => 'a@b', otp => <<"25.3">>, carrier => inet_tcp, hidden => false, links => [], merlon_links => [], names => [],
+                 path => [], listeners => [], epmd => [], settings => [], apps => [ssh]}, More).
+
+%% An advisory table: this module.
+find({otp, <<"25.3">>}, Has) -> [{#{id => <<"CVE-0">>, what => <<"falls over">>}, <<"25.4">>, lists:member(tcp_dist, Has)}];
+find({otp, _}, _Has) -> [].
+
+%% Before the table's rules are there, nothing is said.
+of_the_table(Carrier, Rule) ->
+    Found = merlon_audit_live:judge(facts(#{carrier => Carrier}), 0, #{advisories => ?MODULE}),
+    case merlon_audit_rules:find(Rule) of
+        none -> [] = Found;
+        {ok, _} -> [#{rule := Rule, file := <<"a@b">>, what := <<"OTP 25.3: CVE-0, falls over; mended in 25.4">>}] = Found
+    end.
+
+advisories_come_from_their_table(_Config) ->
+    _ = of_the_table(inet_tcp, otp_advisory),
+    _ = of_the_table(merlon, otp_unreached),
+    [] = merlon_audit_live:judge(facts(#{otp => <<"26.0">>}), 0, #{advisories => ?MODULE}),
+    [] = merlon_audit_live:judge(facts(#{}), 0, #{advisories => no_such_module_anywhere}).
+
+a_node_that_is_not_there_is_exit_2(Config) ->
+    {2, <<>>, Error} = audit_name("nobody@127.0.0.1", Config, []),
+    has(Error, "merlon doctor nobody@127.0.0.1").
+
+listeners_are_read_from_the_kernels_table(_Config) ->
+    {ok, Socket} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
+    {ok, Port} = inet:port(Socket),
+    {ok, Table} = prim_file:read_file("/proc/self/net/tcp"),
+    Links = [Link || Name <- element(2, file:list_dir("/proc/self/fd")), {ok, Link} <- [file:read_link("/proc/self/fd/" ++ Name)]],
+    true = lists:member({{127, 0, 0, 1}, Port}, merlon_live_facts:listeners([Table], own, Links)),
+    true = lists:member({{127, 0, 0, 1}, Port}, merlon_live_facts:listeners([Table], all, [])),
+    false = lists:member({{127, 0, 0, 1}, Port}, merlon_live_facts:listeners([Table], own, [])),
+    [] = merlon_live_facts:listeners([<<255, "garbage\n 0: zz">>], all, []),
+    Six = <<"   0: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 "
+            "00000000     0        0 77 1 0 100 0 0 10 0\n">>,
+    [{{0, 0, 0, 0, 0, 0, 0, 1}, 8080}] = merlon_live_facts:listeners([Six], own, ["socket:[77]"]).
+
+disagreements_are_told(_Config) ->
+    Secret = fun(Text) -> fun() -> Text end end,
+    A = facts(#{node => 'a@h', cookie => Secret(<<"one">>), links => [#{node => 'b@h', carrier => tcp, type => normal}]}),
+    B = facts(#{node => 'b@h', otp => <<"27.1">>, cookie => Secret(<<"two">>)}),
+    Whats = [What || #{rule := live_disagree, what := What} <- merlon_audit_live:disagreements([A, B])],
+    Joined = iolist_to_binary(lists:join($\n, Whats)),
+    has(Joined, "otp: 25.3 \\(a@h\\); 27.1 \\(b@h\\)"),
+    has(Joined, "cookie: number 1 \\(a@h\\); number 2 \\(b@h\\)"),
+    has(Joined, "a@h is linked to b@h, which is not linked to it"),
+    3 = length(Whats),
+    [] = merlon_audit_live:disagreements([A#{links := []}, A#{node := 'c@h', links := []}]).
+
+a_proto_dist_given_twice_is_found(_Config) ->
+    Rules = fun(More) -> [Rule || #{rule := Rule} <- merlon_audit_live:judge(facts(More), 0, #{advisories => none})] end,
+    [live_flags] = Rules(#{flags => [["merlon"], ["inet_tls"]]}),
+    [live_flags] = Rules(#{flags => [["merlon"]]}),
+    [] = Rules(#{flags => [["merlon"]], carrier => merlon}),
+    [] = Rules(#{}).
+
+%% A node may answer anything to anything.
+answers_that_make_no_sense_do_no_harm(_Config) ->
+    Evil = <<"\e]0;owned\a\e[2J">>,
+    Answers = [[], [[]], ok, {ok, ok}, {ok, []}, {ok, [x | y]}, Evil, {ok, Evil}, {ok, [Evil]}, [{x, y}], {ok, [{x, [{state, up}, {address, 7}]}]},
+               {ok, [{"x", [{state, up}]}]}, [#{node => 7, not_after => x}], {[[a, fun lists:map/2], [b, 7]], x}, 1.5, "25", [1 | 2],
+               fun() -> exit(evil) end, #{}, list_to_atom(binary_to_list(Evil))],
+    [begin
+         Call = fun(net_kernel, connect_node, _, _) -> true;
+                   (erlang, node, [], _) -> 'me@h';
+                   (erpc, call, [_, erlang, system_info, [otp_release], _], _) -> "25";
+                   (erpc, call, _, _) -> Answer
+                end,
+         Options = #{call => Call, cluster => true, secretly => true, now => 0, advisories => none},
+         [nomatch = binary:match(Text, <<"\e">>) || Text <- shown(merlon_audit_live:scan('x@h', Options))]
+     end || Answer <- Answers].
+
+shown({error, Text}) -> [unicode:characters_to_binary(Text)];
+shown({ok, Results, Table}) ->
+    Report = (merlon_audit:assembled(node, Results, #{}))#{nodes => Table},
+    [unicode:characters_to_binary(Said)
+     || Said <- [merlon_audit_report:text(Report, #{}), merlon_audit_report:json(Report), merlon_audit_html:encode(Report)]].
