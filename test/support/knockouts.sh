@@ -99,6 +99,10 @@ join_node        merlon_pki     pin           refuses_a_server_that_is_a_tool
 join_node        merlon_tls     join          a_server_that_is_a_tool_is_refused
 join_proof       merlon_secret  lib           join::tests::knockout_join_proof_of_another_token_session_or_role_is_refused
 join_limit       merlon_tls     join          a_message_longer_than_allowed_ends_the_session
+names_keeper     merlon_pki     directory     a_tool_keeps_no_names
+names_keeper     merlon_tls     names         a_keeper_that_is_a_tool_is_shown_nothing
+names_register   merlon_pki     directory     refuses_to_register_the_name_of_another
+names_learn      merlon_pki     directory     who_could_not_link_is_not_told
 TABLE
 }
 

@@ -19,6 +19,7 @@ mod keyring;
 mod link;
 mod live;
 mod mint;
+mod names;
 mod pki;
 mod recv;
 mod rotate;
