@@ -49,8 +49,8 @@ own_port(Strategy, Name, Host, Identity) ->
     end.
 
 %% Unless `inet_dist_listen_min` says it. A pod of Kubernetes may be in DNS only once it runs.
-own_srv({dns_srv, Domain}, Name, Host, {0, 0}) ->
-    case srv(Domain, Name, Host) of
+own_srv(Strategy, Name, Host, {0, 0}) ->
+    case srv(Strategy, Name, Host) of
         {ok, Port} -> Port;
         noport -> 0
     end;
@@ -176,7 +176,7 @@ port(Strategy, Name, Host) ->
 numbered({ok, Port}) -> {port, Port, ?VERSION};
 numbered(NoPort) -> NoPort.
 
-asked({dns_srv, Domain}, Name, Host, _Ip) -> srv(Domain, Name, Host);
+asked({dns_srv, _, _} = Strategy, Name, Host, _Ip) -> srv(Strategy, Name, Host);
 asked({names, _}, Name, Host, Ip) -> found(Ip, unicode:characters_to_binary([Name, $@, Host])).
 
 %% Without an identity there is nothing to ask with.
@@ -190,8 +190,9 @@ found(Ip, Name) ->
 source({127, _, _, _}) -> undefined;
 source(_) -> element(1, merlon_hs:connect_options()).
 
-srv(Domain, Name, Host) ->
-    Records = inet_res:lookup(merlon_epmd_core:srv_name(Name, Domain), in, srv, [], ?DNS_TIMEOUT),
+srv({dns_srv, Domain, Nameservers}, Name, Host) ->
+    Options = [{nameservers, Nameservers} || Nameservers =/= []],
+    Records = inet_res:lookup(merlon_epmd_core:srv_name(Name, Domain), in, srv, Options, ?DNS_TIMEOUT),
     case merlon_epmd_core:srv_port(Records, Host, Domain) of
         none -> noport;
         Port -> {ok, Port}
@@ -267,7 +268,7 @@ before_host({error, _} = Error) -> Error.
 known(Strategy, OnHost) ->
     Own = [{Name, Port} || OnHost(own_host()), {_, Name, Port} <- registered_as()],
     Linked = [{Name, Port} || Node <- nodes(connected), {node, Name, At} <- [dist_util:split_node(Node)], OnHost(At),
-                              not is_tool(Name, At), {at, _, Port} <- [merlon_epmd_core:place(Strategy, Name, At)]],
+                              not is_tool(Name, At), {port, Port, _} <- [port(Strategy, Name, At)]],
     {ok, lists:usort(Own ++ Linked ++ merlon_epmd_core:listed(Strategy, OnHost))}.
 
 %% Whether a host of that name is meant by Host: by name, else by address.

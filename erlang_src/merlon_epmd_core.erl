@@ -7,7 +7,8 @@
 
 -type strategy() :: daemon | {port, inet:port_number()} | {base, inet:port_number()} |
                     {static, [{Node :: binary(), Host :: string(), inet:port_number()}]} |
-                    {dns_srv, Domain :: string()} | {names, #{port := inet:port_number()}}.
+                    {dns_srv, Domain :: string(), [{inet:ip_address(), inet:port_number()}]} |
+                    {names, #{port := inet:port_number()}}.
 %% Where a node is, or whom to ask.
 -type place() :: {at, Host :: string(), inet:port_number()} | none | ask.
 -type reason() :: {no_own_port, strategy(), Node :: binary()}.
@@ -21,9 +22,10 @@
 check(daemon) -> {ok, daemon};
 check({Word, Port}) when Word =:= port orelse Word =:= base, ?IS_PORT(Port) -> {ok, {Word, Port}};
 check({static, [_ | _] = Given}) -> static([entry(Each) || Each <- Given]);
-check({dns_srv, Domain}) ->
-    case text(Domain) of
-        {ok, Text} -> domain(string:trim(Text, trailing, "."));
+check({dns_srv, Domain}) -> dns(text(Domain), []);
+check({dns_srv, Domain, [{nameserver, Address, Port}]}) when ?IS_PORT(Port) ->
+    case text(Address) of
+        {ok, Text} -> dns(text(Domain), [{inet:parse_strict_address(Text), Port}]);
         error -> error
     end;
 check({names, []}) -> {ok, {names, #{port => ?NAMES_PORT}}};
@@ -48,9 +50,13 @@ static(Entries) ->
         false -> {ok, {static, Entries}}
     end.
 
-domain(Text) ->
+dns({ok, Domain}, []) -> domain(string:trim(Domain, trailing, "."), []);
+dns({ok, Domain}, [{{ok, Ip}, Port}]) -> domain(string:trim(Domain, trailing, "."), [{Ip, Port}]);
+dns(_, _) -> error.
+
+domain(Text, Nameservers) ->
     case re:run(Text, "\\A[A-Za-z0-9_-]{1,63}(\\.[A-Za-z0-9_-]{1,63})*\\z", [{capture, none}]) of
-        match when length(Text) =< 253 -> {ok, {dns_srv, Text}};
+        match when length(Text) =< 253 -> {ok, {dns_srv, Text, Nameservers}};
         _ -> error
     end.
 
@@ -67,6 +73,7 @@ text(_) -> error.
 -spec kind() -> iodata().
 kind() ->
     "daemon, {port, N}, {base, N}, {static, [{'NODE@HOST', \"ADDRESS\", N}]} with each node once, {dns_srv, \"DOMAIN\"}, "
+    "{dns_srv, \"DOMAIN\", [{nameserver, \"ADDRESS\", N}]}, "
     "{names, []} or {names, [{port, N}]}; N from 1 to 65535".
 
 %% ---- ports ----

@@ -54,6 +54,7 @@ member(Names, Address, Node, Port) ->
         {error, Failure} -> exit({failed, Failure})
     end.
 
+-spec entered({ok, merlon_names_core:answer()} | {error, failure()}, merlon_nif:conn(), pid(), reference()) -> no_return().
 entered({ok, registered}, Conn, Names, Ref) ->
     ok = merlon_nif:set_owner(Conn, self()),
     Names ! {member, self()},

@@ -100,10 +100,8 @@ dns_says_the_port(Config) ->
     Hosts = ["127.0.0.1", "127.0.0.2"],
     Records = [{"_" ++ Name ++ "._tcp.app.test", Port, Host} || {Port, Host} <- lists:zip(Ports, Hosts)],
     {Dns, DnsPort} = merlon_dns:start(Records),
-    Rc = filename:join(proplists:get_value(priv_dir, Config), "inetrc"),
-    ok = file:write_file(Rc, io_lib:format("{nameserver, {127,0,0,1}, ~b}.~n{resolv_conf, \"\"}.~n{hosts_file, \"\"}.~n", [DnsPort])),
-    Dir = merlon_epmd_ct:new_dir(Config, [{epmd, {dns_srv, "app.test"}}]),
-    Vms = [A | _] = [start(Config, Dir, node(Name, Host), ["-kernel", "inetrc", lists:flatten(io_lib:format("~p", [Rc]))], #{}) || Host <- Hosts],
+    Dir = merlon_epmd_ct:new_dir(Config, [{epmd, {dns_srv, "app.test", [{nameserver, "127.0.0.1", DnsPort}]}}]),
+    Vms = [A | _] = [start(Config, Dir, node(Name, Host)) || Host <- Hosts],
     %% Also where a node listens itself: asked while it boots.
     Ports = [port_of(Vm) || Vm <- Vms],
     ok = merlon_ct:connect(A, lists:last(Vms)),

@@ -9,7 +9,8 @@ strategies_are_read_test_() ->
      || {Given, Strategy} <-
             [{daemon, daemon}, {{port, 9000}, {port, 9000}}, {{base, 1}, {base, 1}},
              {{names, []}, {names, #{port => 4370}}}, {{names, [{port, 88}]}, {names, #{port => 88}}},
-             {{dns_srv, "app.ns.svc.cluster.local."}, {dns_srv, "app.ns.svc.cluster.local"}},
+             {{dns_srv, "app.ns.svc.cluster.local."}, {dns_srv, "app.ns.svc.cluster.local", []}},
+             {{dns_srv, "app", [{nameserver, "::1", 8600}]}, {dns_srv, "app", [{{0, 0, 0, 0, 0, 0, 0, 1}, 8600}]}},
              {{static, [{'a@h', "10.0.0.5", 9000}, {<<"b@h">>, h2, 9001}]},
               {static, [{<<"a@h">>, "10.0.0.5", 9000}, {<<"b@h">>, "h2", 9001}]}}]].
 
@@ -18,7 +19,8 @@ what_makes_no_sense_is_refused_test_() ->
      || Given <- [names, port, {port, 0}, {port, 65536}, {port, "9000"}, {base, -1}, {base, 70000}, {static, []},
                   {static, [{'a@h', "h", 0}]}, {static, [{a, "h", 1}]}, {static, [{'a@h@i', "h", 1}]},
                   {static, [{'a@', "h", 1}]}, {static, [{'a@h', "h", 1}, {"a@h", "i", 2}]}, {static, [{'a@h', <<255>>, 1}]},
-                  {dns_srv, ""}, {dns_srv, "a..b"}, {dns_srv, "a b"}, {dns_srv, 5}, {names, [{port, 0}]},
+                  {dns_srv, ""}, {dns_srv, "a..b"}, {dns_srv, "a b"}, {dns_srv, 5}, {dns_srv, "a", []}, {dns_srv, "a", [{nameserver, "host", 53}]},
+                  {dns_srv, "a", [{nameserver, "::1", 0}]}, {names, [{port, 0}]},
                   {names, [{port, 1}, {port, 2}]}, {names, [{address, "x"}]}, {names, #{}}, []]].
 
 a_node_listens_on_the_port_that_others_look_for_test_() ->
@@ -27,11 +29,11 @@ a_node_listens_on_the_port_that_others_look_for_test_() ->
             [{{port, 9000}, <<"a">>, 9000}, {{base, 4370}, <<"a7">>, 4377}, {{base, 4370}, <<"a">>, 4370},
              {{base, 4370}, <<"a1b02">>, 4372}, {{names, #{port => 4370}}, <<"a">>, 0},
              {{static, [{<<"a@h">>, "10.0.0.5", 9001}]}, <<"a">>, 9001}]]
-        ++ [?_assertEqual(ask, ?CORE:own_port({dns_srv, "d"}, {<<"a">>, <<"h">>}, {node, <<"c">>, <<"a">>, <<"h">>}))].
+        ++ [?_assertEqual(ask, ?CORE:own_port({dns_srv, "d", []}, {<<"a">>, <<"h">>}, {node, <<"c">>, <<"a">>, <<"h">>}))].
 
 %% A remote shell that took the port would keep the node from starting.
 a_tool_and_a_derived_name_never_take_a_nodes_port_test_() ->
-    Strategies = [{port, 9000}, {base, 9000}, {static, [{<<"a@h">>, "h", 9000}]}, {dns_srv, "d"}],
+    Strategies = [{port, 9000}, {base, 9000}, {static, [{<<"a@h">>, "h", 9000}]}, {dns_srv, "d", []}],
     [?_assertEqual({ok, 0}, ?CORE:own_port(Strategy, {Name, <<"h">>}, Identity))
      || Strategy <- Strategies,
         {Name, Identity} <- [{<<"a">>, {cli, <<"c">>, <<"alice">>, <<"h">>}},
@@ -55,7 +57,7 @@ others_are_found_test_() ->
      || {Strategy, Name, Host, Place} <-
             [{{port, 9000}, "a", "h", {at, "h", 9000}}, {{base, 9000}, "a12", "h", {at, "h", 9012}},
              {{base, 65530}, "a12", "h", none}, {Static, "a", "h", {at, "10.0.0.5", 9001}}, {Static, "c", "h", none},
-             {{dns_srv, "d"}, "a", "h", ask}, {{names, #{port => 1}}, "a", "h", ask}]]
+             {{dns_srv, "d", []}, "a", "h", ask}, {{names, #{port => 1}}, "a", "h", ask}]]
         ++ [?_assertEqual(9003, ?CORE:port_of(Static, "b")),
             %% Two hosts have one.
             ?_assertEqual(none, ?CORE:port_of(Static, "a")), ?_assertEqual(none, ?CORE:port_of(Static, "c")),

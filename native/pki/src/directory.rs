@@ -22,9 +22,6 @@ pub fn may_register(owner: &Identity, name: &NodeName, rules: &BindRules) -> Res
 /// Whether `asker` may be told where `owner` listens as `name`: of what it could link to. Nobody links to a name
 /// that its owner's certificate does not prove to those who dial it, and nodes dial tools, but tools do not.
 pub fn may_learn(asker: &Identity, owner: &Identity, name: &NodeName, rules: &BindRules) -> bool {
-    let both_tools = matches!(
-        (asker, owner),
-        (Identity::Cli { .. }, Identity::Cli { .. })
-    );
+    let both_tools = matches!((asker, owner), (Identity::Cli { .. }, Identity::Cli { .. }));
     cfg!(knockout = "names_learn") || (!both_tools && is_dialled(owner, name, rules).is_ok())
 }

@@ -61,5 +61,9 @@ fn who_could_link_is_told() {
 fn who_could_not_link_is_not_told() {
     let cli = "rabbitmqcli-7-rabbit@h";
     assert!(!learns(&tool("h"), &tool("h"), cli));
-    assert!(!learns(&node("a@h"), &node("rabbit@h"), "rabbit_prelaunch_77@h"));
+    assert!(!learns(
+        &node("a@h"),
+        &node("rabbit@h"),
+        "rabbit_prelaunch_77@h"
+    ));
 }

@@ -56,7 +56,9 @@ fn both_sides_know_each_other_and_talk() {
         JoinEvent::Message(message) => assert_eq!(&message[..], b"where"),
         other => panic!("no message: {other:?}"),
     }
-    client.send(&vec![7; TO_KEEPER_MAX + 1], &mut wire.0).unwrap();
+    client
+        .send(&vec![7; TO_KEEPER_MAX + 1], &mut wire.0)
+        .unwrap();
     let failure = server.advance(&mut wire.0, &mut wire.1).unwrap_err();
     assert_eq!(failure.error.code(), "too_much");
 }
@@ -100,11 +102,18 @@ fn a_keeper_that_is_a_tool_is_shown_nothing() {
 
 /// What an asker made of a keeper with that certificate, to which it must show none of its own.
 fn refusal(ca: &Issued, shown: &Issued) -> Failure {
-    let mut rogue = Rogue::server_without_client_auth(certified(&shown.cert_pem, &shown.key_pem), &[NAMES_ALPN]);
+    let mut rogue = Rogue::server_without_client_auth(
+        certified(&shown.cert_pem, &shown.key_pem),
+        &[NAMES_ALPN],
+    );
     let (mut client, mut wire) = (asker(&Node::new(ca, A)), (vec![], vec![]));
     client.advance(&mut wire.1, &mut wire.0).unwrap();
-    rogue.exchange(&std::mem::take(&mut wire.0), &mut wire.1).unwrap();
-    let failure = client.advance(&mut wire.1, &mut wire.0).expect_err("refused");
+    rogue
+        .exchange(&std::mem::take(&mut wire.0), &mut wire.1)
+        .unwrap();
+    let failure = client
+        .advance(&mut wire.1, &mut wire.0)
+        .expect_err("refused");
     assert!(rogue.exchange(&wire.0, &mut vec![]).is_err());
     failure
 }
