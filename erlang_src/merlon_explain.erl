@@ -132,6 +132,8 @@ port(_Node, #{name := Name, host := Host, ip := Ip}) ->
     Epmd = net_kernel:epmd_module(),
     case Epmd:port_please(Name, Ip) of
         {port, Port, _} -> {ok, ["epmd of ", Host, " says port ", integer_to_list(Port)], #{port => Port}};
+        _ when Epmd =:= merlon_epmd -> {failed, ["nothing says which port ", Name, " has on ", Host, ": start the node, or look at "
+                                                 "{epmd, ...} in merlon.config here and there"]};
         _ -> {failed, no_port(Name, Host, merlon_hs:epmd_call(Epmd, names, [Ip]))}
     end.
 
