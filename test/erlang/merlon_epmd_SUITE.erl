@@ -6,14 +6,14 @@
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2, end_per_testcase/2]).
 -export([one_port_for_one_node_per_host/1, the_number_in_the_name_says_the_port/1, a_list_says_the_port/1,
          dns_says_the_port/1, epmd_itself_is_asked_where_it_is_wanted/1, a_node_that_is_not_listed_does_not_start/1,
-         a_listening_tool_takes_no_nodes_port_and_is_found/1]).
+         a_listening_tool_takes_no_nodes_port_and_is_found/1, no_epmd_is_started_or_dialled/1]).
 
 suite() -> [{timetrap, {seconds, 60}}].
 
 all() ->
     [one_port_for_one_node_per_host, the_number_in_the_name_says_the_port, a_list_says_the_port, dns_says_the_port,
      epmd_itself_is_asked_where_it_is_wanted, a_node_that_is_not_listed_does_not_start,
-     a_listening_tool_takes_no_nodes_port_and_is_found].
+     a_listening_tool_takes_no_nodes_port_and_is_found, no_epmd_is_started_or_dialled].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -140,3 +140,26 @@ a_listening_tool_takes_no_nodes_port_and_is_found(Config) ->
     true = merlon_ct:call(B, net_kernel, connect_node, [ToolNode]),
     ok = merlon_ct:call(B, merlon_work, echo, [ToolNode, hello]),
     not_asked(Config).
+
+%% As the system sees it: which programs are executed, and which ports are dialled.
+no_epmd_is_started_or_dialled(Config) ->
+    Strace = os:find_executable("strace"),
+    true = is_list(Strace),
+    Dir = merlon_epmd_ct:new_dir(Config, [{epmd, {names, [{port, merlon_epmd_ct:free_port()}]}}]),
+    Traces = [filename:join(proplists:get_value(priv_dir, Config), Name) || Name <- ["trace_a", "trace_b"]],
+    [A, {_, NodeB, _} = B] =
+        [begin
+             Exec = {Strace, ["-f", "-qq", "-e", "trace=connect,execve", "-o", Trace, os:find_executable("erl")]},
+             Node = node(merlon_epmd_ct:name("a"), "127.0.0.1"),
+             merlon_epmd_ct:start(Config, Dir, Node, {4369, [], #{exec => Exec}})
+         end || Trace <- Traces],
+    ok = merlon_ct:connect(A, B),
+    {ok, [_, _]} = merlon_ct:call(B, net_adm, names, []),
+    pang = merlon_ct:call(A, net_adm, ping, [node("nobody", "127.0.0.1")]),
+    pong = merlon_ct:call(A, net_adm, ping, [NodeB]),
+    [begin
+         {ok, Trace} = file:read_file(File),
+         {match, _} = re:run(Trace, "execve\\(.*beam"),
+         nomatch = re:run(Trace, "execve\\([^,]*/epmd\""),
+         nomatch = re:run(Trace, "htons\\(4369\\)")
+     end || File <- Traces].

@@ -7,7 +7,7 @@
 -export([nodes_and_tools_find_each_other/1, another_takes_over_within_a_second/1, a_node_that_ends_is_forgotten/1, net_kernel_stop_and_start/1,
          a_name_is_there_once/1, a_prelaunch_name_starts_and_is_not_listed/1, a_tool_is_found_by_nodes/1,
          a_tool_alone_keeps_nothing/1, the_server_comes_back/1, ipv6_has_names_of_its_own/1,
-         the_listener_of_names_is_where_links_are/1]).
+         the_listener_of_names_is_where_links_are/1, a_program_that_takes_the_port_is_complained_of/1]).
 
 suite() -> [{timetrap, {seconds, 90}}].
 
@@ -15,7 +15,7 @@ all() ->
     [nodes_and_tools_find_each_other, another_takes_over_within_a_second, a_node_that_ends_is_forgotten, net_kernel_stop_and_start,
      a_name_is_there_once, a_prelaunch_name_starts_and_is_not_listed, a_tool_is_found_by_nodes,
      a_tool_alone_keeps_nothing, the_server_comes_back, ipv6_has_names_of_its_own,
-     the_listener_of_names_is_where_links_are].
+     the_listener_of_names_is_where_links_are, a_program_that_takes_the_port_is_complained_of].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -193,3 +193,22 @@ the_listener_of_names_is_where_links_are(Config) ->
     {error, econnrefused} = gen_tcp:connect({127, 0, 0, 2}, Port, []),
     {ok, Socket} = gen_tcp:connect({127, 0, 0, 1}, Port, []),
     ok = gen_tcp:close(Socket).
+
+%% Nobody can be kept from binding a free port; the node goes on, says so, and has the port as soon as it is free.
+a_program_that_takes_the_port_is_complained_of(Config) ->
+    {[_, NameB], [A, {Pid, _, _} = B]} = several(Config, ["a", "b"]),
+    merlon_ct:signal(B, "STOP"),
+    merlon_ct:signal(A, "KILL"),
+    Socket = bound(its(names_port, Config), 100),
+    merlon_ct:signal(B, "CONT"),
+    merlon_peers:wait(fun() -> [] =/= [lost || #{event := names_lost} <- merlon_peers:log(Pid)] end),
+    ok = merlon_ct:alive(B),
+    ok = gen_tcp:close(Socket),
+    merlon_peers:wait(fun() -> merlon_ct:call(B, merlon_names, keeps, [inet]) end),
+    [NameB] = merlon_epmd_ct:names(B, "127.0.0.1").
+
+bound(Port, Tries) when Tries > 0 ->
+    case gen_tcp:listen(Port, [{ip, {127, 0, 0, 1}}, {reuseaddr, true}, {backlog, 200}]) of
+        {ok, Socket} -> Socket;
+        {error, eaddrinuse} -> timer:sleep(20), bound(Port, Tries - 1)
+    end.
