@@ -7,7 +7,7 @@
 -behaviour(gen_server).
 
 -export([start_link/0, listen_port_please/2, register_node/2, register_node/3, registered_as/0, named/0]).
--export([address_please/3, port_please/2, port_please/3, names/0, names/1]).
+-export([address_please/3, port_please/2, port_please/3, names/0, names/1, own_family/0]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
 %% The version of the distribution protocol; nobody has looked at it since OTP 25.
@@ -296,6 +296,7 @@ own_host() ->
     end.
 
 %% As net_kernel does: the first carrier that is asked takes every name.
+-spec own_family() -> inet | inet6.
 own_family() ->
     case init:get_argument(proto_dist) of
         {ok, [["merlon6" | _] | _]} -> inet6;
