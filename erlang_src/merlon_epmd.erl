@@ -202,7 +202,7 @@ srv({dns_srv, Domain, Nameservers}, Name, Host) ->
 elsewhere(Name) ->
     {Replies, _} = gen_server:multi_call(nodes(connected), ?MODULE, {where, unicode:characters_to_binary(Name)},
                                          ?ASK_TIMEOUT),
-    case [Port || {_, {ok, Port}} <- Replies] of
+    case [Port || {_, {ok, Port}} <- Replies, is_integer(Port), Port > 0, Port < 65536] of
         [Port | _] -> {ok, Port};
         [] -> noport
     end.
