@@ -7,18 +7,22 @@
 -module(merlon_acceptor).
 
 -export([listen/2, listen/3, start/2, close/1, setopts/2]).
--export([init/3, handshake/4, gives_way/2]).
--export_type([listen_result/0, listeners/0]).
+-export([init/3, handshake/4, admitted/1, ended/3, gives_way/2]).
+-export_type([listen_result/0, listeners/0, serve/0]).
 
 %% On one port; the first is the one that net_kernel is told of.
 -type listeners() :: [merlon_nif:listener(), ...].
+
+%% What becomes of a connection: a function, whose last arguments are the connection and the acceptor. A process
+%% begins in it; it may go on once admitted/1 returns, and says `{proven, self()}` when it knows the peer.
+-type serve() :: {module(), atom(), [term()]}.
 
 -type listen_result() ::
         {ok, {listeners(), NetAddress :: tuple(), Creation :: integer()}} |
         {error, term()}.
 
--record(state, {kernel :: pid(),
-                family :: inet | inet6,
+-record(state, {serve :: serve(),
+                counted :: inet | inet6 | none, % as whose pending handshakes
                 listeners :: listeners(),
                 sources = merlon_source_core:new() :: merlon_source_core:sources(),
                 pending = [] :: [pending()],   % newest first
@@ -50,8 +54,13 @@ listen(Family, Name, Host) ->
 
 listen_socket(Family, Name, Host) ->
     Epmd = net_kernel:epmd_module(),
-    {ok, Port} = merlon_hs:epmd_call(Epmd, listen_port_please, [Name, Host]),
-    case merlon_listen:open(Family, Host, merlon_listen:port_range(Port)) of
+    case merlon_hs:epmd_call(Epmd, listen_port_please, [Name, Host]) of
+        {ok, Port} -> listen_socket(Epmd, Family, Name, Host, merlon_listen:port_range(Port));
+        {error, Reason} -> merlon_node:fatal(Reason)
+    end.
+
+listen_socket(Epmd, Family, Name, Host, Ports) ->
+    case merlon_listen:open(Family, Host, Ports) of
         {ok, [Listener | _] = Listeners} ->
             {ok, {_, Actual} = Address} = merlon_nif:sockname(Listener),
             register_node(Epmd, Family, Name, Actual, Address, Listeners);
@@ -93,16 +102,17 @@ setopts(Listeners, Opts) ->
 -spec start(inet | inet6, listeners()) -> pid().
 start(Family, Listeners) ->
     lists:foreach(fun(Listener) -> ok = merlon_nif:set_owner(Listener, self()) end, Listeners),
-    spawn_opt(?MODULE, init, [self(), Family, Listeners],
+    spawn_opt(?MODULE, init, [{?MODULE, handshake, [self(), Family]}, Family, Listeners],
               dist_util:net_ticker_spawn_options()).
 
--spec init(pid(), inet | inet6, listeners()) -> no_return().
-init(Kernel, Family, Listeners) ->
-    loop(#state{kernel = Kernel, family = Family, listeners = Listeners}).
+%% The same for whatever else is served behind the same door.
+-spec init(serve(), Counted :: inet | inet6 | none, listeners()) -> no_return().
+init(Serve, Counted, Listeners) ->
+    loop(#state{serve = Serve, counted = Counted, listeners = Listeners}).
 
 %% One from each listener in turn, until none has any.
-loop(#state{family = Family, listeners = Listeners, pending = Pending} = State) ->
-    merlon_stats:pending(Family, length(Pending)),
+loop(#state{listeners = Listeners} = State) ->
+    count(State),
     case lists:foldl(fun accept/2, {infinity, State}, Listeners) of
         {0, Next} -> loop(Next);
         {Pause, Next} -> loop(await(Pause, Next))
@@ -132,19 +142,28 @@ await(Timeout, State) ->
     after Timeout -> State
     end.
 
-waited(Timeout, #state{family = Family, pending = Pending} = State) ->
-    merlon_stats:pending(Family, length(Pending)),
+waited(Timeout, State) ->
+    count(State),
     await(Timeout, State).
+
+count(#state{counted = none}) -> ok;
+count(#state{counted = Family, pending = Pending}) -> merlon_stats:pending(Family, length(Pending)).
 
 %% ---- at the door: nothing of the connection has been read ----
 
 admit(Conn, State) ->
     {ok, {Ip, _} = Address} = merlon_nif:peername(Conn),
     Source = merlon_source_core:source(Ip),
-    case may_come(Ip, Source, merlon_node:config(), reap(State)) of
+    case may_come(Ip, Source, rules(State), reap(State)) of
         {ok, Next} -> serve(Conn, Source, Next);
         {Reason, Next} -> turn_away(Conn, Reason, Address, Next)
     end.
+
+%% This host's own nodes can always register their names.
+rules(#state{counted = none}) ->
+    #{allow := Allow} = Config = merlon_node:config(),
+    Config#{allow := merlon_cidr:loopback() ++ Allow};
+rules(_) -> merlon_node:config().
 
 may_come(Ip, Source, #{allow := Allow, deny := Deny} = Config, #state{sources = Sources} = State) ->
     case merlon_cidr:member(Ip, Deny) orelse not merlon_cidr:member(Ip, Allow) of
@@ -170,8 +189,8 @@ turn_away(Conn, Reason, Address, State) ->
 now_ms() -> erlang:monotonic_time(millisecond).
 
 serve(Conn, Source, State) ->
-    #state{kernel = Kernel, family = Family, pending = Pending} = Left = make_room(Source, State),
-    {Pid, Ref} = spawn_opt(?MODULE, handshake, [Kernel, Family, Conn, self()], [monitor]),
+    #state{serve = {M, F, A}, pending = Pending} = Left = make_room(Source, State),
+    {Pid, Ref} = spawn_opt(M, F, A ++ [Conn, self()], [monitor]),
     ok = merlon_nif:set_owner(Conn, Pid),
     Pid ! {self(), go},
     Left#state{pending = [{Ref, Pid, Source, Conn} | Pending]}.
@@ -249,23 +268,30 @@ gives_way(Newcomer, Pending) ->
 %% One inbound handshake: ends with the link in the hands of dist_util, or with one log line.
 -spec handshake(pid(), inet | inet6, merlon_nif:conn(), pid()) -> ok.
 handshake(Kernel, Family, Conn, Acceptor) ->
+    Deadline = admitted(Acceptor),
+    case merlon_handshake:serve(Conn, Acceptor, Deadline) of
+        {ok, Claim} ->
+            Acceptor ! {proven, self()},
+            hand_over(Kernel, Family, {Conn, Claim, Deadline});
+        join -> merlon_enroll:serve(Conn, Deadline);
+        {error, Failure} -> ended(Conn, Acceptor, Failure)
+    end.
+
+%% The connection is this process's own now, until the deadline.
+-spec admitted(pid()) -> merlon_handshake:deadline().
+admitted(Acceptor) ->
     MRef = erlang:monitor(process, Acceptor),
     receive
         {Acceptor, go} -> ok;
         {'DOWN', MRef, process, _, _} -> exit(shutdown)
     end,
     #{handshake_timeout := Timeout} = merlon_node:config(),
-    Deadline = erlang:monotonic_time(millisecond) + Timeout,
-    case merlon_handshake:serve(Conn, Acceptor, Deadline) of
-        {ok, Claim} ->
-            Acceptor ! {proven, self()},
-            hand_over(Kernel, Family, {Conn, Claim, Deadline});
-        join -> merlon_enroll:serve(Conn, Deadline);
-        {error, Failure} -> ended(Conn, cause(Acceptor, Failure))
-    end.
+    erlang:monotonic_time(millisecond) + Timeout.
 
 %% The acceptor hears whether the peer is to blame.
-ended(Conn, Failure) ->
+-spec ended(merlon_nif:conn(), pid(), map()) -> ok.
+ended(Conn, Acceptor, Failed) ->
+    Failure = cause(Acceptor, Failed),
     refused(Conn, Failure),
     case merlon_source_core:blames(Failure) of
         true -> exit({shutdown, failed});

@@ -21,10 +21,11 @@
           listen := default | [merlon_listen:place()],
           allow := [merlon_cidr:cidr()], deny := [merlon_cidr:cidr()], unlimited := [merlon_cidr:cidr()],
           source_burst := pos_integer(), source_rate := pos_integer(),
-          source_backoff := non_neg_integer(), log_interval := non_neg_integer()}.
+          source_backoff := non_neg_integer(), log_interval := non_neg_integer(),
+          epmd := merlon_epmd_core:strategy()}.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
--type kind() :: cluster | patterns | boolean | rotation | networks | places | {integer, non_neg_integer(), pos_integer()} |
+-type kind() :: cluster | epmd | patterns | boolean | rotation | networks | places | {integer, non_neg_integer(), pos_integer()} |
                 {one_of, [atom()]} | secret | {secret, Must :: iodata()}.
 
 -define(MONTH, 2592000).
@@ -91,11 +92,13 @@ keys() ->
      {unlimited, {default, merlon_cidr:loopback()}, networks,
       "addresses that the three settings before this do not count for"},
      {log_interval, {default, 60}, {integer, 0, 86400},
-      "seconds after which repeated log lines are summed up; 0 writes every one"}].
+      "seconds after which repeated log lines are summed up; 0 writes every one"},
+     {epmd, {default, element(2, merlon_epmd_core:check({names, []}))}, epmd,
+      "with -epmd_module merlon_epmd: how nodes find each other's ports"}].
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].
-at_start() -> [cluster, identity, core_files, require_carrier, secret, secret_wait, listen].
+at_start() -> [cluster, identity, core_files, require_carrier, secret, secret_wait, listen, epmd].
 
 -spec load(Dir :: string()) -> {ok, config()} | {error, {config, reason()}}.
 load(Dir) ->
@@ -219,6 +222,7 @@ value({one_of, Words}, Value) ->
         false -> error
     end;
 value(secret, Value) -> merlon_secrets:check(Value);
+value(epmd, Value) -> merlon_epmd_core:check(Value);
 value(_, _) -> error.
 
 %% In seconds. More entries than a keyring holds would overlap if the grace were longer.
@@ -320,6 +324,7 @@ known(Key) ->
 kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
 kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
 kind({secret, Must}) -> Must;
+kind(epmd) -> merlon_epmd_core:kind();
 kind(networks) ->
     "a list of networks such as \"10.0.0.0/8\", \"2001:db8::/32\" or one address, in double quotes, without "
         "bits behind the prefix";

@@ -11,8 +11,7 @@
 -export([renewed/1, renew_failed/2, issued/2, issue_refused/3, crl_taken/2, crl_refused/3, crl_too_big/2]).
 -export([join/2, enroll_off/1]).
 -export([rotated/2, entry_learnt/2, entry_preferred/1, rotation_failed/1, rotation_refused/2]).
--export([minted/1, not_minted/1]).
--export([secret_awaited/2, secret_stale/3, secret_back/2]).
+-export([minted/1, not_minted/1, secret_awaited/2, secret_stale/3, secret_back/2, log/2]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
 
@@ -348,6 +347,7 @@ rotation_refused(Node, Why) ->
 
 %% ---- to whom it goes ----
 
+-spec log(logger:level(), #{event := atom(), _ => _}) -> ok.
 log(Level, #{event := Event} = Report) ->
     merlon_stats:event(Event),
     publish(Level, Report, 1).

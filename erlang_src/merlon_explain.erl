@@ -113,18 +113,11 @@ linked([]) -> "a link is just coming up or going away".
 
 resolve(_Node, #{name := Name, host := Host}) ->
     Epmd = net_kernel:epmd_module(),
-    case merlon_hs:epmd_call(Epmd, address_please, [Name, Host, family()]) of
+    case merlon_hs:epmd_call(Epmd, address_please, [Name, Host, merlon_epmd:own_family()]) of
         {ok, Ip} -> {ok, [Host, " is ", inet:ntoa(Ip)], #{ip => Ip}};
         {ok, Ip, Port, _} -> {ok, [Host, " is ", inet:ntoa(Ip)], #{ip => Ip, port => Port}};
         {error, Reason} -> {failed, [Host, " can't be resolved (", word(Reason), "): add it to DNS or /etc/hosts of this "
                                      "host, or correct the node's name"]}
-    end.
-
-%% As net_kernel does: the first carrier that is asked takes every name.
-family() ->
-    case init:get_argument(proto_dist) of
-        {ok, [["merlon6" | _] | _]} -> inet6;
-        _ -> inet
     end.
 
 port(_Node, #{port := Port}) -> {ok, ["its port is ", integer_to_list(Port)], #{}};
@@ -132,6 +125,8 @@ port(_Node, #{name := Name, host := Host, ip := Ip}) ->
     Epmd = net_kernel:epmd_module(),
     case Epmd:port_please(Name, Ip) of
         {port, Port, _} -> {ok, ["epmd of ", Host, " says port ", integer_to_list(Port)], #{port => Port}};
+        _ when Epmd =:= merlon_epmd -> {failed, ["nothing says which port ", Name, " has on ", Host, ": start the node, or look at "
+                                                 "{epmd, ...} in merlon.config here and there"]};
         _ -> {failed, no_port(Name, Host, merlon_hs:epmd_call(Epmd, names, [Ip]))}
     end.
 

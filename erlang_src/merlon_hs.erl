@@ -78,9 +78,11 @@ setup(Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
 do_setup(Kernel, Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
     Timer = dist_util:start_timer(SetupTime),
     {Name, Host} = split(Family, Node, LongOrShort),
+    %% merlon_epmd asks with this node's certificate.
+    Own = merlon_node:ensure(MyNode),
     {Ip, Port, Version} = resolve(Family, Node, Name, Host),
     dist_util:reset_timer(Timer),
-    case connect(Node, Ip, Port, MyNode, SetupTime) of
+    case connect(Own, Node, Ip, Port, MyNode, SetupTime) of
         {ok, Conn} ->
             pair_cookie(Conn, atom_to_binary(Node)),
             HSData = hs_data(Conn, dial, #{name => atom_to_binary(Node)}, deadline(SetupTime)),
@@ -92,14 +94,10 @@ do_setup(Kernel, Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
             shutdown(Node, connection_setup_failed)
     end.
 
-connect(Node, Ip, Port, MyNode, SetupTime) ->
-    case merlon_node:ensure(MyNode) of
-        ok ->
-            merlon_handshake:dial(Node, Ip, Port, MyNode, deadline(SetupTime));
-        {error, Reason} ->
-            {error, #{phase => tcp, reason => no_identity,
-                      text => iolist_to_binary(merlon_node:format_error(Reason))}}
-    end.
+connect(ok, Node, Ip, Port, MyNode, SetupTime) ->
+    merlon_handshake:dial(Node, Ip, Port, MyNode, deadline(SetupTime));
+connect({error, Reason}, _Node, _Ip, _Port, _MyNode, _SetupTime) ->
+    {error, #{phase => tcp, reason => no_identity, text => iolist_to_binary(merlon_node:format_error(Reason))}}.
 
 resolve(Family, Node, Name, Host) ->
     Epmd = net_kernel:epmd_module(),

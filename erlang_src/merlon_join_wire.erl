@@ -1,9 +1,9 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% A join's TLS session, driven over the NIF in the calling process, under one deadline (monotonic milliseconds)
+%% The TLS session of a join, or of the name service, driven over the NIF in the calling process, under one deadline (monotonic milliseconds)
 %% for all steps together.
 -module(merlon_join_wire).
 
--export([connect/4, up/2, send/3, recv/2]).
+-export([connect/4, open/4, up/2, send/3, recv/2]).
 -export_type([failure/0]).
 
 -type failure() :: #{reason := atom(), text := binary(), _ => _}.
@@ -13,15 +13,22 @@
 -spec connect(inet:ip_address(), inet:port_number(), Pin :: <<_:256>>, deadline()) ->
           {ok, merlon_nif:conn()} | {error, failure()}.
 connect(Ip, Port, Pin, Deadline) ->
-    case merlon_nif:connect(Ip, Port, undefined, [{nodelay, true}]) of
-        {ok, Conn} -> close_on_error(Conn, dial(Conn, Pin, Deadline));
+    open({Ip, Port}, undefined, fun(Conn) -> merlon_nif:join_dial(Conn, Pin, erlang:system_time(second)) end, Deadline).
+
+%% The same for another session, which Start begins on the connection.
+-spec open({inet:ip_address(), inet:port_number()}, Source :: inet:ip_address() | undefined,
+           Start :: fun((merlon_nif:conn()) -> ok | {error, failure()}), deadline()) ->
+          {ok, merlon_nif:conn()} | {error, failure()}.
+open({Ip, Port}, Source, Start, Deadline) ->
+    case merlon_nif:connect(Ip, Port, Source, [{nodelay, true}]) of
+        {ok, Conn} -> close_on_error(Conn, dial(Conn, Start, Deadline));
         {error, Reason} -> {error, tcp(Reason)}
     end.
 
-dial(Conn, Pin, Deadline) ->
+dial(Conn, Start, Deadline) ->
     case connected(Conn, Deadline) of
         ok ->
-            case merlon_nif:join_dial(Conn, Pin, erlang:system_time(second)) of
+            case Start(Conn) of
                 ok -> up(Conn, Deadline);
                 {error, _} = Error -> Error
             end;

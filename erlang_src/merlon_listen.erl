@@ -4,7 +4,7 @@
 %% else everywhere. All on one port, since one port is registered.
 -module(merlon_listen).
 
--export([place/1, open/3, port_range/1, addresses/4, format_error/1]).
+-export([place/1, open/3, open_names/3, loopback/1, port_range/1, addresses/4, format_error/1]).
 -export_type([place/0, reason/0]).
 
 %% An address, or an interface by its name.
@@ -30,11 +30,25 @@ place(Text) ->
 %% Listeners on all of the node's places, on the first port of the range that is free on each.
 -spec open(inet | inet6, Host :: string(), {inet:port_number(), inet:port_number()}) ->
           {ok, [merlon_nif:listener(), ...]} | {error, reason()}.
-open(Family, Host, Range) ->
+open(Family, Host, Range) -> open(Family, Host, Range, fun(Ips) -> Ips end).
+
+%% The same and on loopback, where the nodes of this host register their names.
+-spec open_names(inet | inet6, Host :: string(), inet:port_number()) ->
+          {ok, [merlon_nif:listener(), ...]} | {error, reason()}.
+open_names(Family, Host, Port) ->
+    Everywhere = any(Family),
+    open(Family, Host, {Port, Port}, fun(Ips) ->
+                                             case lists:member(Everywhere, Ips) of
+                                                 true -> [Everywhere];
+                                                 false -> lists:uniq([loopback(Family) | Ips])
+                                             end
+                                     end).
+
+open(Family, Host, Range, Which) ->
     {Default, Backlog, Opts} = listen_options(),
     #{listen := Places} = merlon_node:config(),
     case addresses(Family, Host, {Places, Default}, fun interfaces/0) of
-        {ok, Ips} -> open_all(Ips, Range, {Backlog, Opts}, ?TRIES);
+        {ok, Ips} -> open_all(Which(Ips), Range, {Backlog, Opts}, ?TRIES);
         {error, _} = Error -> Error
     end.
 
@@ -110,6 +124,7 @@ by_name(Family, Host) ->
 of_address(Family, true) -> loopback(Family);
 of_address(Family, false) -> any(Family).
 
+-spec loopback(inet | inet6) -> inet:ip_address().
 loopback(inet) -> {127, 0, 0, 1};
 loopback(inet6) -> {0, 0, 0, 0, 0, 0, 0, 1}.
 

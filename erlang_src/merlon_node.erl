@@ -38,7 +38,8 @@ load_modules() ->
                    merlon_identity_secret, merlon_kdf, merlon_kdf_memory, merlon_dump,
                    merlon_secrets, merlon_secrets_core, merlon_secrets_watch, merlon_secrets_text,
                    merlon_secrets_env, merlon_secrets_file, merlon_secrets_exec, merlon_secrets_store,
-                   merlon_event_text, merlon_cidr, merlon_listen, merlon_probe, merlon_repeats, merlon_source_core, merlon_stats]).
+                   merlon_event_text, merlon_cidr, merlon_listen, merlon_epmd, merlon_epmd_core,
+                   merlon_names, merlon_names_core, merlon_names_client, merlon_names_server, merlon_probe, merlon_repeats, merlon_source_core, merlon_stats]).
 
 load(Name, Host) ->
     ok = merlon_secrets:start(),
@@ -141,6 +142,8 @@ format_error(not_distributed) ->
     "this node has no links over merlon: it is not alive, or was started without -proto_dist merlon";
 format_error({nif, Text}) ->
     ["the native library can't be loaded (", Text, "); build it with `make build`"];
+format_error({epmd, Reason}) -> merlon_epmd_core:format_error(Reason);
+format_error({names, Reason}) -> merlon_names_core:format_error(Reason);
 format_error({Word, _} = Reason) when Word =:= no_address -> merlon_listen:format_error(Reason);
 format_error({Word, _, _} = Reason) when Word =:= listen; Word =:= no_such_interface ->
     merlon_listen:format_error(Reason);

@@ -20,7 +20,7 @@ defaults_are_complete_test() ->
                         grace := 0, revoked_grace := 0, rotate_secret := never,
                         identity := certificate,
                         core_files := without_memory, secret := none, secret_wait := 30000, listen := default, deny := [],
-                        source_burst := 64, source_rate := 2, source_backoff := 5000, log_interval := 60,
+                        source_burst := 64, source_rate := 2, source_backoff := 5000, log_interval := 60, epmd := {names, #{port := 4370}},
                         derived_names := [<<"{name}_prelaunch_*">>]}},
                  load("{cluster, \"shop\"}.")).
 
@@ -32,7 +32,7 @@ every_setting_can_be_set_test() ->
                         "{renew, false}. {issue, false}. {enroll, true}.\n"
                         "{rotate_secret, {every, {30, days}}}.\n{identity, secret}. {core_files, whole}.\n"
                         "{listen, [\"127.0.0.1\", \"eth0\"]}. {allow, [\"10.0.0.0/8\"]}. {deny, [\"::1\"]}.\n"
-                        "{unlimited, []}. {source_burst, 5}. {source_rate, 1}. {source_backoff, 0}. {log_interval, 0}.\n"
+                        "{unlimited, []}. {source_burst, 5}. {source_rate, 1}. {source_backoff, 0}. {log_interval, 0}.\n{epmd, {port, 9000}}.\n"
                         "{secret, {env, \"KEYRING\"}}. {secret_wait, 1000}."),
     {ok, Ten} = merlon_cidr:parse(<<"10.0.0.0/8">>),
     {ok, One} = merlon_cidr:parse(<<"::1">>),
@@ -44,7 +44,7 @@ every_setting_can_be_set_test() ->
                    secret => {merlon_secrets_env, <<"KEYRING">>}, secret_wait => 1000,
                    listen => [{ip, {127, 0, 0, 1}}, {interface, "eth0"}], allow => [Ten], deny => [One],
                    unlimited => [], source_burst => 5, source_rate => 1, source_backoff => 0,
-                   log_interval => 0}, Config),
+                   log_interval => 0, epmd => {port, 9000}}, Config),
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
 

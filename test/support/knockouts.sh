@@ -30,6 +30,8 @@ peer_chain       merlon_pki     chains        refuses_certificate_not_yet_valid
 peer_chain       merlon_tls     certificates  a_certificate_of_another_ca_is_refused
 peer_chain       merlon_tls     certificates  an_expired_certificate_is_refused
 peer_chain       merlon_pki     derived       refuses_a_certificate_from_another_secret
+peer_chain       merlon_tls     names         an_asker_of_another_ca_is_refused
+peer_chain       merlon_tls     names         a_keeper_of_another_ca_is_shown_nothing
 peer_chain       merlon_pki     derived       refuses_a_certificate_from_a_secret_out_of_its_time
 live_links       merlon_pki     again         refuses_a_live_peer_whose_certificate_has_run_out
 live_links       merlon_pki     again         refuses_a_live_peer_that_was_revoked_even_by_a_stale_list
@@ -98,6 +100,10 @@ join_node        merlon_pki     pin           refuses_a_server_that_is_a_tool
 join_node        merlon_tls     join          a_server_that_is_a_tool_is_refused
 join_proof       merlon_secret  lib           join::tests::knockout_join_proof_of_another_token_session_or_role_is_refused
 join_limit       merlon_tls     join          a_message_longer_than_allowed_ends_the_session
+names_keeper     merlon_pki     directory     a_tool_keeps_no_names
+names_keeper     merlon_tls     names         a_keeper_that_is_a_tool_is_shown_nothing
+names_register   merlon_pki     directory     refuses_to_register_the_name_of_another
+names_learn      merlon_pki     directory     who_could_not_link_is_not_told
 TABLE
 }
 
@@ -122,6 +128,10 @@ join_node     a_join_server_that_is_a_tool_is_shown_nothing merlon_attack_join_S
 join_proof    a_join_server_that_does_not_know_the_token_gets_no_request merlon_attack_join_SUITE
 join_proof    a_proof_from_another_session_is_refused merlon_attack_join_SUITE
 join_proof    a_wrong_secret_is_refused merlon_attack_join_SUITE
+names_keeper   a_tool_that_holds_the_port_is_not_believed merlon_attack_names_SUITE
+names_register a_node_can_not_register_another_nodes_name merlon_attack_names_SUITE
+names_register a_tool_can_not_register_a_nodes_name merlon_attack_names_SUITE
+names_learn    a_tool_is_not_told_of_tools merlon_attack_names_SUITE
 reproof_name      another_nodes_certificate_is_refused merlon_attack_live_SUITE
 reproof_signature a_certificate_with_a_bad_signature_is_refused merlon_attack_live_SUITE
 reproof_binding   a_proof_of_another_link_is_refused merlon_attack_live_SUITE
@@ -198,7 +208,7 @@ library() {
     cp erlang_src/merlon.app.src "$work/merlon/ebin/merlon.app"
     erlc +nowarn_undefined_behaviour -o "$work/merlon/ebin" erlang_src/*.erl &&
         erlc -o "$work/tests" $(attacks | awk '{ print "test/erlang/" ($3 ? $3 : "merlon_attack_SUITE") ".erl" }' | sort -u) \
-            test/erlang/merlon_{attacker,forger,peers,log_sink,ct,live_ct,join_ct,keyring_ct,test_dir,work}.erl &&
+            $(ls test/erlang/*.erl | grep -v '_SUITE\|_tests') &&
         touch "$work/built"
 }
 

@@ -138,29 +138,34 @@ fn identity_chain(env: Env, identity: ResourceArc<Identity>) -> Term {
 /// that peers apply. A bad pattern is found by `identity_new`.
 #[rustler::nif]
 fn binds<'a>(
-    identity: (Atom, Binary<'a>, Binary<'a>),
+    identity: IdentityParts<'a>,
     claimed: Binary<'a>,
     cli: Term<'a>,
     derived: Vec<Binary<'a>>,
 ) -> NifResult<bool> {
-    let (kind, name, host) = identity;
-    let (name, host) = (text(&name)?, text(&host)?);
+    let identity = of_parts(&identity)?;
     let allowed = |cli: &[String], derived: &[String]| {
-        let identity = match kind == atoms::cli() {
-            true => merlon_pki::Identity::cli(ANY_CLUSTER, &host, &name)?,
-            false => {
-                let node = NodeName::parse(&format!("{name}@{host}"))?;
-                merlon_pki::Identity::node(ANY_CLUSTER, &node)?
-            }
-        };
         let rules = BindRules::new(cli, derived)?;
-        merlon_pki::binds(&identity, &Claimed::parse(&claimed)?, &rules)
+        merlon_pki::binds(&identity?, &Claimed::parse(&claimed)?, &rules)
     };
     Ok(allowed(&cli_names(cli)?, &texts(&derived)?).is_ok())
 }
 
 /// Names are bound within a cluster; which one plays no part in the rules.
 const ANY_CLUSTER: &str = "any";
+
+/// `{node, Name, Host}` or `{cli, User, Host}`
+pub type IdentityParts<'a> = (Atom, Binary<'a>, Binary<'a>);
+
+pub fn of_parts(parts: &IdentityParts) -> NifResult<Result<merlon_pki::Identity, Error>> {
+    let (kind, name, host) = parts;
+    let (name, host) = (text(name)?, text(host)?);
+    if *kind == atoms::cli() {
+        return Ok(merlon_pki::Identity::cli(ANY_CLUSTER, &host, &name));
+    }
+    let node = NodeName::parse(&format!("{name}@{host}"));
+    Ok(node.and_then(|node| merlon_pki::Identity::node(ANY_CLUSTER, &node)))
+}
 
 pub fn cli_names(term: Term) -> NifResult<Vec<String>> {
     match term.is_atom() {

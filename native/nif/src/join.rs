@@ -86,7 +86,7 @@ fn join_dial<'a>(
     Ok(done(env, start(&conn, Join::dial(*array(&pin)?, now))))
 }
 
-fn start(conn: &Conn, join: Result<Join, Error>) -> Result<(), Refusal> {
+pub fn start(conn: &Conn, join: Result<Join, Error>) -> Result<(), Refusal> {
     lock(&conn.shake)?.stage = Stage::Join(Box::new(join?));
     Ok(())
 }
@@ -245,7 +245,7 @@ fn join_peer(env: Env, conn: ResourceArc<Conn>) -> NifResult<Term> {
     Ok(ok(env, Term::map_from_pairs(env, &pairs)?))
 }
 
-fn with_join<T>(
+pub fn with_join<T>(
     conn: &Conn,
     act: impl FnOnce(&mut Join, &mut Vec<u8>) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {

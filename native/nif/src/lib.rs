@@ -22,6 +22,7 @@ mod keyring;
 mod link;
 mod live;
 mod mint;
+mod names;
 mod pki;
 mod recv;
 mod rotate;

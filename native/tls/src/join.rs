@@ -18,12 +18,13 @@ use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerCon
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::config::{certified_key, tls13};
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, Seen};
 use crate::handshake::{flush, local_fault, process, IMPOSSIBLE};
 use crate::input::{Budget, Input};
 use crate::pinned::PinVerifier;
 use crate::provider::provider;
 use crate::suites_by_cpu;
+use crate::verify::LinkVerifier;
 
 /// The ALPN protocol (RFC 7301) of joining.
 pub const JOIN_ALPN: &[u8] = b"merlon-join/1";
@@ -103,10 +104,47 @@ impl std::fmt::Debug for JoinEvent {
     }
 }
 
-/// One session, either side.
+/// Who judges the peer's certificate.
+pub(crate) enum Judge {
+    /// The peer shows none: it has come to join.
+    Nobody,
+    Pin(Arc<PinVerifier>),
+    /// As of links: a node or tool of this cluster.
+    Link(Arc<LinkVerifier>),
+}
+
+impl Judge {
+    /// Whether the peer is who it must be.
+    fn content(&self) -> bool {
+        match self {
+            Self::Nobody => true,
+            Self::Pin(verifier) => verifier.accepted().is_some(),
+            Self::Link(verifier) => verifier.verified().is_some(),
+        }
+    }
+
+    fn take_refusal(&self) -> Option<Error> {
+        match self {
+            Self::Nobody => None,
+            Self::Pin(verifier) => verifier.take_refusal(),
+            Self::Link(verifier) => verifier.take_refusal(),
+        }
+    }
+
+    fn seen(&self) -> Option<Box<Seen>> {
+        match self {
+            Self::Nobody => None,
+            Self::Pin(verifier) => verifier.seen(),
+            Self::Link(verifier) => verifier.seen(),
+        }
+    }
+}
+
+/// One session, either side: of joining, or of the name service of a host (`names.rs`).
 pub struct Join {
     conn: Connection,
-    verifier: Option<Arc<PinVerifier>>,
+    alpn: &'static [u8],
+    judge: Judge,
     budget: Budget,
     up: bool,
     /// Opened bytes that are no whole message yet.
@@ -128,7 +166,7 @@ impl Join {
 
     /// The same for a ClientHello that was read already.
     pub(crate) fn accepted(conn: Connection, budget: Budget) -> Self {
-        Self::new(conn, None, budget, TO_SERVER_MAX)
+        Self::new(conn, JOIN_ALPN, Judge::Nobody, budget, TO_SERVER_MAX)
     }
 
     /// A client that accepts nobody but a node whose chain ends in the CA with the key `pin`
@@ -151,17 +189,14 @@ impl Join {
         let nobody = ServerName::IpAddress(IpAddr::V4([0, 0, 0, 0].into()));
         let conn = ClientConnection::new(Arc::new(config), nobody).map_err(local_fault)?;
         let budget = Budget::of(TO_CLIENT_BUDGET);
-        Ok(Self::new(
-            conn.into(),
-            Some(verifier),
-            budget,
-            TO_CLIENT_MAX,
-        ))
+        let (conn, judge) = (conn.into(), Judge::Pin(verifier));
+        Ok(Self::new(conn, JOIN_ALPN, judge, budget, TO_CLIENT_MAX))
     }
 
-    fn new(
+    pub(crate) fn new(
         mut conn: Connection,
-        verifier: Option<Arc<PinVerifier>>,
+        alpn: &'static [u8],
+        judge: Judge,
         budget: Budget,
         limit: usize,
     ) -> Self {
@@ -169,7 +204,8 @@ impl Join {
         conn.set_buffer_limit(None);
         Self {
             conn,
-            verifier,
+            alpn,
+            judge,
             budget,
             up: false,
             plain: Vec::new(),
@@ -229,7 +265,18 @@ impl Join {
 
     /// Client: the node that serves, and its root CA.
     pub fn server(&self) -> Option<(Peer, Der<'static>)> {
-        self.verifier.as_ref().and_then(|v| v.accepted())
+        match &self.judge {
+            Judge::Pin(verifier) => verifier.accepted(),
+            Judge::Nobody | Judge::Link(_) => None,
+        }
+    }
+
+    /// Name service: who the other side is, once TLS is up.
+    pub fn member(&self) -> Option<Peer> {
+        match &self.judge {
+            Judge::Link(verifier) if self.up => Some(verifier.verified()?.into_peer()),
+            Judge::Link(_) | Judge::Nobody | Judge::Pin(_) => None,
+        }
     }
 
     /// What to say when the peer has closed the connection, or its time is up.
@@ -256,10 +303,10 @@ impl Join {
     }
 
     fn come_up(&mut self) -> Result<(), Error> {
-        if self.conn.alpn_protocol() != Some(JOIN_ALPN) {
+        if self.conn.alpn_protocol() != Some(self.alpn) {
             return Err(Error::WrongAlpn);
         }
-        if self.verifier.is_some() && self.server().is_none() {
+        if !self.judge.content() {
             return Err(Error::NoCertificate);
         }
         self.up = true;
@@ -298,10 +345,9 @@ impl Join {
     }
 
     fn failure(&self, error: Error) -> Failure {
-        let verifier = self.verifier.as_ref();
         Failure {
-            error: verifier.and_then(|v| v.take_refusal()).unwrap_or(error),
-            peer: verifier.and_then(|v| v.seen()),
+            error: self.judge.take_refusal().unwrap_or(error),
+            peer: self.judge.seen(),
             claimed: None,
         }
     }

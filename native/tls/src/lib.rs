@@ -12,7 +12,8 @@
 //! epoch, whose two halves are `merlon_record`'s. What a node proves later, while the link is up, is bound to the link by
 //! its [`Binding`].
 //!
-//! Beside links, [`Join`]: how one that has no certificate yet talks to a node that can give it one.
+//! Beside links, [`Join`]: how one that has no certificate yet talks to a node that can give it one, and how the nodes of a host say
+//! where they listen.
 //!
 //! Knock-outs checked at this level too: `peer_chain`, `node_name`, `eku`, `expiry`, `trust_domain` (in
 //! `merlon_pki`) and `proof` (in `merlon_secret`).
@@ -25,6 +26,7 @@ mod input;
 mod join;
 mod keylog;
 mod live;
+mod names;
 mod pinned;
 mod preamble;
 mod provider;
@@ -35,6 +37,7 @@ pub use error::{alert_name, Error, Failure, Seen, TlsFault};
 pub use handshake::{Handshake, Progress};
 pub use join::{Join, JoinEvent, JoinServer, JOIN_ALPN, TO_CLIENT_MAX, TO_SERVER_MAX};
 pub use live::Binding;
+pub use names::{FROM_KEEPER_MAX, NAMES_ALPN, TO_KEEPER_MAX};
 pub use preamble::{Claim, Claimed, Established, Info};
 pub use provider::{https, suites_by_cpu};
 pub use verify::{NodeNameBound, PeerVerified};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use merlon_pki::{
-    binds, is_dialled, Claimed, Der, Error as PkiError, NodeName, Peer, UnixTime, Usage,
+    binds, is_dialled, may_keep, Claimed, Der, Error as PkiError, NodeName, Peer, UnixTime, Usage,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime as TlsTime};
@@ -69,6 +69,8 @@ pub(crate) struct LinkVerifier {
     local: Arc<Local>,
     /// The dialled node: a server that is another is refused before our certificate is sent.
     target: Option<NodeName>,
+    /// The same for a server that may be whoever may keep the names of a host.
+    keeper: bool,
     now: UnixTime,
     sight: Mutex<Sight>,
 }
@@ -86,8 +88,17 @@ impl LinkVerifier {
         Self {
             local,
             target,
+            keeper: false,
             now,
             sight: Mutex::default(),
+        }
+    }
+
+    /// Of one who dials the name service of a host.
+    pub(crate) fn of_keeper(local: Arc<Local>, now: UnixTime) -> Self {
+        Self {
+            keeper: true,
+            ..Self::new(local, None, now)
         }
     }
 
@@ -156,6 +167,9 @@ impl LinkVerifier {
             .map_err(Error::Certificate)?;
         if let Some(target) = &self.target {
             is_dialled(peer.identity(), target, &self.local.bind).map_err(Error::Name)?;
+        }
+        if self.keeper {
+            may_keep(peer.identity()).map_err(Error::Certificate)?;
         }
         Ok(peer)
     }

@@ -1,0 +1,117 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% One session of the keeper of a host's names, behind merlon_acceptor's door: TLS, one question, one answer. Who has
+%% registered stays connected, in a process that holds no place at the door any more.
+-module(merlon_names_server).
+
+-export([serve/4, stay/2]).
+
+%% Milliseconds until a process that was made for a session and not told to go on gives up.
+-define(FORGOTTEN, 10000).
+
+%% Called by the acceptor's process for the connection.
+-spec serve(Names :: pid(), inet | inet6, merlon_nif:conn(), Acceptor :: pid()) -> ok.
+serve(Names, Family, Conn, Acceptor) ->
+    Deadline = merlon_acceptor:admitted(Acceptor),
+    case up(Conn, Deadline) of
+        {ok, Peer} ->
+            Acceptor ! {proven, self()},
+            asked(merlon_join_wire:recv(Conn, Deadline), {Names, Family}, Peer, Conn, Deadline);
+        {error, Failure} -> merlon_acceptor:ended(Conn, Acceptor, known(Failure))
+    end.
+
+up(Conn, Deadline) ->
+    Steps = [fun() -> merlon_nif:names_accept(Conn, merlon_node:identity(), erlang:system_time(second)) end,
+             fun() -> merlon_join_wire:up(Conn, Deadline) end],
+    case lists:foldl(fun(Step, ok) -> Step(); (_, Error) -> Error end, ok, Steps) of
+        ok -> merlon_nif:names_peer(Conn);
+        {error, _} = Error -> Error
+    end.
+
+known(#{text := Text} = Failure) ->
+    maps:merge(#{phase => tls}, Failure#{text := <<"name service: ", Text/binary>>}).
+
+%% Somebody of the cluster: what goes wrong from here on is nobody's attack, but for what is said in so many words.
+asked({ok, Bytes}, Names, Peer, Conn, Deadline) ->
+    Answer = case merlon_names_core:read_request(Bytes) of
+                 {ok, Request} -> allowed(Request, Names, Peer, Conn);
+                 {error, malformed} -> {refused, malformed}
+             end,
+    told(Answer, Peer, Conn, Deadline);
+asked({error, _}, _Names, _Peer, Conn, _Deadline) -> merlon_nif:close(Conn).
+
+allowed({register, Name, Port}, Names, #{identity := Owner}, Conn) ->
+    case {may_register(Owner, Name), is_here(merlon_nif:peername(Conn))} of
+        {false, _} -> {refused, not_yours};
+        {true, false} -> {refused, not_here};
+        {true, true} -> entered(Name, Port, Owner, Names)
+    end;
+allowed({find, Name}, {Server, Family}, #{identity := Asker}, _Conn) ->
+    case merlon_names_core:find(Name, may_learn(Asker), merlon_names:table(Server, Family)) of
+        {ok, Port} -> {port, Port};
+        none -> {refused, unknown}
+    end;
+allowed(list, {Server, Family}, #{identity := Asker}, _Conn) ->
+    {names, merlon_names_core:list(may_learn(Asker), merlon_names:table(Server, Family))}.
+
+may_register(Owner, Name) ->
+    #{cli_names := Cli, derived_names := Derived} = merlon_node:config(),
+    merlon_nif:names_may_register(merlon_names_core:parts(Owner), Name, Cli, Derived).
+
+may_learn(Asker) ->
+    #{cli_names := Cli, derived_names := Derived} = merlon_node:config(),
+    fun(Name, Owner) ->
+            merlon_nif:names_may_learn(merlon_names_core:parts(Asker), merlon_names_core:parts(Owner), Name, Cli, Derived)
+    end.
+
+%% A host's names are those of its own nodes.
+is_here({ok, {Ip, _}}) -> merlon_cidr:member(Ip, merlon_cidr:loopback());
+is_here({error, _}) -> false.
+
+entered(Name, Port, Owner, {Server, Family}) ->
+    Session = spawn(?MODULE, stay, [Server, self()]),
+    case merlon_names:enter(Server, Family, Name, #{port => Port, owner => Owner, pid => Session}) of
+        ok -> {registered, Session};
+        {error, Why} ->
+            exit(Session, kill),
+            {refused, Why}
+    end.
+
+told({registered, Session}, _Peer, Conn, Deadline) ->
+    case send(Conn, registered, Deadline) of
+        ok ->
+            ok = merlon_nif:set_owner(Conn, Session),
+            Session ! {self(), go, Conn},
+            ok;
+        {error, _} ->
+            exit(Session, kill),
+            merlon_nif:close(Conn)
+    end;
+told({refused, Why} = Answer, Peer, Conn, Deadline) when Why =:= not_yours; Why =:= malformed; Why =:= not_here ->
+    _ = send(Conn, Answer, Deadline),
+    refused(Why, Peer, Conn);
+told(Answer, _Peer, Conn, Deadline) ->
+    _ = send(Conn, Answer, Deadline),
+    merlon_nif:close(Conn).
+
+send(Conn, Answer, Deadline) -> merlon_join_wire:send(Conn, merlon_names_core:answer(Answer), Deadline).
+
+refused(Why, Peer, Conn) ->
+    Address = merlon_nif:peername(Conn),
+    ok = merlon_nif:close(Conn),
+    Reason = case Why of
+                 malformed -> malformed;
+                 _ -> wrong_name
+             end,
+    merlon_event:refused(accept, Peer#{phase => preamble, reason => Reason, text => words(Why)}, Address).
+
+words(malformed) -> <<"name service: its question can't be read">>;
+words(not_yours) -> <<"name service: it wants to register a name that its certificate does not carry">>;
+words(not_here) -> <<"name service: it wants to register from another host">>.
+
+%% A registered session. It ends with the peer, with what the peer says, or with the keeper.
+-spec stay(Names :: pid(), From :: pid()) -> ok.
+stay(Names, From) ->
+    Ref = erlang:monitor(process, Names),
+    receive {From, go, Conn} -> merlon_names_client:stay(Conn, Ref)
+    after ?FORGOTTEN -> ok
+    end.

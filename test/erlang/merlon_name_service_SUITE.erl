@@ -1,0 +1,214 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% `{epmd, {names, ...}}`: several nodes of a host on free ports, found by an authenticated name service of their own,
+%% which outlives each of them.
+-module(merlon_name_service_SUITE).
+
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2, end_per_testcase/2]).
+-export([nodes_and_tools_find_each_other/1, another_takes_over_within_a_second/1, a_node_that_ends_is_forgotten/1, net_kernel_stop_and_start/1,
+         a_name_is_there_once/1, a_prelaunch_name_starts_and_is_not_listed/1, a_tool_is_found_by_nodes/1,
+         a_tool_alone_keeps_nothing/1, the_server_comes_back/1, ipv6_has_names_of_its_own/1,
+         the_listener_of_names_is_where_links_are/1, a_program_that_takes_the_port_is_complained_of/1]).
+
+suite() -> [{timetrap, {seconds, 90}}].
+
+all() ->
+    [nodes_and_tools_find_each_other, another_takes_over_within_a_second, a_node_that_ends_is_forgotten, net_kernel_stop_and_start,
+     a_name_is_there_once, a_prelaunch_name_starts_and_is_not_listed, a_tool_is_found_by_nodes,
+     a_tool_alone_keeps_nothing, the_server_comes_back, ipv6_has_names_of_its_own,
+     the_listener_of_names_is_where_links_are, a_program_that_takes_the_port_is_complained_of].
+
+init_per_suite(Config) -> merlon_ct:open(Config).
+
+end_per_suite(Config) -> merlon_ct:close(Config).
+
+init_per_testcase(_Case, Config) ->
+    {Socket, EpmdPort} = merlon_epmd_ct:silent_epmd(),
+    Port = merlon_epmd_ct:free_port(),
+    Dir = merlon_epmd_ct:new_dir(Config, [{epmd, {names, [{port, Port}]}}]),
+    [{epmd, Socket}, {epmd_port, EpmdPort}, {names_port, Port}, {dir, Dir} | Config].
+
+end_per_testcase(_Case, Config) ->
+    0 = merlon_epmd_ct:dialled(proplists:get_value(epmd, Config)),
+    ok = gen_tcp:close(proplists:get_value(epmd, Config)),
+    merlon_ct:cleanup(Config).
+
+its(Key, Config) -> proplists:get_value(Key, Config).
+
+start(Config, Name) -> start(Config, Name, [], #{}).
+
+start(Config, Name, Args, Opts) ->
+    Node = list_to_atom(Name ++ "@127.0.0.1"),
+    merlon_epmd_ct:start(Config, its(dir, Config), Node, {its(epmd_port, Config), Args, Opts}).
+
+several(Config, Bases) ->
+    Names = [merlon_epmd_ct:name(Base) || Base <- Bases],
+    {Names, [start(Config, Name) || Name <- Names]}.
+
+keeper(Vms) ->
+    [Keeper] = [Vm || Vm <- Vms, merlon_ct:call(Vm, merlon_names, keeps, [inet])],
+    Keeper.
+
+nodes_and_tools_find_each_other(Config) ->
+    {Names, [A, {_, NodeB, _} = B, C] = Vms} = several(Config, ["a", "b", "c"]),
+    A = keeper(Vms),
+    Sorted = lists:sort(Names),
+    [Sorted = merlon_epmd_ct:names(Vm, "127.0.0.1") || Vm <- Vms],
+    {ok, [_, _, _]} = merlon_ct:call(C, net_adm, names, []),
+    ok = merlon_ct:connect(A, B),
+    ok = merlon_ct:connect(C, B),
+    ok = merlon_ct:connect(C, A),
+    ok = merlon_peers:add_cli(its(dir, Config), "alice", "127.0.0.1"),
+    Tool = merlon_epmd_ct:tool(Config, its(dir, Config), its(epmd_port, Config)),
+    true = merlon_ct:call(Tool, net_kernel, connect_node, [NodeB]),
+    ok = merlon_ct:call(Tool, merlon_work, echo, [NodeB, hello]),
+    Sorted = merlon_epmd_ct:names(Tool, "127.0.0.1"),
+    [NameA | _] = Names,
+    {port, Port, _} = merlon_ct:call(B, merlon_epmd, port_please, [NameA, "127.0.0.1"]),
+    {port, Port, _} = merlon_ct:call(B, merlon_epmd, port_please, [NameA, {127, 0, 0, 1}]),
+    noport = merlon_ct:call(B, merlon_epmd, port_please, [NameA, "127.0.0.2"]),
+    noport = merlon_ct:call(B, merlon_epmd, port_please, ["nobody", "127.0.0.1"]).
+
+%% kill -9, three times over; asked every few milliseconds by whoever is left.
+another_takes_over_within_a_second(Config) ->
+    {_, Vms} = several(Config, ["a", "b", "c", "d"]),
+    Left = lists:foldl(fun(_, Now) -> taken_over(Config, Now) end, Vms, [1, 2]),
+    [_, _] = Left,
+    [ok = merlon_ct:connect(A, B) || {A, B} <- [list_to_tuple(Left)]].
+
+taken_over(Config, Vms) ->
+    Keeper = keeper(Vms),
+    Left = [{_, Asking, _} = First | _] = Vms -- [Keeper],
+    Expected = lists:sort([hd(string:split(atom_to_list(Node), "@")) || {_, Node, _} <- Left]),
+    Identity = merlon_attacker:identity(its(dir, Config), Asking, its(dir, Config), <<"epmd-tests">>),
+    merlon_ct:signal(Keeper, "KILL"),
+    Begin = erlang:monotonic_time(millisecond),
+    ok = until(fun() -> all_there(merlon_epmd_ct:ask(Identity, its(names_port, Config), list), Expected) end, Begin + 5000),
+    Took = erlang:monotonic_time(millisecond) - Begin,
+    ct:pal("all ~b names found again after ~b ms", [length(Expected), Took]),
+    true = Took < 1000,
+    Expected = merlon_epmd_ct:names(First, "127.0.0.1"),
+    Left.
+
+all_there({ok, {names, Names}}, Expected) -> [hd(string:split(binary_to_list(Name), "@")) || {Name, _} <- Names] =:= Expected;
+all_there({error, _}, _) -> false.
+
+until(Fun, End) ->
+    case Fun() orelse erlang:monotonic_time(millisecond) > End of
+        true -> ok;
+        false -> timer:sleep(5), until(Fun, End)
+    end.
+
+a_node_that_ends_is_forgotten(Config) ->
+    {[NameA, _, NameC], [A, B, _]} = several(Config, ["a", "b", "c"]),
+    merlon_ct:signal(B, "KILL"),
+    merlon_peers:wait(fun() -> merlon_epmd_ct:names(A, "127.0.0.1") =:= lists:sort([NameA, NameC]) end).
+
+%% As RabbitMQ does: its VM becomes a node late, and more than once.
+net_kernel_stop_and_start(Config) ->
+    {[NameA], [A]} = several(Config, ["a"]),
+    Name = merlon_epmd_ct:name("late"),
+    Node = list_to_atom(Name ++ "@127.0.0.1"),
+    ok = merlon_peers:add_node(its(dir, Config), Node),
+    Late = merlon_epmd_ct:bare(Config, its(dir, Config), its(epmd_port, Config), []),
+    [begin
+         {ok, _} = merlon_ct:call(Late, net_kernel, start, [[Node, longnames]]),
+         Both = lists:sort([NameA, Name]),
+         Both = merlon_epmd_ct:names(Late, "127.0.0.1"),
+         ok = merlon_ct:call(Late, net_kernel, stop, []),
+         merlon_peers:wait(fun() -> merlon_epmd_ct:names(A, "127.0.0.1") =:= [NameA] end)
+     end || _ <- [1, 2]].
+
+a_name_is_there_once(Config) ->
+    {[NameA, NameB], [A, _]} = several(Config, ["a", "b"]),
+    {'EXIT', _} = (catch start(Config, NameB, [], #{wait_boot => 8000})),
+    {'EXIT', _} = (catch start(Config, NameA, [], #{wait_boot => 8000})),
+    Both = lists:sort([NameA, NameB]),
+    Both = merlon_epmd_ct:names(A, "127.0.0.1").
+
+%% RabbitMQ's, which looks for a namesake.
+a_prelaunch_name_starts_and_is_not_listed(Config) ->
+    Name = merlon_epmd_ct:name("rabbit"),
+    ok = merlon_peers:add_node(its(dir, Config), list_to_atom(Name ++ "@127.0.0.1")),
+    Pre = start(Config, Name ++ "_prelaunch_4711", [], #{certify => false}),
+    [] = merlon_epmd_ct:names(Pre, "127.0.0.1"),
+    _ = start(Config, Name, [], #{certify => false}),
+    [Name] = merlon_epmd_ct:names(Pre, "127.0.0.1").
+
+%% Brokers dial them.
+a_tool_is_found_by_nodes(Config) ->
+    {[NameA, NameB], [{_, NodeA, _} = A, B]} = several(Config, ["rabbit", "rabbit"]),
+    ok = merlon_peers:add_cli(its(dir, Config), "bob", "127.0.0.1"),
+    Name = "rabbitmqcli-" ++ os:getpid() ++ "-" ++ NameA,
+    {_, ToolNode, _} = Tool = start(Config, Name, ["-hidden"], #{certify => false}),
+    true = merlon_ct:call(B, net_kernel, connect_node, [ToolNode]),
+    true = merlon_ct:call(Tool, net_kernel, connect_node, [NodeA]),
+    Nodes = lists:sort([NameA, NameB]),
+    All = lists:sort([Name | Nodes]),
+    All = merlon_epmd_ct:names(A, "127.0.0.1"),
+    %% It does not see itself: a tool is not told of tools.
+    Nodes = merlon_epmd_ct:names(Tool, "127.0.0.1").
+
+%% A user's tool must not answer in the place of nodes; it starts, and a node that comes later finds the port free.
+a_tool_alone_keeps_nothing(Config) ->
+    ok = merlon_peers:add_cli(its(dir, Config), "bob", "127.0.0.1"),
+    Name = "rabbitmqcli-" ++ os:getpid() ++ "-rabbit",
+    Tool = start(Config, Name, ["-hidden"], #{certify => false}),
+    [] = merlon_epmd_ct:names(Tool, "127.0.0.1"),
+    false = merlon_ct:call(Tool, merlon_names, keeps, [inet]),
+    {[NameA], [A]} = several(Config, ["a"]),
+    true = merlon_ct:call(A, merlon_names, keeps, [inet]),
+    %% By and by the tool is known too.
+    merlon_peers:wait(fun() -> merlon_epmd_ct:names(A, "127.0.0.1") =:= lists:sort([NameA, Name]) end).
+
+%% A crash costs nothing but a moment.
+the_server_comes_back(Config) ->
+    {Names, [A, B]} = several(Config, ["a", "b"]),
+    [begin
+         Pid = merlon_ct:call(Vm, erlang, whereis, [merlon_names]),
+         true = merlon_ct:call(Vm, erlang, exit, [Pid, kill]),
+         merlon_peers:wait(fun() -> catch merlon_epmd_ct:names(A, "127.0.0.1") =:= lists:sort(Names) end)
+     end || Vm <- [A, B]],
+    ok = merlon_ct:connect(A, B).
+
+ipv6_has_names_of_its_own(Config) ->
+    {[NameA], [A]} = several(Config, ["a"]),
+    Vms = [begin
+               Name = merlon_epmd_ct:name(Base),
+               Node = list_to_atom(Name ++ "@::1"),
+               ok = merlon_peers:add_node(its(dir, Config), Node),
+               ["-proto_dist", "merlon" | Args] = merlon_peers:args(its(dir, Config)),
+               merlon_ct:run(Config, ["-proto_dist", "merlon6", "-epmd_module", "merlon_epmd", "-start_epmd", "false" | Args],
+                             #{name => Name, host => "::1", longnames => true})
+           end || Base <- ["f", "g"]],
+    [F, G] = Vms,
+    ok = merlon_ct:connect(F, G),
+    [_, _] = merlon_epmd_ct:names(G, "::1"),
+    [NameA] = merlon_epmd_ct:names(A, "127.0.0.1").
+
+the_listener_of_names_is_where_links_are(Config) ->
+    {_, [{Pid, _, _}]} = several(Config, ["a"]),
+    Port = its(names_port, Config),
+    merlon_peers:wait(fun() -> [] =/= [kept || #{event := names_kept, local := {{127, 0, 0, 1}, P}} <- merlon_peers:log(Pid), P =:= Port]
+                                   orelse merlon_peers:call(Pid, merlon_names, keeps, [inet]) end),
+    {error, econnrefused} = gen_tcp:connect({127, 0, 0, 2}, Port, []),
+    {ok, Socket} = gen_tcp:connect({127, 0, 0, 1}, Port, []),
+    ok = gen_tcp:close(Socket).
+
+%% Nobody can be kept from binding a free port; the node goes on, says so, and has the port as soon as it is free.
+a_program_that_takes_the_port_is_complained_of(Config) ->
+    {[_, NameB], [A, {Pid, _, _} = B]} = several(Config, ["a", "b"]),
+    merlon_ct:signal(B, "STOP"),
+    merlon_ct:signal(A, "KILL"),
+    Socket = bound(its(names_port, Config), 100),
+    merlon_ct:signal(B, "CONT"),
+    merlon_peers:wait(fun() -> [] =/= [lost || #{event := names_lost} <- merlon_peers:log(Pid)] end),
+    ok = merlon_ct:alive(B),
+    ok = gen_tcp:close(Socket),
+    merlon_peers:wait(fun() -> merlon_ct:call(B, merlon_names, keeps, [inet]) end),
+    [NameB] = merlon_epmd_ct:names(B, "127.0.0.1").
+
+bound(Port, Tries) when Tries > 0 ->
+    case gen_tcp:listen(Port, [{ip, {127, 0, 0, 1}}, {reuseaddr, true}, {backlog, 200}]) of
+        {ok, Socket} -> Socket;
+        {error, eaddrinuse} -> timer:sleep(20), bound(Port, Tries - 1)
+    end.
