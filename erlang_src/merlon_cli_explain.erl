@@ -47,7 +47,7 @@ port(_Options) -> {ok, #{}}.
 
 asked_in({ok, Dir}, Node, Port, Options) ->
     case {own(Dir, Options), merlon_config:load(Dir)} of
-        {{ok, Name, Host}, {ok, Config}} -> asked_as({Name, Host}, Node, Config, maps:merge(Port, Options));
+        {{ok, Name, Host}, {ok, Config}} -> asked_as({Name, Host}, Node, Config, maps:merge(Options, Port));
         {{usage, _} = Wrong, _} -> Wrong;
         {_, {error, _} = Error} -> Error
     end;

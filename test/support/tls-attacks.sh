@@ -25,7 +25,7 @@ check 'tlslite-ng, from the cache or PyPI' installed || finish
 check 'a node that answers compiles' erlc -Werror -o "$tmp" "$fixtures/tls/tls_victim.erl" || finish
 check 'a cluster' new_dir "$tmp/cluster" "$CLUSTER" "$VICTIM_NODE" "$ATTACKER_NODE" "other@$host" || finish
 check 'a cluster of the same name' new_dir "$tmp/strange" "$CLUSTER" "$ATTACKER_NODE" || finish
-printf '%s\n' '{log_interval, 0}.' >>"$tmp/cluster/merlon.config"
+printf '%s\n' '{log_interval, 0}.' '{handshake_timeout, 2500}.' '{max_frame, 16777216}.' >>"$tmp/cluster/merlon.config"
 
 export ATTACKER=$tmp/cluster/nodes/$ATTACKER_NODE STRANGER=$tmp/strange/nodes/$ATTACKER_NODE OTHER=$tmp/cluster/nodes/other@$host
 export VICTIM="erl -noshell -name $VICTIM_NODE -setcookie $COOKIE -pa $ebin $tmp -proto_dist merlon -merlon_dir $tmp/cluster \
