@@ -13,7 +13,7 @@
                    schedulers := default | pos_integer(), _ => _}.
 %% A host's name and the command that runs others there.
 -type host() :: {string(), [string()]}.
--type role() :: a | b | c | hub | {peer, pos_integer()} | door | counted.
+-type role() :: a | b | c | hub | {peer, pos_integer()} | door | quiet | counted.
 -type member() :: #{peer := pid(), node := node(), os_pid := string(), counters := string()}.
 -type cast() :: #{carrier := atom(), members := #{role() => member()}, tmp := string(), dir := string()}.
 
@@ -45,19 +45,19 @@ hub(#{hosts := [Host]} = Scene, Carrier, N, Keep) ->
 probed(Scene, Carriers, Keep) ->
     trio(Scene#{probed => probe(maps:get(tmp, Scene))}, Carriers, [a, b], Keep).
 
-%% One node for each of these carriers, which does not wait busily: what it uses is what it works. Counted: and one of
-%% merlon's that counts what it allocates.
--spec doors(scene(), [atom()], Counted :: boolean(), fun((term()) -> term())) -> [cast()].
-doors(#{hosts := [Host]} = Scene, Carriers, Counted, Keep) ->
+%% One node for each of these carriers. Costs: and two of merlon's to look at what it costs, of which one does not wait
+%% busily, so that what it uses is what it works, and the other counts what it allocates.
+-spec doors(scene(), [atom()], Costs :: boolean(), fun((term()) -> term())) -> [cast()].
+doors(#{hosts := [Host], tmp := Tmp} = Scene, Carriers, Costs, Keep) ->
+    Merlon = [merlon || Costs, lists:member(merlon, Carriers)],
     Idle = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"],
-    Casts = casts(Scene, Carriers, [{door, Host, Idle}], Keep),
-    Wanted = [merlon || Counted, lists:member(merlon, Carriers)],
-    Extra = casts(Scene#{probed => merlon_bench_refusals:probe(maps:get(tmp, Scene))}, Wanted,
-                  [{counted, Host, ["+Mea", "min"]}], Keep),
-    [case [Members || #{carrier := Same, members := Members} <- Extra, Same =:= Carrier] of
-         [More] -> Cast#{members => maps:merge(maps:get(members, Cast), More)};
-         [] -> Cast
-     end || #{carrier := Carrier} = Cast <- Casts].
+    Extra = casts(Scene, Merlon, [{quiet, Host, Idle}], Keep) ++
+        casts(Scene#{probed => merlon_bench_refusals:probe(Tmp)}, Merlon, [{counted, Host, ["+Mea", "min"]}], Keep),
+    [lists:foldl(fun joined/2, Cast, Extra) || Cast <- casts(Scene, Carriers, [{door, Host, []}], Keep)].
+
+joined(#{carrier := Carrier, members := More}, #{carrier := Carrier, members := Members} = Cast) ->
+    Cast#{members => maps:merge(Members, More)};
+joined(_, Cast) -> Cast.
 
 casts(#{tmp := Tmp, dir := Dir} = Scene, Carriers, Roles, Keep) ->
     Jobs = [{Carrier, Role, job(Scene, Carrier, Role)} || Carrier <- Carriers, Role <- Roles],
