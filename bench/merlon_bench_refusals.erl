@@ -45,22 +45,23 @@ each(Kind, Cast, Role, Count, Read) ->
     Address = address(merlon_bench_carriers:node(Cast, Role)),
     Attack = attack(Kind, Cast, Role, #{address => Address}),
     _ = times(Kind, Attack, 20),
-    {IdleMs, Idle} = grown(Read, fun() -> timer:sleep(?IDLE) end),
-    {Ms, Grown} = grown(Read, fun() -> times(Kind, Attack, Count) end),
-    [max(0, G - I * Ms / IdleMs) / Count || {G, I} <- lists:zip(Grown, Idle)].
+    {_, IdleUs, Idle} = grown(Read, fun() -> timer:sleep(?IDLE) end),
+    {Done, Us, Grown} = grown(Read, fun() -> times(Kind, Attack, Count) end),
+    [max(0, G - I * Us / IdleUs) / length(Done) || {G, I} <- lists:zip(Grown, Idle)].
 
 grown(Read, Work) ->
     {Start, Before} = {erlang:monotonic_time(microsecond), Read()},
-    _ = Work(),
-    {erlang:monotonic_time(microsecond) - Start, [A - B || {A, B} <- lists:zip(Read(), Before)]}.
+    Done = Work(),
+    {Done, erlang:monotonic_time(microsecond) - Start, [A - B || {A, B} <- lists:zip(Read(), Before)]}.
 
+%% Silence takes its time: fewer of them.
 times(silent, Attack, Count) ->
-    Waves = max(1, Count div ?SILENT div 4),
-    [begin
-         Workers = [spawn_monitor(Attack) || _ <- lists:seq(1, ?SILENT)],
-         [receive {'DOWN', Ref, process, _, normal} -> ok end || {_, Ref} <- Workers]
-     end || _ <- lists:seq(1, Waves)];
+    [Each || _ <- lists:seq(1, max(1, Count div ?SILENT div 4)), Each <- at_once(Attack, ?SILENT)];
 times(_, Attack, Count) -> [Attack() || _ <- lists:seq(1, Count)].
+
+at_once(Attack, Count) ->
+    Workers = [spawn_monitor(Attack) || _ <- lists:seq(1, Count)],
+    [receive {'DOWN', Ref, process, _, normal} -> ok end || {_, Ref} <- Workers].
 
 address(Node) ->
     [Name, _] = string:split(atom_to_list(Node), "@"),

@@ -60,7 +60,7 @@ own(_Dir, #{as := Node}) ->
     end;
 own(Dir, _Options) ->
     case merlon_dir:list(merlon_dir:path([Dir, "nodes"])) of
-        {ok, [Node]} -> own(Dir, #{as => Node});
+        {ok, [Node]} -> own(Dir, #{as => unicode:characters_to_list(Node)});
         {ok, [_, _ | _] = Nodes} ->
             {usage, ["say which node would link, with --as: ", lists:join(", ", lists:sort(Nodes))]};
         _ -> {usage, ["say which node would link, with --as: there is none in ", merlon_dir:path([Dir, "nodes"])]}
