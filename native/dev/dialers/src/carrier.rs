@@ -67,7 +67,12 @@ impl Files {
             if name.starts_with("dialer") {
                 let read = |file| fs::read_to_string(entry.path().join(file));
                 let (cert, key, ca) = (read("cert.pem")?, read("key.pem")?, ca.clone());
-                all.push(Files { name, cert, key, ca });
+                all.push(Files {
+                    name,
+                    cert,
+                    key,
+                    ca,
+                });
             }
         }
         match all.is_empty() {

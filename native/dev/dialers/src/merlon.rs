@@ -95,7 +95,12 @@ struct Link<'a> {
 impl<'a> Link<'a> {
     fn new(established: Established, stream: &'a TcpStream, input: Vec<u8>) -> Self {
         let (tx, rx, ..) = established.into_parts();
-        Self { tx, rx, stream, input }
+        Self {
+            tx,
+            rx,
+            stream,
+            input,
+        }
     }
 
     /// The next record, if it is whole.
@@ -115,7 +120,8 @@ impl<'a> Link<'a> {
 impl Channel for Link<'_> {
     fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let mut out = Buffer::with_capacity(bytes.len() + 64);
-        self.tx.seal(ContentType::ApplicationData, bytes, &mut out)?;
+        self.tx
+            .seal(ContentType::ApplicationData, bytes, &mut out)?;
         write(self.stream, &out)
     }
 
