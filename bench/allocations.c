@@ -4,11 +4,8 @@
 // PROBE_FILE names; merlon_bench_refusals reads it while the VM runs.
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include "counters.h"
 
 // glibc's own, under the names that it keeps for those who stand in for them.
 void *__libc_malloc(size_t);
@@ -35,11 +32,6 @@ int posix_memalign(void **place, size_t align, size_t size) {
 }
 
 __attribute__((constructor)) static void start(void) {
-    const char *file = getenv("PROBE_FILE");
-    int fd = file ? open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
-    if (fd >= 0 && ftruncate(fd, sizeof *counters) == 0) {
-        void *map = mmap(NULL, sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (map != MAP_FAILED) counters = map;
-    }
-    if (fd >= 0) close(fd);
+    void *map = shared_counters(sizeof *counters);
+    if (map) counters = map;
 }
