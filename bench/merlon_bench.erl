@@ -63,6 +63,7 @@ round(Round, Scene, Options) ->
     note(Options, "~s, round ~b of ~b", [maps:get(network, Options), Round, maps:get(rounds, Options)]),
     attempt("nodes a, b, c", fun() -> trio(Round, Scene, Options, wanted(trio, Options)) end) ++
         hubs(Round, Scene, Options, wanted(hub, Options)) ++
+        attempt("a node that is dialled", fun() -> doors(Round, Scene, Options, wanted(door, Options)) end) ++
         attempt("probed nodes", fun() -> probed(Round, Scene, Options, wanted(probed, Options)) end).
 
 trio(_, _, _, []) -> [];
@@ -84,6 +85,22 @@ hubs(Round, Scene, #{carriers := Carriers, peers := N} = Options, Measures) ->
                   lists:append(Records)
           end,
     lists:append([attempt({hub, Carrier}, fun() -> Hub(Carrier) end) || Carrier <- Carriers]).
+
+doors(Round, Scene0, #{carriers := Carriers} = Options, Measures) ->
+    case [Measure || {Name, Module} = Measure <- Measures, is_possible(Round, Name, Module, Scene0)] of
+        [] -> [];
+        Possible ->
+            Scene = merlon_bench_dialers:scene(Scene0),
+            Casts = merlon_bench_carriers:doors(Scene, Carriers, lists:keymember(refusals, 1, Possible), fun keep/1),
+            Records = [measure(Measure, Casts, Round, Options) || Measure <- Possible],
+            _ = [merlon_bench_carriers:stop(Cast) || Cast <- Casts],
+            lists:append(Records)
+    end.
+
+is_possible(Round, Name, Module, Scene) ->
+    Possible = Module:possible(Scene),
+    Possible orelse Round > 1 orelse io:format("~s: skipped: no cargo or no C compiler~n", [Name]),
+    Possible.
 
 %% Counts do not vary: once.
 probed(1, Scene, #{carriers := Carriers} = Options, [Measure]) ->
@@ -107,6 +124,7 @@ measures(loopback, trio) ->
      {erpc, merlon_bench_traffic}, {setup, merlon_bench_links}, {fairness, merlon_bench_traffic},
      {nodedown, merlon_bench_links}];
 measures(loopback, hub) -> [{memory, merlon_bench_links}, {links, merlon_bench_links}];
+measures(loopback, door) -> [{dialers, merlon_bench_dialers}, {refusals, merlon_bench_refusals}];
 measures(loopback, probed) -> [{counts, merlon_bench_counts}];
 measures(_, trio) -> [{throughput, merlon_bench_traffic}, {roundtrip, merlon_bench_traffic}];
 measures(_, _) -> [].

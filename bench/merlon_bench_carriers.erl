@@ -3,7 +3,7 @@
 %% a measures, and a hub with many small peers. Nodes are driven over their standard input.
 -module(merlon_bench_carriers).
 
--export([all/0, trio/4, hub/4, probed/3, stop/1, call/4, link/2, places/1, node/2, os_pid/2, probe/1, counters/2]).
+-export([all/0, trio/4, hub/4, probed/3, doors/4, stop/1, call/4, link/2, places/1, node/2, os_pid/2, probe/1, counters/2]).
 
 -export_type([cast/0]).
 
@@ -13,9 +13,9 @@
                    schedulers := default | pos_integer(), _ => _}.
 %% A host's name and the command that runs others there.
 -type host() :: {string(), [string()]}.
--type role() :: a | b | c | hub | {peer, pos_integer()}.
+-type role() :: a | b | c | hub | {peer, pos_integer()} | door | quiet | counted.
 -type member() :: #{peer := pid(), node := node(), os_pid := string(), counters := string()}.
--type cast() :: #{carrier := atom(), members := #{role() => member()}}.
+-type cast() :: #{carrier := atom(), members := #{role() => member()}, tmp := string(), dir := string()}.
 
 -define(CALL, 60000).
 -define(TUNED, "[{buffer,262144}]").
@@ -43,13 +43,27 @@ hub(#{hosts := [Host]} = Scene, Carrier, N, Keep) ->
 %% A pair with the probe in both.
 -spec probed(scene(), [atom()], fun((term()) -> term())) -> [cast()].
 probed(Scene, Carriers, Keep) ->
-    trio(Scene#{probed => true}, Carriers, [a, b], Keep).
+    trio(Scene#{probed => probe(maps:get(tmp, Scene))}, Carriers, [a, b], Keep).
 
-casts(Scene, Carriers, Roles, Keep) ->
+%% One node for each of these carriers. Costs: and two of merlon's to look at what it costs, of which one does not wait
+%% busily, so that what it uses is what it works, and the other counts what it allocates.
+-spec doors(scene(), [atom()], Costs :: boolean(), fun((term()) -> term())) -> [cast()].
+doors(#{hosts := [Host], tmp := Tmp} = Scene, Carriers, Costs, Keep) ->
+    Merlon = [merlon || Costs, lists:member(merlon, Carriers)],
+    Idle = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"],
+    Extra = casts(Scene, Merlon, [{quiet, Host, Idle}], Keep) ++
+        casts(Scene#{probed => merlon_bench_refusals:probe(Tmp)}, Merlon, [{counted, Host, ["+Mea", "min"]}], Keep),
+    [lists:foldl(fun joined/2, Cast, Extra) || Cast <- casts(Scene, Carriers, [{door, Host, []}], Keep)].
+
+joined(#{carrier := Carrier, members := More}, #{carrier := Carrier, members := Members} = Cast) ->
+    Cast#{members => maps:merge(Members, More)};
+joined(_, Cast) -> Cast.
+
+casts(#{tmp := Tmp, dir := Dir} = Scene, Carriers, Roles, Keep) ->
     Jobs = [{Carrier, Role, job(Scene, Carrier, Role)} || Carrier <- Carriers, Role <- Roles],
     Started = [{Carrier, Role, Member}
                || Batch <- batches(Jobs), {Carrier, {Role, _, _}, Member} <- at_once(Batch, Keep)],
-    [#{carrier => Carrier, members => maps:from_list([{R, M} || {C, R, M} <- Started, C =:= Carrier])}
+    [#{carrier => Carrier, tmp => Tmp, dir => Dir, members => maps:from_list([{R, M} || {C, R, M} <- Started, C =:= Carrier])}
      || Carrier <- Carriers].
 
 %% More at a time do not start faster.
@@ -74,8 +88,8 @@ job(#{tmp := Tmp, dir := Dir} = Scene, Carrier, {_Role, {Host, Prefix}, Flags}) 
     Opts = maps:merge(#{host => Host, longnames => false, env => env(Name, Scene)}, exec(Prefix)),
     fun() -> (start(Name, Args, Opts))#{counters => counters_file(Tmp, Name)} end.
 
-env(Name, #{probed := true, tmp := Tmp}) ->
-    [{"LD_PRELOAD", probe(Tmp)}, {"PROBE_FILE", counters_file(Tmp, Name)}];
+env(Name, #{probed := Probe, tmp := Tmp}) ->
+    [{"LD_PRELOAD", Probe}, {"PROBE_FILE", counters_file(Tmp, Name)}];
 env(_, _) ->
     [].
 

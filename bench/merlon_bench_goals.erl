@@ -24,6 +24,8 @@ of_row({erpc, "1_way", _, _}) -> [{at_least, 1.5, tcp}];
 of_row({erpc, "64_way", _, _}) -> [{at_least, 1.3, tcp}];
 of_row({setup, "p50", _, _}) -> [{at_most, 1.0, tcp}, {at_most, 0.5, inet_tls}];
 of_row({links, _, _, _}) -> [{at_least, 1.0, tcp}, {at_least, 2.0, inet_tls}];
+of_row({dialers, _, _, "handshakes/s"}) -> [{at_least, 4.0, inet_tls}];
+of_row({dialers, Variant, _, "us"}) -> [{at_most, 0.333, inet_tls} || lists:suffix("_p50", Variant)];
 of_row({memory, "total", _, _}) -> [{at_most, 0.25, inet_tls}];
 of_row({fairness, "share", _, _}) -> [{at_least, 0.4, absolute}];
 of_row({fairness, "p99_growth", _, _}) -> [{at_most, 5, absolute}];
@@ -57,7 +59,7 @@ text({Op, Limit, Against}) ->
 
 %% Which end of a unit's scale is the good one.
 -spec better(string()) -> higher | lower.
-better(Unit) when Unit =:= "MB/s"; Unit =:= "calls/s"; Unit =:= "links/s"; Unit =:= "of alone" -> higher;
+better(Unit) when Unit =:= "MB/s"; Unit =:= "calls/s"; Unit =:= "links/s"; Unit =:= "handshakes/s"; Unit =:= "of alone" -> higher;
 better(_) -> lower.
 
 %% How many times better than tuned inet_tls merlon is in each row that tells of speed or cost,
@@ -91,7 +93,9 @@ every_goal_of_the_project_has_a_row_test() ->
                                 || {Size, Unit} <- [{64, "MB/s"}, {16777216, "MB/s"},
                                                     {65536, "CPU s/GB"}, {64, "CPU s/GB"}]]),
     ?assertEqual([1, 1, 0], [Count({roundtrip, "idle_" ++ P, 16, "us"}) || P <- ["p50", "p99", "p99.9"]]),
-    ?assertEqual(2, Count({setup, "p50", none, "ms"})).
+    ?assertEqual(2, Count({setup, "p50", none, "ms"})),
+    ?assertEqual([1, 1, 0], [Count({dialers, "x" ++ P, none, Unit}) || {P, Unit} <- [{"", "handshakes/s"}, {"_p50", "us"},
+                                                                                 {"_p99", "us"}]]).
 
 the_good_end_of_the_scale_counts_test() ->
     Rows = [{{throughput, "x", 64, "MB/s"}, #{merlon => 30, inet_tls_tuned => 10}},

@@ -6,11 +6,12 @@
 
 -export_type([options/0]).
 
-%% schedulers: of each of the nodes a, b and c; ms: how long a stream lasts; samples: of a round trip; setups, links: how often; peers: of the hub;
+%% schedulers: of each of the nodes a, b and c; ms: how long a stream lasts; samples: of a round trip; setups, links: how often; peers: of the hub; dial_ms: how long dialers dial; refusals: how many;
 %% progress: whether it is told on stderr.
 -type options() :: #{quick := boolean(), rounds := pos_integer(), ms := pos_integer(),
                      samples := pos_integer(), setups := pos_integer(), links := pos_integer(),
-                     peers := pos_integer(), sizes := default | [pos_integer()], schedulers := default | pos_integer(),
+                     peers := pos_integer(), dial_ms := pos_integer(), refusals := pos_integer(),
+                     sizes := default | [pos_integer()], schedulers := default | pos_integer(),
                      only := all | [atom()], carriers := [atom()], networks := [atom()],
                      progress := boolean()}.
 
@@ -28,13 +29,15 @@ read() ->
 -spec default(Quick :: boolean()) -> options().
 default(Quick) ->
     Base = case Quick of
-               false -> #{rounds => 3, ms => 700, samples => 5000, setups => 30, links => 5, peers => 50};
-               true -> #{rounds => 2, ms => 300, samples => 2000, setups => 10, links => 3, peers => 20}
+               false -> #{rounds => 3, ms => 700, samples => 5000, setups => 30, links => 5, peers => 50,
+                          dial_ms => 3000, refusals => 1000};
+               true -> #{rounds => 2, ms => 300, samples => 2000, setups => 10, links => 3, peers => 20,
+                         dial_ms => 1500, refusals => 400}
            end,
     Base#{quick => Quick, progress => true, sizes => default, schedulers => default, only => all,
           carriers => merlon_bench_carriers:all(), networks => networks(Quick)}.
 
-measures() -> [throughput, mixed, roundtrip, erpc, setup, fairness, nodedown, memory, links, counts].
+measures() -> [throughput, mixed, roundtrip, erpc, setup, fairness, nodedown, memory, links, dialers, refusals, counts].
 
 networks(true) -> [loopback];
 networks(false) -> [loopback | merlon_bench_net:all()].

@@ -101,6 +101,7 @@ write(Out, Facts, {Records, Rows, Carriers}) ->
                           [[Prefix, line(Record), $\n] || Record <- Records]]),
     ok = filelib:ensure_path(filename:join(Out, "plots")),
     Plots = unique([{Title, Unit} || {{Title, {Measure, _, _, Unit}}, _} <- Rows,
+                                     Measure =/= refusals,
                                      Measure =/= counts orelse Unit =/= "calls" andalso Unit =/= "us"]),
     lists:foreach(fun(Plot) -> plot_data(Out, Plot, Rows, Carriers) end, Plots).
 

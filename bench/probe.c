@@ -7,15 +7,12 @@
 // kernel had given the core to another does not count.
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <link.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
 #include <erl_nif.h>
+#include "counters.h"
 
 #define SHORTEST 64
 #define LONG_NS 1000000
@@ -166,11 +163,6 @@ __attribute__((constructor)) static void start(void) {
     real_memcpy = (copy *)dlsym(RTLD_NEXT, "memcpy");
     real_memmove = (copy *)dlsym(RTLD_NEXT, "memmove");
     range_of(NULL, &vm);
-    const char *file = getenv("PROBE_FILE");
-    int fd = file ? open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
-    if (fd >= 0 && ftruncate(fd, sizeof *counters) == 0) {
-        void *map = mmap(NULL, sizeof *counters, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (map != MAP_FAILED) counters = map;
-    }
-    if (fd >= 0) close(fd);
+    void *map = shared_counters(sizeof *counters);
+    if (map) counters = map;
 }

@@ -5,7 +5,7 @@
 #
 #   QUICK=1               all measures in short, loopback only: under 3 minutes
 #   ROUNDS=3              rounds, each with new nodes; the tables show medians over them
-#   ONLY=setup,erpc       throughput mixed roundtrip erpc setup fairness nodedown memory links counts
+#   ONLY=setup,erpc       throughput mixed roundtrip erpc setup fairness nodedown memory links dialers refusals counts
 #   CARRIERS=tcp,merlon   tcp inet_tls inet_tls_tuned merlon; ratios need tcp
 #   SIZES=64,65536        message sizes of `throughput`, in bytes
 #   SCHEDULERS=1          of each node; default: the VM's, one for each core
@@ -61,12 +61,22 @@ nodes() {
 mkdir -p "$out" "$tmp/ebin"
 out=$(cd "$out" && pwd -P)
 rm -rf "$out/plots"
-erlc -Werror -o "$tmp/ebin" "$bench"/*.erl "$root"/test/erlang/merlon_{peers,log_sink}.erl
+erlc -Werror -o "$tmp/ebin" "$bench"/*.erl "$root"/test/erlang/merlon_{peers,log_sink,attacker}.erl
+
+# For `dialers`; where it can't be built that measure is skipped. Built as it is shipped.
+case ,${ONLY:-dialers}, in *[,\ ]dialers[,\ ]*)
+    dev=$root/native/dev
+    if PATH=$PATH:$HOME/.cargo/bin cargo build --locked --quiet --profile bench --manifest-path "$dev/Cargo.toml" -p merlon_dialers; then
+        cp "${CARGO_TARGET_DIR:-$dev/target}/release/merlon_dialers" "$tmp/"
+    fi ;;
+esac
 
 # For `counts`; where it can't be built that measure is skipped.
 cc -shared -fPIC -O2 -fno-builtin -fno-tree-loop-distribute-patterns -o "$tmp/probe.so" "$bench/probe.c" -ldl \
     -I"$(erl -noshell -noinput -boot no_dot_erlang -eval 'io:format("~s/usr/include", [code:root_dir()]), halt().')" ||
     rm -f "$tmp/probe.so"
+# For `refusals`, likewise.
+cc -shared -fPIC -O2 -o "$tmp/allocations.so" "$bench/allocations.c" || rm -f "$tmp/allocations.so"
 
 # The run's own epmd ends with it: nobody else's is used or touched.
 ERL_EPMD_PORT=$(erl -noshell -noinput -boot no_dot_erlang -eval \

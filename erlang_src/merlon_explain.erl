@@ -3,15 +3,19 @@
 %% net_kernel would take over, asks the peer what it would say then (merlon_probe), and hangs up.
 -module(merlon_explain).
 
--export([explain/1]).
--export([run/1]).
--export_type([explanation/0, step/0]).
+-export([explain/1, explain/2]).
+-export([run/2]).
+-export_type([explanation/0, step/0, asker/0]).
 
 %% `linked`: a link is up. `open`: none is, and nothing stands in its way. `blocked`: the last step says what does.
 -type explanation() ::
         #{node := node(), verdict := linked | open | blocked, text := binary(),
           steps := [{step(), ok | failed, binary()}]}.
 -type step() :: carrier | name | link | resolve | port | connect | tls | certificate | secret | agreement.
+%% Who asks: the own name, whether that is a long one, whom net_kernel:allow/1 lets through (`[]`: all), and what
+%% vouches where there is no keyring. Whether its links would be known here: else the peer's word for one counts.
+-type asker() :: #{links := boolean(), own := string(), long := boolean(), allowed := [node()], family := inet | inet6,
+                   cookie := fun((node()) -> binary()), port => inet:port_number()}.
 
 %% Milliseconds beyond the handshake's own deadline, for name service and epmd.
 -define(PATIENCE, 20000).
@@ -20,8 +24,16 @@
 
 -spec explain(node()) -> explanation().
 explain(Node) when is_atom(Node) ->
+    ask(Node, [{carrier, fun carrier/2}, {name, fun name/2}, {link, fun link/2}]).
+
+%% The same where no node runs: as one whose identity merlon_node has, and that links to nobody.
+-spec explain(node(), asker()) -> explanation().
+explain(Node, #{own := Own} = Asker) when is_atom(Node) ->
+    ask(Node, [{carrier, fun(_, _) -> {ok, ["asked as ", Own], Asker} end}, {name, fun name/2}]).
+
+ask(Node, Steps) ->
     %% In a process of its own: what sockets say comes as messages.
-    {Pid, Ref} = spawn_monitor(?MODULE, run, [Node]),
+    {Pid, Ref} = spawn_monitor(?MODULE, run, [Node, Steps]),
     receive
         {'DOWN', Ref, process, Pid, {explained, Explanation}} -> Explanation;
         {'DOWN', Ref, process, Pid, Reason} -> error(Reason)
@@ -31,10 +43,10 @@ explain(Node) when is_atom(Node) ->
             blocked(Node, [{resolve, failed, <<"the name service does not answer: look at it on this host">>}])
     end.
 
--spec run(node()) -> no_return().
-run(Node) ->
-    exit({explained, walk(Node, #{}, [], [{carrier, fun carrier/2}, {name, fun name/2}, {link, fun link/2},
-                                          {resolve, fun resolve/2}, {port, fun port/2}, {connect, fun dial/2}])}).
+-spec run(node(), [{step(), fun((node(), map()) -> tuple())}]) -> no_return().
+run(Node, Steps) ->
+    exit({explained, walk(Node, #{}, [], Steps ++ [{resolve, fun resolve/2}, {port, fun port/2},
+                                                   {connect, fun dial/2}])}).
 
 %% Each step gives what it has found, for the steps behind it, or ends the way.
 walk(Node, _Known, Done, []) ->
@@ -50,6 +62,12 @@ walk(Node, Known, Done, [{Name, Step} | Steps]) ->
         {steps, More} -> ended(Node, Known, More ++ Done)
     end.
 
+ended(Node, #{links := false}, [{agreement, linked, Text} | Done]) ->
+    #{node => Node, verdict => linked, text => Text, steps => lists:reverse(Done, [{agreement, ok, Text}])};
+ended(Node, Known, [{agreement, linked, _} | Done]) ->
+    ended(Node, Known,
+          [{agreement, failed, <<"the peer believes that a link with this node is up and refuses another: it finds out "
+                                 "within net_ticktime, or run erlang:disconnect_node/1 there">>} | Done]);
 ended(Node, Known, [{_, ok, _} | _] = Done) -> walk(Node, Known, Done, []);
 ended(Node, _Known, Done) -> blocked(Node, Done).
 
@@ -73,23 +91,26 @@ carrier(_Node, _) ->
         {true, true, _} -> identity(merlon_node:ensure(node()))
     end.
 
-identity(ok) -> {ok, ["this node is ", merlon_node:name(), " and links over merlon"], #{}};
+identity(ok) -> {ok, ["this node is ", merlon_node:name(), " and links over merlon"], asker()};
 identity({error, Reason}) -> {failed, merlon_node:format_error(Reason)}.
 
-name(Node, _) when Node =:= node() ->
-    {failed, "that is this node itself: nothing goes over the network"};
-name(Node, _) ->
-    case dist_util:split_node(Node) of
-        {node, Name, Host} -> host(Node, Name, Host, net_kernel:longnames(), lists:member($., Host));
+asker() ->
+    {ok, Allowed} = net_kernel:allowed(),
+    #{links => true, own => atom_to_list(node()), long => net_kernel:longnames() =:= true, allowed => Allowed, family => merlon_epmd:own_family(),
+      cookie => fun merlon_registry:secret/1}.
+
+name(Node, #{own := Own} = Asker) ->
+    case {atom_to_list(Node), dist_util:split_node(Node)} of
+        {Own, _} -> {failed, "that is this node itself: nothing goes over the network"};
+        {_, {node, Name, Host}} -> host(Node, Name, Host, Asker, lists:member($., Host));
         _ -> {failed, [quoted(Node), " is no node's name: it has to be NAME@HOST"]}
     end.
 
-host(Node, _, _, false, true) ->
+host(Node, _, _, #{long := false}, true) ->
     {failed, [quoted(Node), " has a long host name and this node has short names (-sname): nodes of the two kinds "
               "can't link; start both with -name or both with -sname"]};
-host(Node, Name, Host, Long, _) ->
-    Short = Long =:= true andalso not lists:member($., Host) andalso not lists:member($:, Host),
-    {ok, Allowed} = net_kernel:allowed(),
+host(Node, Name, Host, #{long := Long, allowed := Allowed}, _) ->
+    Short = Long andalso not lists:member($., Host) andalso not lists:member($:, Host),
     case {Short, Allowed =:= [] orelse lists:member(Node, Allowed)} of
         {true, _} -> {failed, [quoted(Node), " has a short host name and this node has long names (-name): write the "
                                "full host name"]};
@@ -111,9 +132,9 @@ linked([]) -> "a link is just coming up or going away".
 
 %% ---- on the way ----
 
-resolve(_Node, #{name := Name, host := Host}) ->
+resolve(_Node, #{name := Name, host := Host, family := Family}) ->
     Epmd = net_kernel:epmd_module(),
-    case merlon_hs:epmd_call(Epmd, address_please, [Name, Host, merlon_epmd:own_family()]) of
+    case merlon_hs:epmd_call(Epmd, address_please, [Name, Host, Family]) of
         {ok, Ip} -> {ok, [Host, " is ", inet:ntoa(Ip)], #{ip => Ip}};
         {ok, Ip, Port, _} -> {ok, [Host, " is ", inet:ntoa(Ip)], #{ip => Ip, port => Port}};
         {error, Reason} -> {failed, [Host, " can't be resolved (", word(Reason), "): add it to DNS or /etc/hosts of this "
@@ -145,10 +166,10 @@ known(Names) ->
 
 %% ---- at the peer ----
 
-dial(Node, #{ip := Ip, port := Port}) ->
+dial(Node, #{ip := Ip, port := Port, own := Own, cookie := Cookie}) ->
     Deadline = erlang:monotonic_time(millisecond) + timeout(),
     At = [inet:ntoa(Ip), " port ", integer_to_list(Port)],
-    case merlon_handshake:dial(Node, Ip, Port, node(), Deadline) of
+    case merlon_handshake:dial(Node, Ip, Port, Own, Deadline, Cookie) of
         {ok, Conn} -> proven(Conn, At, merlon_probe:ask(Conn, Deadline));
         {error, Failure} -> {steps, merlon_explain_text:failed(Failure, At)}
     end.
@@ -165,8 +186,7 @@ proven(Conn, At, Answer) ->
 agreement({ok, #{allowed := false}}) ->
     {agreement, failed, <<"the peer's net_kernel:allow/1 does not list this node: add it there">>};
 agreement({ok, #{linked := true}}) ->
-    {agreement, failed, <<"the peer believes that a link with this node is up and refuses another: it finds out within "
-                          "net_ticktime, or run erlang:disconnect_node/1 there">>};
+    {agreement, linked, <<"a link is up, says the peer, which has proven itself">>};
 agreement({ok, #{flags := Flags}}) ->
     case merlon_probe:missing(Flags) of
         0 -> {agreement, ok, <<"the peer would take the link">>};

@@ -3,7 +3,7 @@
 %% deadline (monotonic milliseconds) for all steps together.
 -module(merlon_handshake).
 
--export([dial/5, serve/3, evicted/0, send/3, recv/2, time_left/1]).
+-export([dial/5, dial/6, serve/3, evicted/0, send/3, recv/2, time_left/1]).
 -export_type([claim/0, deadline/0]).
 
 -type deadline() :: integer().
@@ -16,23 +16,29 @@
 -spec dial(node(), inet:ip_address(), inet:port_number(), MyNode :: node() | string(), deadline()) ->
           {ok, merlon_nif:conn()} | {error, failure()}.
 dial(Node, Ip, Port, MyNode, Deadline) ->
+    dial(Node, Ip, Port, MyNode, Deadline, fun merlon_registry:secret/1).
+
+%% The same where Cookie, and not merlon_registry, says what vouches for links to Node without a keyring.
+-spec dial(node(), inet:ip_address(), inet:port_number(), MyNode :: node() | string(), deadline(),
+           Cookie :: fun((node()) -> binary())) -> {ok, merlon_nif:conn()} | {error, failure()}.
+dial(Node, Ip, Port, MyNode, Deadline, Cookie) ->
     {Source, Opts} = merlon_hs:connect_options(),
     case merlon_nif:connect(Ip, Port, Source, Opts) of
         {ok, Conn} ->
             Steps = [fun() -> connected(Conn, Deadline) end,
-                     fun() -> start_dial(Conn, Node, MyNode) end,
+                     fun() -> start_dial(Conn, Node, MyNode, Cookie) end,
                      fun() -> advance(Conn, fun no_claim/1, Deadline, none) end],
             close_on_error(Conn, run(Steps));
         {error, Reason} ->
             {error, tcp(Reason)}
     end.
 
-start_dial(Conn, Node, MyNode) ->
-    with_secrets(Node, fun(Secrets) ->
-                               merlon_nif:dial(Conn, merlon_node:identity(), own_name(MyNode),
-                                               atom_to_binary(Node), Secrets,
-                                               erlang:system_time(second))
-                       end).
+start_dial(Conn, Node, MyNode, Cookie) ->
+    with_secrets(Node, Cookie, fun(Secrets) ->
+                                       merlon_nif:dial(Conn, merlon_node:identity(), own_name(MyNode),
+                                                       atom_to_binary(Node), Secrets,
+                                                       erlang:system_time(second))
+                               end).
 
 %% A client never gets a claim.
 no_claim(_) ->
@@ -64,25 +70,24 @@ known(Failure, #{name := Name} = Claim) ->
                Failure#{phase => preamble, claimed => Name}).
 
 prove(Conn, #{name := Name}) ->
-    with_secrets(known_node(Name), fun(Secrets) -> merlon_nif:prove(Conn, Secrets) end).
+    with_secrets(known_node(Name), fun merlon_registry:secret/1,
+                 fun(Secrets) -> merlon_nif:prove(Conn, Secrets) end).
 
 %% With a keyring the cookie counts for nothing. Which entries are good now is for the native library to say.
-with_secrets(Node, Use) ->
+with_secrets(Node, Cookie, Use) ->
     case merlon_node:keyring() of
-        none -> with_cookie(Node, Use);
+        none -> with_cookie(Cookie(Node), Use);
         Entries ->
             Now = erlang:system_time(second),
             used(Use, [{keyring, Ref, Now} || #{ref := Ref} <- Entries])
     end.
 
 %% A node without a cookie (`nocookie` says so) has nothing to prove and takes no proof.
-with_cookie(Node, Use) ->
-    case merlon_registry:secret(Node) of
-        None when None =:= <<"nocookie">>; None =:= <<>> ->
-            {error, #{phase => preamble, reason => no_cookie,
-                      text => <<"this node has no cookie: give it one with -setcookie">>}};
-        Cookie -> used(Use, [{vm_cookie, Cookie}])
-    end.
+with_cookie(None, _Use) when None =:= <<"nocookie">>; None =:= <<>> ->
+    {error, #{phase => preamble, reason => no_cookie,
+              text => <<"this node has no cookie: give it one with -setcookie">>}};
+with_cookie(Cookie, Use) ->
+    used(Use, [{vm_cookie, Cookie}]).
 
 %% A stacktrace would hold the cookie.
 used(Use, Secrets) ->

@@ -3,7 +3,7 @@
 %% listener, before it dials first) and kept for every handshake.
 -module(merlon_node).
 
--export([start/2, ensure/1, current/0, replace/2, identity/0, joins/0, keyring/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
+-export([start/2, borrow/3, ensure/1, current/0, replace/2, identity/0, joins/0, keyring/0, config/0, name/0, is_tool/0, fatal/1, format_error/1]).
 -export_type([reason/0]).
 
 -type reason() :: {nif, string()} | {config | identity, term()} |
@@ -43,7 +43,16 @@ load_modules() ->
 
 load(Name, Host) ->
     ok = merlon_secrets:start(),
-    case merlon_identity:load({Name, Host}) of
+    used(merlon_identity:load({Name, Host}), Name, Host).
+
+%% For a command that neither listens nor links: what it does is done as Name@Host, with that configuration.
+-spec borrow(Name :: string(), Host :: string(), merlon_config:config()) -> {ok, map()} | {error, reason()}.
+borrow(Name, Host, Config) ->
+    ok = merlon_secrets:start(),
+    used(merlon_identity:load({Name, Host}, Config), Name, Host).
+
+used(Result, Name, Host) ->
+    case Result of
         {ok, #{ref := _, config := Config} = Loaded} ->
             _ = merlon_dump:secure(Config),
             Node = Loaded#{name => Name ++ "@" ++ Host},

@@ -2,7 +2,7 @@ defmodule Merlon.MixTasksTest do
   use ExUnit.Case, async: false
   import ExUnit.CaptureIO
 
-  alias Mix.Tasks.Merlon.{Csr, Doctor, Enroll, Gen, Init, Inspect, Join, Keyring}
+  alias Mix.Tasks.Merlon.{Csr, Doctor, Enroll, Explain, Gen, Init, Inspect, Join, Keyring}
   alias Mix.Tasks.Merlon.{Renew, Revoke, Revoked, Rotate, Token}
 
   setup do
@@ -78,6 +78,20 @@ defmodule Merlon.MixTasksTest do
     assert File.read!(Path.join(dir, "nodes/app@web1/cert.pem")) != before
     assert {1, "", error} = run(Renew, ["other@web1", "--dir", dir])
     assert error =~ "merlon cert other@web1"
+  end
+
+  test "explain says what stands in the way", %{dir: dir} do
+    assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
+    assert {0, _, ""} = run(Gen.Cert, ["app@127.0.0.1", "--dir", dir])
+    cookie = Path.join(dir, "cookie")
+    File.write!(cookie, "secret")
+    File.chmod!(cookie, 0o600)
+    args = ["other@127.0.0.1", "--dir", dir, "--cookie-file", cookie, "--port", "1"]
+    assert {1, out, ""} = run(Explain, args)
+    assert out =~ ~r/ok +carrier +asked as app@127.0.0.1/
+    assert out =~ "blocked: no connection to 127.0.0.1 port 1"
+    assert {2, "", error} = run(Explain, [])
+    assert error =~ "NODE is missing"
   end
 
   test "revoke writes the list that revoked reads", %{dir: dir} do
