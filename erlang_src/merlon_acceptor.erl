@@ -256,10 +256,15 @@ handshake(Kernel, Family, Conn, Acceptor) ->
     end,
     #{handshake_timeout := Timeout} = merlon_node:config(),
     Deadline = erlang:monotonic_time(millisecond) + Timeout,
-    case merlon_handshake:serve(Conn, Acceptor, Deadline) of
+    case merlon_plain:serve(Conn, Acceptor, Deadline) of
+        {ok, #{carrier := plain} = Claim} ->
+            Linked = hand_over(Kernel, Family, {Conn, Claim, Deadline}),
+            _ = is_pid(Linked) andalso merlon_plain:watched(Linked, Acceptor, Conn),
+            ok;
         {ok, Claim} ->
             Acceptor ! {proven, self()},
-            hand_over(Kernel, Family, {Conn, Claim, Deadline});
+            _ = hand_over(Kernel, Family, {Conn, Claim, Deadline}),
+            ok;
         join -> merlon_enroll:serve(Conn, Deadline);
         {error, Failure} -> ended(Conn, cause(Acceptor, Failure))
     end.
@@ -284,7 +289,7 @@ hand_over(Kernel, Family, {Conn, Claim, Deadline} = Link) ->
         {Kernel, controller, Supervisor} ->
             ok = merlon_nif:set_owner(Conn, Supervisor),
             Supervisor ! {self(), controller},
-            ok;
+            Supervisor;
         {Kernel, unsupported_protocol} ->
             refused(Conn, Claim#{phase => dist, reason => unsupported_protocol,
                                  text => <<"net_kernel has no such listener">>})

@@ -100,7 +100,8 @@ host(Node, Name, Host, Long, _) ->
 link(Node, _) ->
     case {merlon:is_encrypted(Node), lists:member(Node, nodes(connected))} of
         {true, _} -> {linked, linked([Link || #{node := At} = Link <- merlon:connections(), At =:= Node])};
-        {false, true} -> {linked, "a link is up, but not over merlon: it is not encrypted by it"};
+        {false, true} -> {linked, "a link is up, but not over merlon: it is not encrypted, and the cookie alone has proven "
+                          "the peer"};
         {false, false} -> {ok, "no link is up now", #{}}
     end.
 
@@ -153,10 +154,19 @@ known(Names) ->
 dial(Node, #{ip := Ip, port := Port}) ->
     Deadline = erlang:monotonic_time(millisecond) + timeout(),
     At = [inet:ntoa(Ip), " port ", integer_to_list(Port)],
-    case merlon_handshake:dial(Node, Ip, Port, node(), Deadline) of
-        {ok, Conn} -> proven(Conn, At, merlon_probe:ask(Conn, Deadline));
+    case merlon_plain:dial(Node, {Ip, Port}, node(), Deadline) of
+        {ok, Conn, #{carrier := merlon}} -> proven(Conn, At, merlon_probe:ask(Conn, Deadline));
+        {ok, Conn, #{carrier := plain}} -> plain(Conn, At);
         {error, Failure} -> {steps, merlon_explain_text:failed(Failure, At)}
     end.
+
+%% Who answers there is not known: nothing but the real handshake would tell.
+plain(Conn, At) ->
+    ok = merlon_nif:close(Conn),
+    {steps, [{tls, ok, text(["the peer does not answer TLS; until ", merlon_text:date(merlon_interop:until()),
+                             " this node links to it without (interop in merlon.config), encrypted by nothing and proven "
+                             "by the cookie alone"])},
+             {connect, ok, text(["connected to ", At])}]}.
 
 proven(Conn, At, Answer) ->
     #{fingerprint := Fingerprint, cipher_suite := Suite} = merlon_nif:link_info(Conn),

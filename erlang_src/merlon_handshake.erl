@@ -3,28 +3,48 @@
 %% deadline (monotonic milliseconds) for all steps together.
 -module(merlon_handshake).
 
--export([dial/5, serve/3, evicted/0, send/3, recv/2, time_left/1]).
+-export([dial/5, connect/3, serve/3, evicted/0, send/3, recv/2, time_left/1]).
 -export_type([claim/0, deadline/0]).
 
 -type deadline() :: integer().
 %% The client's own name as bound to its certificate: `<<"name@host">>`, or `<<"@host">>` for a
-%% node that asks for a dynamic name.
--type claim() :: #{name := binary(), identity => tuple(), _ => _}.
+%% node that asks for a dynamic name. Without TLS (`carrier`) it is bound to nothing.
+-type claim() :: #{name := binary(), carrier => merlon_interop:carrier(), identity => tuple(), _ => _}.
 -type failure() :: merlon_nif:failure() | #{atom() => term()}.
 
-%% Connects and shakes hands with Node, which must prove that very name.
--spec dial(node(), inet:ip_address(), inet:port_number(), MyNode :: node() | string(), deadline()) ->
-          {ok, merlon_nif:conn()} | {error, failure()}.
-dial(Node, Ip, Port, MyNode, Deadline) ->
+%% Connects and shakes hands with Node, which must prove that very name. The peer is `silent` if not even its first byte
+%% has come by Answer.
+-spec dial(node(), inet:ip_address(), inet:port_number(), MyNode :: node() | string(),
+           {Answer :: deadline(), deadline()}) -> {ok, merlon_nif:conn()} | {error, failure()}.
+dial(Node, Ip, Port, MyNode, {Answer, Deadline}) ->
+    connect(Ip, Port, Deadline, fun(Conn) -> [fun() -> start_dial(Conn, Node, MyNode) end,
+                                              fun() -> answered(Conn, Answer, Deadline) end,
+                                              fun() -> advance(Conn, fun no_claim/1, Deadline, none) end]
+                                end).
+
+%% TCP and nothing else.
+-spec connect(inet:ip_address(), inet:port_number(), deadline()) -> {ok, merlon_nif:conn()} | {error, failure()}.
+connect(Ip, Port, Deadline) ->
+    connect(Ip, Port, Deadline, fun(_) -> [] end).
+
+connect(Ip, Port, Deadline, Steps) ->
     {Source, Opts} = merlon_hs:connect_options(),
     case merlon_nif:connect(Ip, Port, Source, Opts) of
-        {ok, Conn} ->
-            Steps = [fun() -> connected(Conn, Deadline) end,
-                     fun() -> start_dial(Conn, Node, MyNode) end,
-                     fun() -> advance(Conn, fun no_claim/1, Deadline, none) end],
-            close_on_error(Conn, run(Steps));
-        {error, Reason} ->
-            {error, tcp(Reason)}
+        {ok, Conn} -> close_on_error(Conn, run([fun() -> connected(Conn, Deadline) end | Steps(Conn)]));
+        {error, Reason} -> {error, tcp(Reason)}
+    end.
+
+%% Sends the ClientHello and waits for anything.
+answered(_Conn, Deadline, Deadline) ->
+    ok;
+answered(Conn, Answer, _Deadline) ->
+    case merlon_nif:advance(Conn) of
+        wait ->
+            receive {select, _, _, _} -> ok
+            after time_left(Answer) ->
+                    {error, #{phase => tls, reason => silent, text => <<"the peer does not answer a TLS ClientHello">>}}
+            end;
+        {error, Failure} -> {error, Failure}
     end.
 
 start_dial(Conn, Node, MyNode) ->

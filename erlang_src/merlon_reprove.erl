@@ -96,8 +96,9 @@ init([]) ->
 -spec handle_continue(links, #state{}) -> {noreply, #state{}}.
 handle_continue(links, State) ->
     next_poll(),
-    {noreply, say(lists:foldl(fun({Pid, _, _}, Acc) -> add(Pid, [ask | answer()], Acc) end,
-                              State, merlon_registry:links()))}.
+    {noreply, say(lists:foldl(fun({Pid, _, #{carrier := merlon}}, Acc) -> add(Pid, [ask | answer()], Acc);
+                                 (_, Acc) -> Acc
+                              end, State, merlon_registry:links()))}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
 handle_call(_, _From, State) ->

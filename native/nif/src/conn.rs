@@ -1,6 +1,7 @@
 //! One connection: the socket, and behind separate locks the handshake, the sending half and the
 //! receiving half, so that the two directions never wait for each other.
 
+use crate::plain::Length;
 use crate::select::{Handle, Ready};
 use crate::window::Window;
 use crate::{link, recv, term::Fault};
@@ -94,6 +95,8 @@ pub enum Stage {
 #[derive(Default)]
 pub struct TxSide {
     pub half: Option<Tx>,
+    /// In place of a half: no TLS at all.
+    pub plain: Option<Length>,
     /// Long messages on their way out.
     pub router: Router<LANES>,
     /// Sealed bytes that the socket has not taken, from `sent` on.
@@ -104,6 +107,8 @@ pub struct TxSide {
 /// The receiving half; `None` before the handshake is done.
 pub struct RxSide {
     pub half: Option<Rx>,
+    /// In place of a half: no TLS at all.
+    pub plain: Option<Length>,
     pub frames: Incoming,
     pub window: Window,
     /// Bytes that the last call has read.
@@ -158,6 +163,7 @@ impl Conn {
             tx: Mutex::default(),
             rx: Mutex::new(RxSide {
                 half: None,
+                plain: None,
                 frames: Incoming {
                     reader: Reader::new(MAX_HANDSHAKE_FRAME, recv::BIG_FRAME),
                     lanes: Lanes::new(MAX_HANDSHAKE_FRAME),

@@ -20,6 +20,7 @@ mod link;
 mod live;
 mod mint;
 mod pki;
+mod plain;
 mod recv;
 mod rotate;
 mod secret;

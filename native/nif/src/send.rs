@@ -2,6 +2,7 @@
 
 use crate::conn::{lock, Conn, Counters, TxSide, LANES};
 use crate::link::{half, write_all, REKEY_BOTH, REKEY_NONE};
+use crate::plain::Length;
 use crate::select::Ready;
 use crate::term::{atoms, fault, Fault};
 use merlon_record::{Buffer, ContentType, Lane};
@@ -103,12 +104,37 @@ pub fn spent(env: Env, bytes: usize) {
 // ---- what is sent ----
 
 fn frames(out: &mut Out, list: ListIterator, sent: &mut Sent) -> Result<(), Fault> {
+    if let Some(length) = out.tx.plain {
+        return unsealed(out, length, list, sent);
+    }
     let mut list = list.peekable();
     while list.peek().is_some() {
         if let Some((frame, route)) = stream(out, &mut list, sent)? {
             frame.on_lane(route, out)?;
             sent.count(&frame);
         }
+        if out.waiting() >= CHUNK {
+            out.write()?;
+        }
+    }
+    Ok(())
+}
+
+/// Without TLS: frames as they are, one after the other.
+fn unsealed(
+    out: &mut Out,
+    length: Length,
+    list: ListIterator,
+    sent: &mut Sent,
+) -> Result<(), Fault> {
+    for term in list {
+        let mut frame = Frame::new(term)?;
+        length.head(frame.size, |head| out.buffer.extend(head))?;
+        frame.take(frame.size, |part| {
+            out.buffer.extend(part);
+            Ok(())
+        })?;
+        sent.count(&frame);
         if out.waiting() >= CHUNK {
             out.write()?;
         }

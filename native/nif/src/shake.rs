@@ -4,6 +4,7 @@ use crate::conn::{lock, Conn, Proved, Session, Shake, Stage};
 use crate::identity::{self, Identity};
 use crate::keyring::KeyringEntry;
 use crate::link;
+use crate::plain;
 use crate::select::Ready;
 use crate::term::{atom, atoms, binary, error, fault, hex, ok, Fault};
 use merlon_pki::{Claimed as ClaimedName, NodeName};
@@ -336,6 +337,7 @@ fn label(identity: &merlon_pki::Identity, name: &[u8]) -> Vec<u8> {
 fn pair_cookie<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
     match conn.session.get() {
         Some(session) => ok(env, binary(env, session.cookie.expose().as_bytes())),
+        None if plain::is_plain(&conn) => atoms::none().encode(env),
         None => fault(env, &Fault::Misuse),
     }
 }
