@@ -12,7 +12,7 @@
           direction := dial | accept,
           peer := {inet:ip_address(), inet:port_number()} | undefined,
           local := {inet:ip_address(), inet:port_number()} | undefined,
-          identity => tuple(),           % * {node, Cluster, Name, Host} | {cli, Cluster, User, Host}
+          identity => tuple(),           % * {node, Cluster, Name, Host} | {cli, Cluster, User, Host} | {hosts, Hosts}: any of theirs
           fingerprint => binary(),       % * SHA-256 of the peer's certificate, hex
           not_after => integer(),        % * seconds since 1970
           tls_version => binary(), cipher_suite => binary(), key_exchange_group => binary(),   % *

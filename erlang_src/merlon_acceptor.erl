@@ -256,10 +256,10 @@ handshake(Kernel, Family, Conn, Acceptor) ->
     end,
     #{handshake_timeout := Timeout} = merlon_node:config(),
     Deadline = erlang:monotonic_time(millisecond) + Timeout,
-    case merlon_plain:serve(Conn, Acceptor, Deadline) of
-        {ok, #{carrier := plain} = Claim} ->
+    case merlon_beside:serve(Conn, Acceptor, Deadline) of
+        {ok, #{carrier := _} = Claim} ->
             Linked = hand_over(Kernel, Family, {Conn, Claim, Deadline}),
-            _ = is_pid(Linked) andalso merlon_plain:watched(Linked, Acceptor, Conn),
+            _ = is_pid(Linked) andalso merlon_beside:watched(Linked, Acceptor, Conn),
             ok;
         {ok, Claim} ->
             Acceptor ! {proven, self()},

@@ -105,6 +105,9 @@ link(Node, _) ->
         {false, false} -> {ok, "no link is up now", #{}}
     end.
 
+linked([#{carrier := inet_tls, cipher_suite := Suite, identity := Identity, since := Since} | _]) ->
+    ["a link is up since ", merlon_text:date(Since), ", over inet_tls, encrypted with TLS 1.3, ", Suite,
+     "; the peer's certificate ", bound(Identity)];
 linked([#{cipher_suite := Suite, identity := {_, Cluster, _, _}, since := Since} | _]) ->
     ["a link is up since ", merlon_text:date(Since), ", encrypted with TLS 1.3, ", Suite,
      ", the peer proven by a certificate of cluster ", Cluster];
@@ -154,9 +157,10 @@ known(Names) ->
 dial(Node, #{ip := Ip, port := Port}) ->
     Deadline = erlang:monotonic_time(millisecond) + timeout(),
     At = [inet:ntoa(Ip), " port ", integer_to_list(Port)],
-    case merlon_plain:dial(Node, {Ip, Port}, node(), Deadline) of
+    case merlon_beside:dial(Node, {Ip, Port}, node(), Deadline) of
         {ok, Conn, #{carrier := merlon}} -> proven(Conn, At, merlon_probe:ask(Conn, Deadline));
         {ok, Conn, #{carrier := plain}} -> plain(Conn, At);
+        {ok, Conn, #{carrier := inet_tls}} -> inet_tls(Conn, At);
         {error, Failure} -> {steps, merlon_explain_text:failed(Failure, At)}
     end.
 
@@ -176,6 +180,16 @@ proven(Conn, At, Answer) ->
              {certificate, ok, text(["the peer's certificate carries the name, SHA-256 ", Fingerprint])},
              {tls, ok, text(["TLS 1.3, ", Suite])},
              {connect, ok, text(["connected to ", At])}]}.
+
+inet_tls(Conn, At) ->
+    #{fingerprint := Fingerprint, cipher_suite := Suite, identity := Identity} = merlon_nif:link_info(Conn),
+    ok = merlon_nif:close(Conn),
+    {steps, [{certificate, ok, text(["the peer's certificate ", bound(Identity), ", SHA-256 ", Fingerprint])},
+             {tls, ok, text(["TLS 1.3, ", Suite, ", with a node of inet_tls, which interop in merlon.config lets be"])},
+             {connect, ok, text(["connected to ", At])}]}.
+
+bound({hosts, Hosts}) -> ["is for any node of ", lists:join(", ", Hosts)];
+bound(_) -> "carries the name".
 
 agreement({ok, #{allowed := false}}) ->
     {agreement, failed, <<"the peer's net_kernel:allow/1 does not list this node: add it there">>};

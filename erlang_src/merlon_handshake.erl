@@ -13,17 +13,19 @@
 -type failure() :: merlon_nif:failure() | #{atom() => term()}.
 
 %% Connects and shakes hands with Node, which must prove that very name. The peer is `silent` if not even its first byte
-%% has come by Answer.
+%% has come by Answer. `foreign`: a node of inet_tls, where it may be one, that has proven its name as far as its certificate
+%% does.
 -spec dial(node(), inet:ip_address(), inet:port_number(), MyNode :: node() | string(),
-           {Answer :: deadline(), deadline()}) -> {ok, merlon_nif:conn()} | {error, failure()}.
+           {Answer :: deadline(), deadline()}) -> {ok | foreign, merlon_nif:conn()} | {error, failure()}.
 dial(Node, Ip, Port, MyNode, {Answer, Deadline}) ->
-    connect(Ip, Port, Deadline, fun(Conn) -> [fun() -> start_dial(Conn, Node, MyNode) end,
+    connect(Ip, Port, Deadline, fun(Conn) -> [fun() -> foreign(Conn, merlon_interop:dials_inet_tls(Node)) end,
+                                              fun() -> start_dial(Conn, Node, MyNode) end,
                                               fun() -> answered(Conn, Answer, Deadline) end,
                                               fun() -> advance(Conn, fun no_claim/1, Deadline, none) end]
                                 end).
 
 %% TCP and nothing else.
--spec connect(inet:ip_address(), inet:port_number(), deadline()) -> {ok, merlon_nif:conn()} | {error, failure()}.
+-spec connect(inet:ip_address(), inet:port_number(), deadline()) -> {ok | foreign, merlon_nif:conn()} | {error, failure()}.
 connect(Ip, Port, Deadline) ->
     connect(Ip, Port, Deadline, fun(_) -> [] end).
 
@@ -54,19 +56,25 @@ start_dial(Conn, Node, MyNode) ->
                                                erlang:system_time(second))
                        end).
 
+foreign(Conn, true) -> merlon_nif:foreign(Conn);
+foreign(_Conn, false) -> ok.
+
 %% A client never gets a claim.
 no_claim(_) ->
     {error, #{phase => preamble, reason => internal, text => <<"claim on the dialling side">>}}.
 
 %% Shakes hands with whoever connected. Evictor may end it by `{Evictor, evicted}`. `join`: no node, but one who
 %% wants to become one; merlon_enroll goes on.
--spec serve(merlon_nif:conn(), pid(), deadline()) -> {ok, claim()} | join | {error, failure()}.
+%% `foreign`: a node of inet_tls; merlon_beside goes on.
+-spec serve(merlon_nif:conn(), pid(), deadline()) -> {ok, claim()} | join | foreign | {error, failure()}.
 serve(Conn, Evictor, Deadline) ->
     Claims = fun(Claim) -> put(?MODULE, Claim), prove(Conn, Claim) end,
-    Steps = [fun() -> start_serve(Conn, merlon_node:joins()) end,
+    Steps = [fun() -> foreign(Conn, merlon_interop:takes_inet_tls()) end,
+             fun() -> start_serve(Conn, merlon_node:joins()) end,
              fun() -> advance(Conn, Claims, Deadline, Evictor) end],
     case {run(Steps), get(?MODULE)} of
         {join, undefined} -> join;
+        {foreign, undefined} -> foreign;
         {ok, Claim} when is_map(Claim) -> {ok, maps:remove(key_ids, Claim)};
         {{error, Failure}, undefined} -> {error, Failure};
         {{error, Failure}, #{key_ids := Ids} = Claim} ->
@@ -133,6 +141,8 @@ run([Step | Steps]) ->
 
 close_on_error(Conn, ok) ->
     {ok, Conn};
+close_on_error(Conn, foreign) ->
+    {foreign, Conn};
 close_on_error(Conn, Error) ->
     ok = merlon_nif:close(Conn),
     Error.
@@ -148,6 +158,7 @@ advance(Conn, Claims, Deadline, Evictor) ->
     case merlon_nif:advance(Conn) of
         established -> ok;
         join -> join;
+        foreign -> foreign;
         wait ->
             wait_then(any, Deadline, Evictor, tls,
                       fun() -> advance(Conn, Claims, Deadline, Evictor) end);

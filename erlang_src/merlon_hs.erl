@@ -23,7 +23,7 @@
 %% In the process dictionary once the peer of an accepted link has given its name to dist_util.
 -define(NAMED, {?MODULE, named}).
 
-%% Who has accepted the link and may wait for its proof (merlon_plain).
+%% Who has accepted the link and may wait for its proof (merlon_beside).
 -define(ACCEPTED_BY, {?MODULE, accepted_by}).
 
 %% Where the process that runs con_loop keeps the channel's handle and how many ticks it has sent.
@@ -99,7 +99,7 @@ do_setup(Kernel, Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
 connect(Node, Ip, Port, MyNode, SetupTime) ->
     case merlon_node:ensure(MyNode) of
         ok ->
-            merlon_plain:dial(Node, {Ip, Port}, MyNode, deadline(SetupTime));
+            merlon_beside:dial(Node, {Ip, Port}, MyNode, deadline(SetupTime));
         {error, Reason} ->
             {error, #{phase => tcp, reason => no_identity,
                       text => iolist_to_binary(merlon_node:format_error(Reason))}}

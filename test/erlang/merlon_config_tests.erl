@@ -21,7 +21,7 @@ defaults_are_complete_test() ->
                         identity := certificate,
                         core_files := without_memory, secret := none, secret_wait := 30000, listen := default, deny := [],
                         source_burst := 64, source_rate := 2, source_backoff := 5000, log_interval := 60,
-                        interop := #{plain := none},
+                        interop := #{inet_tls := false, plain := none},
                         derived_names := [<<"{name}_prelaunch_*">>]}},
                  load("{cluster, \"shop\"}.")).
 
@@ -47,7 +47,7 @@ every_setting_can_be_set_test() ->
                    listen => [{ip, {127, 0, 0, 1}}, {interface, "eth0"}], allow => [Ten], deny => [One],
                    unlimited => [], source_burst => 5, source_rate => 1, source_backoff => 0,
                    log_interval => 0,
-                   interop => #{plain => #{allow => [One], until => 2 * 86400, nodes => [<<"a@b">>, <<"c@d">>]}}}, Config),
+                   interop => #{inet_tls => false, plain => #{allow => [One], until => 2 * 86400, nodes => [<<"a@b">>, <<"c@d">>]}}}, Config),
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
 

@@ -11,6 +11,7 @@ mod crl;
 mod csr;
 mod etf;
 mod fetch;
+mod foreign;
 mod frames;
 mod identity;
 mod join;

@@ -149,13 +149,18 @@ fn stream<'a>(
     sent: &mut Sent,
 ) -> Result<Option<(Frame<'a>, Route)>, Fault> {
     let from = sent.bytes;
+    let lanes = !out.tx.foreign;
     let TxSide { half, router, .. } = &mut *out.tx;
     let half = half.as_mut().ok_or(Fault::Misuse)?;
     let mut packer = half.packer(ContentType::ApplicationData, &mut out.buffer);
     let mut other = None;
     while let Some(term) = list.next_if(|_| other.is_none() && sent.bytes - from < CHUNK) {
         let mut frame = Frame::new(term)?;
-        match frame.route(router)? {
+        let route = match lanes {
+            true => frame.route(router)?,
+            false => Route::Stream,
+        };
+        match route {
             Route::Stream => {
                 packer.push(&frame::head(frame.size)?)?;
                 frame.take(frame.size, |part| Ok(packer.push(part)?))?;

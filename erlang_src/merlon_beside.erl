@@ -1,8 +1,8 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Links without TLS, with nodes that have not moved yet (merlon_interop says with which). Who comes without it is read up to its
-%% name under the same deadline, places and order of leaving as everybody else, and holds its place until the
-%% cookie's challenge is over.
--module(merlon_plain).
+%% Links with nodes that have no merlon: plain TCP, and OTP's inet_tls (merlon_interop says with which). Who comes so is read up to
+%% its name under the same deadline, places and order of leaving as everybody else, and holds its place until the cookie's
+%% challenge is over.
+-module(merlon_beside).
 
 -export([serve/3, watched/3, dial/4]).
 
@@ -20,7 +20,13 @@ serve(Conn, Acceptor, Deadline) ->
     case merlon_interop:is_on() andalso until({Acceptor, Deadline}, fun() -> merlon_nif:first(Conn) end) of
         {ok, Byte} when Byte < 4 -> plain(Conn, {Acceptor, Deadline});
         {ended, Failure} -> {error, Failure};
-        _ -> merlon_handshake:serve(Conn, Acceptor, Deadline)
+        _ -> over_tls(Conn, {Acceptor, Deadline})
+    end.
+
+over_tls(Conn, {Acceptor, Deadline} = Limits) ->
+    case merlon_handshake:serve(Conn, Acceptor, Deadline) of
+        foreign -> named(inet_tls, Conn, Limits);
+        Result -> Result
     end.
 
 %% A length of 2 bytes, whose first one is never that of a TLS record, then a name.
@@ -29,24 +35,38 @@ plain(Conn, Limits) ->
     case merlon_interop:admits(Ip) of
         ok ->
             ok = merlon_nif:plain(Conn),
-            named(until(Limits, fun() -> merlon_nif:peek_one(Conn) end));
+            named(plain, Conn, Limits);
         {error, _} = Error -> Error
     end.
 
-%% A node that asks for a dynamic name has no past.
-named({ok, <<$N, Flags:64, _Creation:32, Len:16, Name:Len/binary, _/binary>>}) when Len > 0 ->
-    Text = unicode:characters_to_binary(binary_to_list(Name)),
-    case merlon_probe:is_nameless(Flags) of
-        true -> {ok, #{name => <<$@, Text/binary>>, carrier => plain}};
-        false -> claimed(Text, merlon_interop:may_claim(Text))
-    end;
-named({ok, _}) ->
-    {error, failure(malformed, <<"what it speaks is neither TLS nor plain distribution">>)};
-named({ended, Failure}) -> {error, Failure};
-named({error, Reason}) -> {error, failure(Reason, <<"the connection broke during the handshake">>)}.
+%% What dist_util reads again.
+named(Carrier, Conn, Limits) ->
+    case until(Limits, fun() -> merlon_nif:peek_one(Conn) end) of
+        {ok, <<$N, Flags:64, _Creation:32, Len:16, Name:Len/binary, _/binary>>} when Len > 0 ->
+            claimed(Carrier, Conn, unicode:characters_to_binary(binary_to_list(Name)), merlon_probe:is_nameless(Flags));
+        {ok, _} -> {error, failure(malformed, <<"what it speaks is no dist handshake">>)};
+        {ended, Failure} -> {error, Failure};
+        {error, Reason} -> {error, failure(Reason, <<"the connection broke during the handshake">>)}
+    end.
 
-claimed(Name, ok) -> {ok, #{name => Name, carrier => plain}};
-claimed(_, Error) -> Error.
+%% A node that asks for a dynamic name has no past.
+claimed(Carrier, Conn, Host, true) -> allowed(Carrier, Conn, <<$@, Host/binary>>, ok);
+claimed(Carrier, Conn, Name, false) -> allowed(Carrier, Conn, Name, merlon_interop:may_claim(Name, Carrier)).
+
+allowed(plain, _Conn, Name, ok) -> {ok, #{name => Name, carrier => plain}};
+allowed(inet_tls, Conn, Name, ok) ->
+    Known = maps:with([identity, fingerprint], merlon_nif:link_info(Conn)),
+    case merlon_nif:may_claim(Conn, Name) of
+        ok -> {ok, Known#{name => Name, carrier => inet_tls}};
+        {error, {pki, Reason}} ->
+            {error, Known#{phase => dist, reason => code(Reason), claimed => Name,
+                           text => iolist_to_binary(merlon_pki_text:words(Reason))}}
+    end;
+allowed(_, Conn, _Name, {error, Failure}) ->
+    {error, maps:merge(maps:with([identity, fingerprint], merlon_nif:link_info(Conn)), Failure)}.
+
+code({Code, _}) -> Code;
+code(Code) -> Code.
 
 until({Acceptor, Deadline} = Limits, Step) ->
     case Step() of
@@ -90,6 +110,7 @@ dial(Node, {Ip, Port} = Address, MyNode, Deadline) ->
              end,
     case merlon_handshake:dial(Node, Ip, Port, MyNode, {Answer, Deadline}) of
         {ok, Conn} -> {ok, Conn, claim(Node, merlon)};
+        {foreign, Conn} -> {ok, Conn, claim(Node, inet_tls)};
         {error, #{reason := silent}} when Answer < Deadline -> without_tls(Node, Address, Deadline);
         {error, Failure} -> {error, Failure}
     end.
