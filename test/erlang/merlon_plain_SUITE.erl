@@ -196,11 +196,9 @@ garbage_is_refused_and_costs_no_memory(Config) ->
                                 {<<0, 15, $N, 0:64, 0:32, 9:16>>, malformed}, {<<0, 15, $N, 0:64, 0:32, 0:16>>, malformed},
                                 {<<0, 20, $n, 5:16, 0:32, "old@127.0.0.1">>, malformed},
                                 {<<$N, 200, "GET / HTTP/1.1">>, not_tls}, {<<255, 255, 0, 0, 0>>, not_tls}]],
-    %% More than any name takes is refused by its length, before there is room for it.
+    %% The longest packet that is waited for.
     {Socket, Local} = merlon_attacker:tcp(Victim),
-    ok = gen_tcp:send(Socket, <<3, 255, 0>>),
-    ok = gen_tcp:send(Socket, binary:copy(<<0>>, 1020)),
-    ok = gen_tcp:shutdown(Socket, write),
+    ok = gen_tcp:send(Socket, [<<3, 255>>, binary:copy(<<0>>, 1023)]),
     _ = merlon_attacker:last_words(Socket),
     #{reason := malformed} = merlon_attacker:refusal(Victim, Local),
     not_stopped(Victim, Config).

@@ -150,8 +150,6 @@ pub struct Incoming {
     pub lanes: Lanes<OwnedBinary, LANES>,
     /// What the other carrier says, beside all frames.
     pub control: control::Stream,
-    /// The peer has no carrier of ours, and so no lanes and nothing to say.
-    pub foreign: bool,
 }
 
 impl Incoming {
@@ -195,7 +193,6 @@ impl Conn {
                     reader: Reader::new(MAX_HANDSHAKE_FRAME, recv::BIG_FRAME),
                     lanes: Lanes::new(MAX_HANDSHAKE_FRAME),
                     control: control::Stream::default(),
-                    foreign: false,
                 },
                 window: Window::default(),
                 read: 0,

@@ -50,7 +50,6 @@ pub fn finish(conn: &Conn, shake: &mut Shake, foreign: Foreign) -> Result<Stop, 
     };
     conn.session.set(session).map_err(|_| Fault::Misuse)?;
     lock(&conn.tx)?.foreign = true;
-    lock(&conn.rx)?.frames.foreign = true;
     flush(conn, shake)?;
     link::establish(conn, tx, rx, shake)?;
     Ok(Stop::Foreign)

@@ -274,9 +274,6 @@ fn take<S: Sink<Big = OwnedBinary>>(
 ) -> Result<(), Fault> {
     match content {
         Content::Data(data) => frames.reader.push(data, sink)?,
-        Content::Lane(..) | Content::LastOnLane(..) | Content::Control(_) if frames.foreign => {
-            return Err(merlon_record::Error::UnexpectedType(FOREIGN).into())
-        }
         Content::Lane(lane, data) => {
             let lane = lane.number().into();
             frames.lanes.push(lane, Part::Some, data, sink)?;
@@ -324,9 +321,6 @@ fn complain(conn: &Conn, error: &Fault) {
         _ => {}
     }
 }
-
-/// A record type of ours, from one who can't know it.
-const FOREIGN: u8 = 0xE0;
 
 /// RFC 8446 6.2
 const DECODE_ERROR: u8 = 50;

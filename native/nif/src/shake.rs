@@ -379,10 +379,7 @@ fn link_info<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
             atoms::tls_version(),
             binary(env, Info::TLS_VERSION.as_bytes()),
         ),
-        (
-            atoms::cipher_suite(),
-            binary(env, session.suite.as_bytes()),
-        ),
+        (atoms::cipher_suite(), binary(env, session.suite.as_bytes())),
         (
             atoms::key_exchange_group(),
             binary(env, session.group.as_bytes()),

@@ -83,7 +83,13 @@ mod tests {
 
     #[test]
     fn knockout_foreign_host_another_host_is_refused() {
-        for other in ["a@db2.example", "a@db", "a@x.db.example", "a@10.0.0.1", "@other"] {
+        for other in [
+            "a@db2.example",
+            "a@db",
+            "a@x.db.example",
+            "a@10.0.0.1",
+            "@other",
+        ] {
             assert!(!verdict(&["db.example"], other), "{other}");
         }
         assert!(!verdict(&["*.example"], "a@db.example"));

@@ -4,21 +4,21 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use merlon_pki::{Claimed as ClaimedName, NodeName, UnixTime};
-use merlon_record::{Error as RecordError, Rx, RxLimits, Suite, Tx};
+use merlon_record::{Error as RecordError, Rx, RxLimits, Tx};
 use merlon_secret::{KeyId, PairKey, Secret};
 use rustls::pki_types::{IpAddr, ServerName};
 use rustls::server::Acceptor;
-use rustls::{ClientConnection, Connection, Error as TlsError, NamedGroup, PeerIncompatible, Side};
+use rustls::{ClientConnection, Connection, Error as TlsError, PeerIncompatible};
 
 use crate::config::{Local, ALPN};
-use crate::foreign::Foreign;
 use crate::error::{alert, Error, Failure, TlsFault};
+use crate::foreign::Foreign;
 use crate::input::{Budget, Input};
 use crate::join::{Join, JoinServer, JOIN_ALPN};
 use crate::keylog::Capture;
 use crate::live;
 use crate::preamble::{AwaitHello, AwaitProof, Channel, Claimed, Dialler, Established};
-use crate::provider::record_suite;
+use crate::provider::{group_name, record_suite, suite_name};
 use crate::verify::LinkVerifier;
 
 /// RFC 8446 7.5: binds the proofs to this very TLS session.
@@ -381,9 +381,7 @@ impl Tls {
                 let dialler = dialler.hello(&mut channel, out)?;
                 Ok(Step::Next(Stage::AwaitServerProof(dialler, channel)))
             }
-            After::Accept(waiting) if merlon => {
-                Ok(Step::Next(Stage::AwaitHello(waiting, channel)))
-            }
+            After::Accept(waiting) if merlon => Ok(Step::Next(Stage::AwaitHello(waiting, channel))),
             After::Dial(_) | After::AcceptForeign if !merlon && link.verifier.takes_foreign() => {
                 Ok(Step::Foreign(Box::new(Foreign::new(*channel))))
             }
@@ -396,13 +394,15 @@ fn channel(link: &Link, conn: &Connection) -> Result<Channel, Error> {
     let verified = link.verifier.verified().ok_or(Error::NoCertificate)?;
     let suite = conn.negotiated_cipher_suite().and_then(record_suite);
     let (suite, (client, server)) = suite.zip(link.capture.take()).ok_or(Error::OldTls)?;
-    let (ours, theirs) = match side(conn) {
-        Side::Client => (client, server),
-        Side::Server => (server, client),
+    let (ours, theirs) = match conn {
+        Connection::Client(_) => (client, server),
+        Connection::Server(_) => (server, client),
     };
+    let merlon = conn.alpn_protocol().is_some();
     // Merlon sends no tickets; an OTP server may.
     let limits = RxLimits {
-        tickets: matches!(conn, Connection::Client(_)) && conn.alpn_protocol().is_none(),
+        tickets: !merlon && matches!(conn, Connection::Client(_)),
+        ours: merlon,
         ..RxLimits::default()
     };
     let export = |label: &[u8]| {
@@ -419,33 +419,6 @@ fn channel(link: &Link, conn: &Connection) -> Result<Channel, Error> {
         suite: suite_name(suite),
         group: group_name(conn),
     })
-}
-
-fn side(conn: &Connection) -> Side {
-    match conn {
-        Connection::Client(_) => Side::Client,
-        Connection::Server(_) => Side::Server,
-    }
-}
-
-/// IANA names (RFC 8446 B.4).
-fn suite_name(suite: Suite) -> &'static str {
-    match suite {
-        Suite::Aes128Gcm => "TLS_AES_128_GCM_SHA256",
-        Suite::Aes256Gcm => "TLS_AES_256_GCM_SHA384",
-        Suite::ChaCha20Poly1305 => "TLS_CHACHA20_POLY1305_SHA256",
-    }
-}
-
-/// IANA names (RFC 8446 4.2.7) of the groups of either provider.
-fn group_name(conn: &Connection) -> &'static str {
-    match conn.negotiated_key_exchange_group().map(|g| g.name()) {
-        Some(NamedGroup::X25519MLKEM768) => "X25519MLKEM768",
-        Some(NamedGroup::X25519) => "x25519",
-        Some(NamedGroup::secp256r1) => "secp256r1",
-        Some(NamedGroup::secp384r1) => "secp384r1",
-        _ => "unknown",
-    }
 }
 
 /// Hands rustls one record, all of it.
