@@ -8,10 +8,25 @@ dir=$tmp/merlon
 ebin=$root/_build/default/lib/merlon/ebin
 names=(a_$$ b_$$ c_$$)
 
+# A cluster's own CA with a certificate for the host alone, as inet_tls has them. Its nodes trust merlon's CA as well, and merlon's theirs.
+theirs() {
+    local made=$tmp/theirs name
+    mkdir -p "$made" && cd "$made" || return 1
+    local ec=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+    echo 'subjectAltName=DNS:localhost' >san &&
+        openssl req -x509 -days 2 -subj /CN=theirs "${ec[@]}" -keyout ca.key -out ca.pem &&
+        cp ca.pem "$dir/trust/theirs.pem" && cat ca.pem "$dir/trust/ca.pem" >all.pem || return 1
+    for name in "${names[@]}"; do
+        mkdir "$name" && cp all.pem "$name" &&
+            openssl req -new -subj /CN=localhost "${ec[@]}" -keyout "$name/key.pem" -out csr &&
+            openssl x509 -req -days 1 -in csr -CA ca.pem -CAkey ca.key -CAcreateserial -extfile san -out "$name/cert.pem" || return 1
+    done
+}
+
 merlon_dir() {
     "$merlon" init --cluster moving --dir "$dir" || return 1
     local name
-    for name in "${names[@]}"; do "$merlon" cert "$name@127.0.0.1" --dir "$dir" || return 1; done
+    for name in "${names[@]}"; do "$merlon" cert "$name@localhost" --dir "$dir" || return 1; done
 }
 
 build() {
@@ -36,5 +51,11 @@ move() {
     fi
 }
 
-check 'the merlon dir of the guide' merlon_dir && check 'the driver' build && move plain
+check 'the merlon dir of the guide' merlon_dir && check 'the driver' build || finish
+echo '  from plain TCP'
+move plain
+# What has linked over merlon gets no other link: the next cluster starts without that past.
+rm -f "$dir/linked-nodes"
+echo '  from inet_tls'
+check 'certificates of inet_tls, for the host alone' theirs && move inet_tls
 finish
