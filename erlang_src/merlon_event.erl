@@ -165,7 +165,7 @@ code(Code) -> Code.
 link_down(Info, Reason) ->
     log(info, (whose(Info))#{event => link_down, phase => link, reason => Reason}).
 
-%% That a peer has linked over TLS can't be kept for the time after a restart.
+%% How a peer has linked can't be kept for the time after a restart.
 -spec not_remembered(merlon_dir:path(), atom()) -> ok.
 not_remembered(File, Posix) ->
     log(error, #{event => not_remembered, reason => Posix,

@@ -13,12 +13,9 @@ use crate::verify::PeerVerified;
 /// Two record halves whose peer's certificate is verified. Which node it is it says in dist_util's handshake: see
 /// [`Foreign::into_parts`].
 pub struct Foreign {
-    local: Arc<Local>,
     tx: Tx,
     rx: Rx,
-    verified: PeerVerified,
-    suite: &'static str,
-    group: &'static str,
+    stranger: Stranger,
 }
 
 /// What is known of the peer besides its name.
@@ -33,34 +30,22 @@ pub struct Stranger {
 
 impl Foreign {
     pub(crate) fn new(channel: Channel) -> Self {
-        let Channel {
-            local,
-            tx,
-            rx,
-            verified,
-            suite,
-            group,
-            ..
-        } = channel;
+        let stranger = Stranger {
+            local: channel.local,
+            verified: channel.verified,
+            suite: channel.suite,
+            group: channel.group,
+        };
         Self {
-            local,
-            tx,
-            rx,
-            verified,
-            suite,
-            group,
+            tx: channel.tx,
+            rx: channel.rx,
+            stranger,
         }
     }
 
     /// The sending half, the receiving half, and who is at the other end.
     pub fn into_parts(self) -> (Tx, Rx, Stranger) {
-        let stranger = Stranger {
-            local: self.local,
-            verified: self.verified,
-            suite: self.suite,
-            group: self.group,
-        };
-        (self.tx, self.rx, stranger)
+        (self.tx, self.rx, self.stranger)
     }
 }
 
