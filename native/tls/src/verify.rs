@@ -173,9 +173,8 @@ impl LinkVerifier {
             false => verifier.verify_leaf(leaf, rest, usage, self.now),
         };
         let peer = peer.map_err(Error::Certificate)?;
-        match &self.target {
-            Some(target) => self.check_dialled(&peer, target).map_err(Error::Name)?,
-            None => {}
+        if let Some(target) = &self.target {
+            self.check_dialled(&peer, target).map_err(Error::Name)?;
         }
         Ok(peer)
     }
