@@ -8,10 +8,6 @@ dir=$tmp/merlon
 ebin=$root/_build/default/lib/merlon/ebin
 names=(a_$$ b_$$ c_$$)
 
-# Inside its own root there is no other release.
-otp27=$root/test/support/otp27.sh
-{ [ ! -e /.merlon-ready ] && [ -e "$("$otp27" path)/.merlon-ready" ]; } || otp27=
-
 # A cluster's own CA with a certificate for the host alone, as inet_tls has them. Its nodes trust merlon's CA as well, and merlon's theirs.
 theirs() {
     local made=$tmp/theirs name
@@ -41,7 +37,7 @@ build() {
 # Each line of it that says ok or FAILED counts.
 move() {
     erl -noshell -noinput -boot no_dot_erlang -pa "$tmp/ebin" "$ebin" \
-        -eval "merlon_migrate:main($1, \"$dir\", $(printf '"%s",' "${names[@]}" | sed 's/,$//; s/.*/[&]/'), \"$otp27\")." \
+        -eval "merlon_migrate:main($1, \"$dir\", $(printf '"%s",' "${names[@]}" | sed 's/,$//; s/.*/[&]/'))." \
         </dev/null >"$tmp/$1.log" 2>&1 &
     local driver=$!
     started+=("$driver")
