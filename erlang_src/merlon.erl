@@ -8,13 +8,14 @@
 
 -type connection() ::
         #{node := node(),
+          carrier := merlon_interop:carrier(),   % without TLS (plain) there is none of what is marked *
           direction := dial | accept,
           peer := {inet:ip_address(), inet:port_number()} | undefined,
           local := {inet:ip_address(), inet:port_number()} | undefined,
-          identity := tuple(),           % {node, Cluster, Name, Host} | {cli, Cluster, User, Host}
-          fingerprint := binary(),       % SHA-256 of the peer's certificate, hex
-          not_after := integer(),        % seconds since 1970
-          tls_version := binary(), cipher_suite := binary(), key_exchange_group := binary(),
+          identity => tuple(),           % * {node, Cluster, Name, Host} | {cli, Cluster, User, Host} | {hosts, Hosts}: any of theirs
+          fingerprint => binary(),       % * SHA-256 of the peer's certificate, hex
+          not_after => integer(),        % * seconds since 1970
+          tls_version => binary(), cipher_suite => binary(), key_exchange_group => binary(),   % *
           frames_in := non_neg_integer(), frames_out := non_neg_integer(),
           bytes_in := non_neg_integer(), bytes_out := non_neg_integer(),
           records_in := non_neg_integer(), records_out := non_neg_integer(),
@@ -23,7 +24,7 @@
           unsent := non_neg_integer(),   % bytes that wait for the peer to read them
           since := integer()}.           % seconds since 1970
 
-%% Every link of this node that runs over merlon: who is at the other end, how that was proven,
+%% Every link of this node's carrier: who is at the other end, how that was proven,
 %% how it is encrypted, what went through. Frames and bytes are those of the distribution, big messages on lanes
 %% counted by their fragments on the way out and whole on the way in: the two ends differ.
 -spec connections() -> [connection()].
@@ -31,7 +32,7 @@ connections() ->
     [connection(Conn, Info) || {_Pid, Conn, Info} <- merlon_registry:links()].
 
 connection(Conn, Info) ->
-    Known = maps:with([node, direction, since], Info),
+    Known = maps:with([node, carrier, direction, since], Info),
     maps:merge(maps:merge(merlon_nif:link_info(Conn), merlon_nif:stats(Conn)),
                Known#{peer => address(merlon_nif:peername(Conn)), local => address(merlon_nif:sockname(Conn))}).
 
@@ -51,10 +52,11 @@ stats() -> merlon_stats:read().
 metrics() -> merlon_metrics:text().
 
 %% Whether there is a link to Node and it runs over merlon: TLS 1.3, mutual, bound to the name. `false` for
-%% this node itself, to which there is no link.
+%% this node itself, to which there is no link, and for links that `interop` lets do without.
 -spec is_encrypted(node()) -> boolean().
 is_encrypted(Node) ->
-    lists:any(fun({_, _, #{node := At}}) -> At =:= Node end, merlon_registry:links()).
+    lists:any(fun({_, _, #{node := At, carrier := Carrier}}) -> At =:= Node andalso Carrier =/= plain end,
+              merlon_registry:links()).
 
 %% Why there is a link to Node, or none: the steps of dialling it, taken up to where the two nodes would link,
 %% and one sentence that says what is so or how to mend it. Makes no link and disturbs none; the peer logs

@@ -269,10 +269,15 @@ gives_way(Newcomer, Pending) ->
 -spec handshake(pid(), inet | inet6, merlon_nif:conn(), pid()) -> ok.
 handshake(Kernel, Family, Conn, Acceptor) ->
     Deadline = admitted(Acceptor),
-    case merlon_handshake:serve(Conn, Acceptor, Deadline) of
+    case merlon_beside:serve(Conn, Acceptor, Deadline) of
+        {ok, #{carrier := _} = Claim} ->
+            Linked = hand_over(Kernel, Family, {Conn, Claim, Deadline}),
+            _ = is_pid(Linked) andalso merlon_beside:watched(Linked, Acceptor, Conn),
+            ok;
         {ok, Claim} ->
             Acceptor ! {proven, self()},
-            hand_over(Kernel, Family, {Conn, Claim, Deadline});
+            _ = hand_over(Kernel, Family, {Conn, Claim, Deadline}),
+            ok;
         join -> merlon_enroll:serve(Conn, Deadline);
         {error, Failure} -> ended(Conn, Acceptor, Failure)
     end.
@@ -310,7 +315,7 @@ hand_over(Kernel, Family, {Conn, Claim, Deadline} = Link) ->
         {Kernel, controller, Supervisor} ->
             ok = merlon_nif:set_owner(Conn, Supervisor),
             Supervisor ! {self(), controller},
-            ok;
+            Supervisor;
         {Kernel, unsupported_protocol} ->
             refused(Conn, Claim#{phase => dist, reason => unsupported_protocol,
                                  text => <<"net_kernel has no such listener">>})

@@ -21,11 +21,11 @@
           listen := default | [merlon_listen:place()],
           allow := [merlon_cidr:cidr()], deny := [merlon_cidr:cidr()], unlimited := [merlon_cidr:cidr()],
           source_burst := pos_integer(), source_rate := pos_integer(),
-          source_backoff := non_neg_integer(), log_interval := non_neg_integer(),
+          source_backoff := non_neg_integer(), log_interval := non_neg_integer(), interop := merlon_interop:interop(),
           epmd := merlon_epmd_core:strategy()}.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
--type kind() :: cluster | epmd | patterns | boolean | rotation | networks | places | {integer, non_neg_integer(), pos_integer()} |
+-type kind() :: cluster | epmd | interop | patterns | boolean | rotation | networks | places | {integer, non_neg_integer(), pos_integer()} |
                 {one_of, [atom()]} | secret | {secret, Must :: iodata()}.
 
 -define(MONTH, 2592000).
@@ -94,7 +94,9 @@ keys() ->
      {log_interval, {default, 60}, {integer, 0, 86400},
       "seconds after which repeated log lines are summed up; 0 writes every one"},
      {epmd, {default, element(2, merlon_epmd_core:check({names, []}))}, epmd,
-      "with -epmd_module merlon_epmd: how nodes find each other's ports"}].
+      "with -epmd_module merlon_epmd: how nodes find each other's ports"},
+     {interop, {default, merlon_interop:none()}, interop,
+      "who may link without merlon while a cluster moves to it"}].
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].
@@ -223,6 +225,7 @@ value({one_of, Words}, Value) ->
     end;
 value(secret, Value) -> merlon_secrets:check(Value);
 value(epmd, Value) -> merlon_epmd_core:check(Value);
+value(interop, Value) -> merlon_interop:check(Value);
 value(_, _) -> error.
 
 %% In seconds. More entries than a keyring holds would overlap if the grace were longer.
@@ -325,6 +328,7 @@ kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
 kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
 kind({secret, Must}) -> Must;
 kind(epmd) -> merlon_epmd_core:kind();
+kind(interop) -> merlon_interop:format();
 kind(networks) ->
     "a list of networks such as \"10.0.0.0/8\", \"2001:db8::/32\" or one address, in double quotes, without "
         "bits behind the prefix";

@@ -11,7 +11,8 @@
 -export([renewed/1, renew_failed/2, issued/2, issue_refused/3, crl_taken/2, crl_refused/3, crl_too_big/2]).
 -export([join/2, enroll_off/1]).
 -export([rotated/2, entry_learnt/2, entry_preferred/1, rotation_failed/1, rotation_refused/2]).
--export([minted/1, not_minted/1, secret_awaited/2, secret_stale/3, secret_back/2, log/2]).
+-export([minted/1, not_minted/1, not_remembered/2]).
+-export([secret_awaited/2, secret_stale/3, secret_back/2, log/2]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
 
@@ -105,7 +106,8 @@ summary(Report, _) -> Report.
 -spec link_up(map()) -> ok.
 link_up(#{direction := Side} = Info) ->
     merlon_stats:up(Side),
-    log(info, maps:merge(#{event => link_up}, maps:remove(name, Info))).
+    {Level, Said} = merlon_interop:told(Info),
+    log(Level, maps:merge(Said#{event => link_up}, maps:remove(name, Info))).
 
 %% Something ended a link: the peer, the network or a violation of the protocol.
 -spec link_failed(pid(), atom() | tuple()) -> ok.
@@ -114,20 +116,10 @@ link_failed(Out, Reason) ->
                {Out, _, Found} -> whose(Found);
                false -> #{}
            end,
-    log(failure_level(Reason, Info), Info#{event => link_failed, phase => link, reason => Reason}).
+    log(merlon_event_text:failure_level(Reason, Info), Info#{event => link_failed, phase => link, reason => Reason}).
 
 whose(Info) ->
     maps:with([node, direction, peer, identity, fingerprint], Info).
-
-%% Nodes go away every day, and a tool that has done its work just halts: only what a peer should
-%% not have done is an error.
-failure_level(closed, _) -> info;
-failure_level(truncated, #{identity := {cli, _, _, _}}) -> info;
-failure_level(Reason, _) ->
-    case lists:member(Reason, [truncated, econnreset, epipe, etimedout, ehostunreach]) of
-        true -> warning;
-        false -> error
-    end.
 
 %% This node closes a link, because its peer would not be accepted any more.
 -spec link_closed(map(), {pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()}) -> ok.
@@ -172,6 +164,12 @@ code(Code) -> Code.
 -spec link_down(map(), term()) -> ok.
 link_down(Info, Reason) ->
     log(info, (whose(Info))#{event => link_down, phase => link, reason => Reason}).
+
+%% How a peer has linked can't be kept for the time after a restart.
+-spec not_remembered(merlon_dir:path(), atom()) -> ok.
+not_remembered(File, Posix) ->
+    log(error, #{event => not_remembered, reason => Posix,
+                 text => iolist_to_binary(merlon_dir:format_error({write, File, Posix}))}).
 
 %% The application runs on a node whose distribution is not merlon's.
 -spec not_the_carrier(iodata()) -> ok.

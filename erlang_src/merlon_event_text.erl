@@ -2,14 +2,14 @@
 %% Reports of merlon_event as text. Pure.
 -module(merlon_event_text).
 
--export([format/1, printable/1, door/1, closing/1, refusal/1]).
+-export([format/1, printable/1, door/1, closing/1, refusal/1, failure_level/2]).
 
 %% One line of text for a report.
 -spec format(map()) -> {io:format(), [term()]}.
 format(#{event := Event} = Report) ->
     Words = [pair(Key, maps:get(Key, Report))
              || Key <- [side, phase, reason, node, claimed, peer, local, identity, fingerprint,
-                        direction, suite, group, answer, repeated, seconds],
+                        carrier, direction, suite, group, answer, repeated, seconds],
                 is_map_key(Key, Report)],
     Text = case Report of
                #{text := Said} -> [": ", Said];
@@ -61,3 +61,14 @@ refusal(bad_transfer) -> "it sent an entry that was not sealed for this node and
 refusal(not_asked) -> "it sent an entry that this node has not asked it for";
 refusal(too_many) -> "it asks for entries all the time";
 refusal(nothing_in_common) -> "it asks for an entry, but accepts none that this node accepts: copy the keyring to it".
+
+%% Nodes go away every day, and a tool that has done its work just halts: only what a peer should
+%% not have done is an error.
+-spec failure_level(atom() | tuple(), map()) -> info | warning | error.
+failure_level(closed, _) -> info;
+failure_level(truncated, #{identity := {cli, _, _, _}}) -> info;
+failure_level(Reason, _) ->
+    case lists:member(Reason, [truncated, econnreset, epipe, etimedout, ehostunreach]) of
+        true -> warning;
+        false -> error
+    end.

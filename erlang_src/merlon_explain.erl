@@ -121,10 +121,14 @@ host(Node, Name, Host, #{long := Long, allowed := Allowed}, _) ->
 link(Node, _) ->
     case {merlon:is_encrypted(Node), lists:member(Node, nodes(connected))} of
         {true, _} -> {linked, linked([Link || #{node := At} = Link <- merlon:connections(), At =:= Node])};
-        {false, true} -> {linked, "a link is up, but not over merlon: it is not encrypted by it"};
+        {false, true} -> {linked, "a link is up, but not over merlon: it is not encrypted, and the cookie alone has proven "
+                          "the peer"};
         {false, false} -> {ok, "no link is up now", #{}}
     end.
 
+linked([#{carrier := inet_tls, cipher_suite := Suite, identity := Identity, since := Since} | _]) ->
+    ["a link is up since ", merlon_text:date(Since), ", over inet_tls, encrypted with TLS 1.3, ", Suite,
+     "; the peer's certificate ", bound(Identity)];
 linked([#{cipher_suite := Suite, identity := {_, Cluster, _, _}, since := Since} | _]) ->
     ["a link is up since ", merlon_text:date(Since), ", encrypted with TLS 1.3, ", Suite,
      ", the peer proven by a certificate of cluster ", Cluster];
@@ -169,10 +173,20 @@ known(Names) ->
 dial(Node, #{ip := Ip, port := Port, own := Own, cookie := Cookie}) ->
     Deadline = erlang:monotonic_time(millisecond) + timeout(),
     At = [inet:ntoa(Ip), " port ", integer_to_list(Port)],
-    case merlon_handshake:dial(Node, Ip, Port, Own, Deadline, Cookie) of
-        {ok, Conn} -> proven(Conn, At, merlon_probe:ask(Conn, Deadline));
+    case merlon_beside:dial(Node, {Ip, Port}, Own, Cookie, Deadline) of
+        {ok, Conn, #{carrier := merlon}} -> proven(Conn, At, merlon_probe:ask(Conn, Deadline));
+        {ok, Conn, #{carrier := plain}} -> plain(Conn, At);
+        {ok, Conn, #{carrier := inet_tls}} -> inet_tls(Conn, At);
         {error, Failure} -> {steps, merlon_explain_text:failed(Failure, At)}
     end.
+
+%% Who answers there is not known: nothing but the real handshake would tell.
+plain(Conn, At) ->
+    ok = merlon_nif:close(Conn),
+    {steps, [{tls, ok, text(["the peer does not answer TLS; until ", merlon_text:date(merlon_interop:until()),
+                             " this node links to it without (interop in merlon.config), encrypted by nothing and proven "
+                             "by the cookie alone"])},
+             {connect, ok, text(["connected to ", At])}]}.
 
 proven(Conn, At, Answer) ->
     #{fingerprint := Fingerprint, cipher_suite := Suite} = merlon_nif:link_info(Conn),
@@ -182,6 +196,16 @@ proven(Conn, At, Answer) ->
              {certificate, ok, text(["the peer's certificate carries the name, SHA-256 ", Fingerprint])},
              {tls, ok, text(["TLS 1.3, ", Suite])},
              {connect, ok, text(["connected to ", At])}]}.
+
+inet_tls(Conn, At) ->
+    #{fingerprint := Fingerprint, cipher_suite := Suite, identity := Identity} = merlon_nif:link_info(Conn),
+    ok = merlon_nif:close(Conn),
+    {steps, [{certificate, ok, text(["the peer's certificate ", bound(Identity), ", SHA-256 ", Fingerprint])},
+             {tls, ok, text(["TLS 1.3, ", Suite, ", with a node of inet_tls, which interop in merlon.config lets be"])},
+             {connect, ok, text(["connected to ", At])}]}.
+
+bound({hosts, Hosts}) -> ["is for any node of ", lists:join(", ", Hosts)];
+bound(_) -> "carries the name".
 
 agreement({ok, #{allowed := false}}) ->
     {agreement, failed, <<"the peer's net_kernel:allow/1 does not list this node: add it there">>};

@@ -3,34 +3,51 @@
 %% deadline (monotonic milliseconds) for all steps together.
 -module(merlon_handshake).
 
--export([dial/5, dial/6, serve/3, evicted/0, send/3, recv/2, time_left/1]).
+-export([dial/5, connect/2, serve/3, evicted/0, send/3, recv/2, time_left/1]).
 -export_type([claim/0, deadline/0]).
 
 -type deadline() :: integer().
+-type address() :: {inet:ip_address(), inet:port_number()}.
 %% The client's own name as bound to its certificate: `<<"name@host">>`, or `<<"@host">>` for a
-%% node that asks for a dynamic name.
--type claim() :: #{name := binary(), identity => tuple(), _ => _}.
+%% node that asks for a dynamic name. Without TLS (`carrier`) it is bound to nothing.
+-type claim() :: #{name := binary(), carrier => merlon_interop:carrier(), identity => tuple(), _ => _}.
 -type failure() :: merlon_nif:failure() | #{atom() => term()}.
 
-%% Connects and shakes hands with Node, which must prove that very name.
--spec dial(node(), inet:ip_address(), inet:port_number(), MyNode :: node() | string(), deadline()) ->
-          {ok, merlon_nif:conn()} | {error, failure()}.
-dial(Node, Ip, Port, MyNode, Deadline) ->
-    dial(Node, Ip, Port, MyNode, Deadline, fun merlon_registry:secret/1).
+%% Connects and shakes hands with Node, which must prove that very name. The peer is `silent` if not even its first byte
+%% has come by Answer. `foreign`: a node of inet_tls, where it may be one, that has proven its name as far as its certificate
+%% does. Cookie says what vouches for links to Node without a keyring.
+-spec dial(node(), address(), MyNode :: node() | string(), Cookie :: fun((node()) -> binary()),
+           {Answer :: deadline(), deadline()}) -> {ok | foreign, merlon_nif:conn()} | {error, failure()}.
+dial(Node, Address, MyNode, Cookie, {Answer, Deadline}) ->
+    connect(Address, Deadline, fun(Conn) -> [fun() -> foreign(Conn, merlon_interop:dials_inet_tls(Node)) end,
+                                             fun() -> start_dial(Conn, Node, MyNode, Cookie) end,
+                                             fun() -> answered(Conn, Answer, Deadline) end,
+                                             fun() -> advance(Conn, fun no_claim/1, Deadline, none) end]
+                               end).
 
-%% The same where Cookie, and not merlon_registry, says what vouches for links to Node without a keyring.
--spec dial(node(), inet:ip_address(), inet:port_number(), MyNode :: node() | string(), deadline(),
-           Cookie :: fun((node()) -> binary())) -> {ok, merlon_nif:conn()} | {error, failure()}.
-dial(Node, Ip, Port, MyNode, Deadline, Cookie) ->
+%% TCP and nothing else.
+-spec connect(address(), deadline()) -> {ok | foreign, merlon_nif:conn()} | {error, failure()}.
+connect(Address, Deadline) ->
+    connect(Address, Deadline, fun(_) -> [] end).
+
+connect({Ip, Port}, Deadline, Steps) ->
     {Source, Opts} = merlon_hs:connect_options(),
     case merlon_nif:connect(Ip, Port, Source, Opts) of
-        {ok, Conn} ->
-            Steps = [fun() -> connected(Conn, Deadline) end,
-                     fun() -> start_dial(Conn, Node, MyNode, Cookie) end,
-                     fun() -> advance(Conn, fun no_claim/1, Deadline, none) end],
-            close_on_error(Conn, run(Steps));
-        {error, Reason} ->
-            {error, tcp(Reason)}
+        {ok, Conn} -> close_on_error(Conn, run([fun() -> connected(Conn, Deadline) end | Steps(Conn)]));
+        {error, Reason} -> {error, tcp(Reason)}
+    end.
+
+%% Sends the ClientHello and waits for anything.
+answered(_Conn, Deadline, Deadline) ->
+    ok;
+answered(Conn, Answer, _Deadline) ->
+    case merlon_nif:advance(Conn) of
+        wait ->
+            receive {select, _, _, _} -> ok
+            after time_left(Answer) ->
+                    {error, #{phase => tls, reason => silent, text => <<"the peer does not answer a TLS ClientHello">>}}
+            end;
+        {error, Failure} -> {error, Failure}
     end.
 
 start_dial(Conn, Node, MyNode, Cookie) ->
@@ -40,19 +57,25 @@ start_dial(Conn, Node, MyNode, Cookie) ->
                                                        erlang:system_time(second))
                                end).
 
+foreign(Conn, true) -> merlon_nif:foreign(Conn);
+foreign(_Conn, false) -> ok.
+
 %% A client never gets a claim.
 no_claim(_) ->
     {error, #{phase => preamble, reason => internal, text => <<"claim on the dialling side">>}}.
 
 %% Shakes hands with whoever connected. Evictor may end it by `{Evictor, evicted}`. `join`: no node, but one who
 %% wants to become one; merlon_enroll goes on.
--spec serve(merlon_nif:conn(), pid(), deadline()) -> {ok, claim()} | join | {error, failure()}.
+%% `foreign`: a node of inet_tls; merlon_beside goes on.
+-spec serve(merlon_nif:conn(), pid(), deadline()) -> {ok, claim()} | join | foreign | {error, failure()}.
 serve(Conn, Evictor, Deadline) ->
     Claims = fun(Claim) -> put(?MODULE, Claim), prove(Conn, Claim) end,
-    Steps = [fun() -> start_serve(Conn, merlon_node:joins()) end,
+    Steps = [fun() -> foreign(Conn, merlon_interop:takes_inet_tls()) end,
+             fun() -> start_serve(Conn, merlon_node:joins()) end,
              fun() -> advance(Conn, Claims, Deadline, Evictor) end],
     case {run(Steps), get(?MODULE)} of
         {join, undefined} -> join;
+        {foreign, undefined} -> foreign;
         {ok, Claim} when is_map(Claim) -> {ok, maps:remove(key_ids, Claim)};
         {{error, Failure}, undefined} -> {error, Failure};
         {{error, Failure}, #{key_ids := Ids} = Claim} ->
@@ -118,6 +141,8 @@ run([Step | Steps]) ->
 
 close_on_error(Conn, ok) ->
     {ok, Conn};
+close_on_error(Conn, foreign) ->
+    {foreign, Conn};
 close_on_error(Conn, Error) ->
     ok = merlon_nif:close(Conn),
     Error.
@@ -133,6 +158,7 @@ advance(Conn, Claims, Deadline, Evictor) ->
     case merlon_nif:advance(Conn) of
         established -> ok;
         join -> join;
+        foreign -> foreign;
         wait ->
             wait_then(any, Deadline, Evictor, tls,
                       fun() -> advance(Conn, Claims, Deadline, Evictor) end);

@@ -23,6 +23,9 @@
 %% In the process dictionary once the peer of an accepted link has given its name to dist_util.
 -define(NAMED, {?MODULE, named}).
 
+%% Who has accepted the link and may wait for its proof (merlon_beside).
+-define(ACCEPTED_BY, {?MODULE, accepted_by}).
+
 %% Where the process that runs con_loop keeps the channel's handle and how many ticks it has sent.
 -define(CHANNEL, {?MODULE, channel}).
 
@@ -42,6 +45,7 @@ do_accept(Kernel, AcceptPid, {Conn, #{name := Claimed} = Claim, Deadline}, MyNod
         {'DOWN', MRef, process, _, _} -> shutdown(no_node, connection_setup_failed)
     end,
     Timer = dist_util:start_timer(SetupTime),
+    _ = put(?ACCEPTED_BY, AcceptPid),
     pair_cookie(Conn, Claimed),
     HSData = hs_data(Conn, accept, Claim, min(Deadline, deadline(SetupTime))),
     logged(fun dist_util:handshake_other_started/1,
@@ -82,10 +86,10 @@ do_setup(Kernel, Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
     Own = merlon_node:ensure(MyNode),
     {Ip, Port, Version} = resolve(Family, Node, Name, Host),
     dist_util:reset_timer(Timer),
-    case connect(Own, Node, Ip, Port, MyNode, SetupTime) of
-        {ok, Conn} ->
+    case connect(Own, Node, {Ip, Port}, MyNode, SetupTime) of
+        {ok, Conn, Peer} ->
             pair_cookie(Conn, atom_to_binary(Node)),
-            HSData = hs_data(Conn, dial, #{name => atom_to_binary(Node)}, deadline(SetupTime)),
+            HSData = hs_data(Conn, dial, Peer, deadline(SetupTime)),
             logged(fun dist_util:handshake_we_started/1,
                    HSData#hs_data{kernel_pid = Kernel, other_node = Node, this_node = MyNode,
                                   timer = Timer, other_version = Version, request_type = Type});
@@ -94,9 +98,9 @@ do_setup(Kernel, Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
             shutdown(Node, connection_setup_failed)
     end.
 
-connect(ok, Node, Ip, Port, MyNode, SetupTime) ->
-    merlon_handshake:dial(Node, Ip, Port, MyNode, deadline(SetupTime));
-connect({error, Reason}, _Node, _Ip, _Port, _MyNode, _SetupTime) ->
+connect(ok, Node, Address, MyNode, SetupTime) ->
+    merlon_beside:dial(Node, Address, MyNode, deadline(SetupTime));
+connect({error, Reason}, _Node, _Address, _MyNode, _SetupTime) ->
     {error, #{phase => tcp, reason => no_identity, text => iolist_to_binary(merlon_node:format_error(Reason))}}.
 
 resolve(Family, Node, Name, Host) ->
@@ -123,7 +127,8 @@ hs_data(Conn, Direction, #{name := Name} = Peer, Deadline) ->
     Out = merlon_link_out:start(Conn, Direction, Peer),
     ok = merlon_nif:set_owner(Conn, Out),
     Link0 = #link{out = Out, conn = Conn, deadline = Deadline, address = Address,
-                  known = maps:with([fingerprint, identity], merlon_nif:link_info(Conn))},
+                  known = maps:merge(maps:with([carrier], Peer),
+                                     maps:with([fingerprint, identity], merlon_nif:link_info(Conn)))},
     Link = case Direction of
                accept -> Link0#link{claimed = Name};
                %% merlon: allow dynamic_atom until 2027-11-30 because the name is that of the node that was dialled
@@ -259,6 +264,7 @@ pre_nodeup(#link{conn = Conn}) ->
 
 complete(#link{out = Out}, Node, DHandle) ->
     _ = put(?MODULE, up),
+    _ = [Acceptor ! {self(), up} || Acceptor <- [get(?ACCEPTED_BY)], is_pid(Acceptor)],
     _ = put(?CHANNEL, {DHandle, 0}),
     merlon_link_out:complete(Out, Node, DHandle).
 
@@ -270,9 +276,10 @@ getstat() ->
     {ok, In, Out, Pending} = erlang:dist_get_stat(DHandle),
     {ok, In + 1, Out + Ticks, Pending}.
 
-remote_address(#link{address = {ok, {Ip, _} = Address}}, Node) ->
+remote_address(#link{address = {ok, {Ip, _} = Address}, known = Known}, Node) ->
     {node, _, Host} = dist_util:split_node(Node),
-    #net_address{address = Address, host = Host, protocol = merlon, family = family(Ip)};
+    Protocol = case Known of #{carrier := plain} -> tcp; #{} -> merlon end,
+    #net_address{address = Address, host = Host, protocol = Protocol, family = family(Ip)};
 remote_address(#link{address = {error, _}}, Node) ->
     shutdown(Node, connection_closed).
 
@@ -301,9 +308,11 @@ setopts(Socket, Opts) ->
 pair_cookie(_Conn, <<"@", _/binary>>) ->
     ok;
 pair_cookie(Conn, Name) ->
-    {ok, Cookie} = merlon_nif:pair_cookie(Conn),
-    %% merlon: allow dynamic_atom until 2027-11-30 because the name is bound to a certificate of this cluster and proven
-    merlon_registry:pair_cookie(binary_to_atom(Name), Cookie).
+    case merlon_nif:pair_cookie(Conn) of
+        %% merlon: allow dynamic_atom until 2027-11-30 because the name is bound to a certificate of this cluster and proven
+        {ok, Cookie} -> merlon_registry:pair_cookie(binary_to_atom(Name), Cookie);
+        none -> ok
+    end.
 
 %% ---- names, addresses, options ----
 

@@ -50,7 +50,7 @@ init(Supervisor, {Conn, Direction}, Peer) ->
     _ = erlang:monitor(process, Supervisor),
     receive
         {complete, Supervisor, Ref, Node, DHandle} ->
-            Info = (maps:merge(Peer, merlon_nif:link_info(Conn)))
+            Info = (maps:merge(#{carrier => merlon}, maps:merge(Peer, merlon_nif:link_info(Conn))))
                    #{node => Node, direction => Direction, peer => peer(Conn)},
             ok = merlon_registry:link_up(self(), Conn, Info),
             In = merlon_link_in:start(Conn, DHandle),
@@ -61,6 +61,7 @@ init(Supervisor, {Conn, Direction}, Peer) ->
             erlang:dist_ctrl_get_data_notification(DHandle),
             %% A logger may use this very link.
             _ = spawn(merlon_event, link_up, [Info]),
+            _ = spawn(merlon_linked, note, [Info]),
             loop(#state{conn = Conn, handle = DHandle});
         {'DOWN', _, process, Supervisor, Reason} ->
             exit(Reason)

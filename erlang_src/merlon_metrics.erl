@@ -51,6 +51,9 @@ flow(Stats) ->
 -spec links(merlon_stats:stats(), [merlon:connection()], integer() | none) -> [metric()].
 links(#{links := Count}, Links, Own) ->
     [{"merlon_links", gauge, "Links that are up.", [{[], Count}]},
+     {"merlon_carrier_links", gauge, "Links that are up, by what carries them: merlon, or what interop lets be.",
+      [{[{"carrier", word(Carrier)}], length([Link || #{carrier := Of} = Link <- Links, Of =:= Carrier])}
+       || Carrier <- [merlon, inet_tls, plain]]},
      {"merlon_link_up_timestamp_seconds", gauge, "When the link to a node came up, in seconds since 1970.",
       per_node(since, Links)},
      {"merlon_peer_certificate_end_timestamp_seconds", gauge,
@@ -63,7 +66,7 @@ links(#{links := Count}, Links, Own) ->
 %% Of two links to a node, one of which is going away, the younger counts.
 per_node(Key, Links) ->
     Young = maps:from_list(lists:sort([{Node, {Since, maps:get(Key, Link)}}
-                                       || #{node := Node, since := Since} = Link <- Links])),
+                                       || #{node := Node, since := Since} = Link <- Links, is_map_key(Key, Link)])),
     [{[{"node", word(Node)}], Value} || {Node, {_, Value}} <- maps:to_list(Young)].
 
 %% ---- the format ----

@@ -10,6 +10,7 @@
 -export([pki_matches/2, pki_vouch/2, pki_vouched/5, crl_parts/1, crl_check/3]).
 -export([identity_new/1, identity_info/1, binds/4, judge/3]).
 -export([listen/4, accept/1, connect/4, connected/1]).
+-export([first/1, plain/1, peek_one/1, foreign/1, may_claim/2]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
 -export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
 -export([send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1]).
@@ -33,6 +34,7 @@
        pki_matches/2, pki_vouch/2, pki_vouched/5, crl_parts/1, crl_check/3,
        identity_new/1, identity_info/1, binds/4, judge/3,
        listen/4, accept/1, connect/4, connected/1,
+       first/1, plain/1, peek_one/1, foreign/1, may_claim/2,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
        send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
        send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1,
@@ -225,9 +227,10 @@ dial(_Conn, _Identity, _Own, _Target, _Secrets, _Now) -> not_loaded().
 serve(_Conn, _Identity, _Own, _Now) -> not_loaded().
 
 %% Goes on as far as the bytes at hand allow. `claim`: the client has named itself and the name
-%% is bound to its certificate; answer with prove/2, or close/1.
+%% is bound to its certificate; answer with prove/2, or close/1. `foreign`: TLS is up with a node of another carrier, whose
+%% name is still to come: may_claim/2.
 -spec advance(conn()) ->
-          established | wait | join |
+          established | foreign | wait | join |
           {claim, #{name := binary(), identity := tuple(), key_ids := [binary()]}} |
           {error, failure()}.
 advance(_Conn) -> not_loaded().
@@ -239,9 +242,31 @@ prove(_Conn, _Secrets) -> not_loaded().
 -spec link_info(conn()) -> map().
 link_info(_Conn) -> not_loaded().
 
-%% The cookie of dist_util's own challenge, derived for this pair of nodes.
--spec pair_cookie(conn()) -> {ok, binary()} | {error, closed}.
+%% The cookie of dist_util's own challenge, derived for this pair of nodes. `none`: the peer has no merlon.
+-spec pair_cookie(conn()) -> {ok, binary()} | none | {error, closed}.
 pair_cookie(_Conn) -> not_loaded().
+
+%% ---- without TLS: native/nif/src/plain.rs ----
+
+%% The first byte of the peer. It stays for whoever goes on.
+-spec first(conn()) -> {ok, byte()} | wait | {error, closed | atom()}.
+first(_Conn) -> not_loaded().
+
+%% The connection carries the dist handshake as it is, and after limits/2 frames. Not after dial/6 or serve/4.
+-spec plain(conn()) -> ok | {error, einval}.
+plain(_Conn) -> not_loaded().
+
+%% A node of OTP's inet_tls will do (native/nif/src/foreign.rs). Before dial/6 or serve/4.
+-spec foreign(conn()) -> ok | {error, atom()}.
+foreign(_Conn) -> not_loaded().
+
+%% Whether the certificate of such a node allows it that name: its own, or one on a host that it is for.
+-spec may_claim(conn(), Name :: binary()) -> ok | {error, {pki, pki_reason()} | einval}.
+may_claim(_Conn, _Name) -> not_loaded().
+
+%% As recv_one/1, and the frame stays for the next call.
+-spec peek_one(conn()) -> {ok, binary()} | wait | {error, closed | atom()}.
+peek_one(_Conn) -> not_loaded().
 
 %% ---- data path ----
 %% Frames out, each with its 4-byte length (an empty one is a tick). `blocked`: all is taken,

@@ -7,7 +7,7 @@
 %% A node that does not know the question ends the connection, as it does with any wrong first packet.
 -module(merlon_probe).
 
--export([ask/2, answer/4, missing/1]).
+-export([ask/2, answer/4, missing/1, is_nameless/1]).
 -export_type([answer/0]).
 
 -type answer() :: #{flags := non_neg_integer(), allowed := boolean(), linked := boolean()}.
@@ -51,6 +51,10 @@ bit(false) -> 0.
 missing(Flags) ->
     {_, Mandatory} = flags(),
     Mandatory band bnot Flags.
+
+%% Whether a node with Flags asks to be given a name (DFLAG_NAME_ME).
+-spec is_nameless(Flags :: non_neg_integer()) -> boolean().
+is_nameless(Flags) -> Flags band 16#200000000 =/= 0.
 
 %% As dist_util gets them (OTP 22 on).
 flags() ->

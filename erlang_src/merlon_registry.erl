@@ -72,6 +72,7 @@ pair_cookie(Node, Cookie) ->
 init([]) ->
     process_flag(sensitive, true),
     ok = merlon_stats:start(),
+    ok = merlon_linked:start(),
     _ = ets:new(?LINKS, [named_table, protected, {read_concurrency, true}]),
     {ok, #state{}}.
 
@@ -81,7 +82,7 @@ handle_call({link_up, Pid, Conn, Info}, _From, State) ->
     Since = erlang:system_time(second),
     true = ets:insert(?LINKS, {Pid, Conn, Info#{since => Since}}),
     ok = merlon_reload:link_up(Pid),
-    ok = merlon_reprove:link_up(Pid, Conn),
+    _ = [ok = merlon_reprove:link_up(Pid, Conn) || #{carrier := merlon} <- [Info]],
     {reply, ok, State};
 handle_call({secret, Node}, _From, State) ->
     {reply, cookie(source(Node, State)), State};

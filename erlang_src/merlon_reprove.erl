@@ -67,7 +67,10 @@ with_reason({error, Reason}) -> {error, {reprove, Reason}}.
 -spec secret(merlon_nif:conn(), Now :: integer()) ->
           {ok, integer() | never} | {error, {keyring, merlon_reprove_core:reason()}}.
 secret(Conn, Now) ->
-    merlon_reprove_core:secret(proved(Conn), states(merlon_node:keyring(), Now)).
+    case merlon_nif:live_state(Conn) of
+        #{proved := Proved} -> merlon_reprove_core:secret(Proved, states(merlon_node:keyring(), Now));
+        #{} -> {ok, never} % a peer without merlon proves none
+    end.
 
 proved(Conn) -> maps:get(proved, merlon_nif:live_state(Conn), []).
 
@@ -96,8 +99,9 @@ init([]) ->
 -spec handle_continue(links, #state{}) -> {noreply, #state{}}.
 handle_continue(links, State) ->
     next_poll(),
-    {noreply, say(lists:foldl(fun({Pid, _, _}, Acc) -> add(Pid, [ask | answer()], Acc) end,
-                              State, merlon_registry:links()))}.
+    {noreply, say(lists:foldl(fun({Pid, _, #{carrier := merlon}}, Acc) -> add(Pid, [ask | answer()], Acc);
+                                 (_, Acc) -> Acc
+                              end, State, merlon_registry:links()))}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
 handle_call(_, _From, State) ->

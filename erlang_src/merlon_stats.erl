@@ -134,7 +134,7 @@ events() ->
      reproved, reproof_untrusted, reproof_not_made, renewed, renew_failed, issued, issue_refused,
      crl_taken, crl_refused, crl_too_big, joined, join_refused, enroll_off, rotated, entry_learnt,
      entry_preferred, rotation_failed, rotation_refused, minted, not_minted,
-     secret_awaited, secret_stale, secret_back, names_kept, names_lost, other].
+     secret_awaited, secret_stale, secret_back, names_kept, names_lost, not_remembered, other].
 
 %% The words for why a handshake came to nothing: those of the Rust core, of the system, of dist_util and our own.
 -spec reasons() -> [atom()].
@@ -142,7 +142,8 @@ reasons() ->
     at_the_door() ++ of_tls() ++ of_certificates() ++ of_records() ++ of_the_system() ++ of_dist_util() ++ [other].
 
 at_the_door() ->
-    [denied, throttled, backing_off, evicted, timeout, shutdown, internal, no_cookie, no_address, no_port].
+    [denied, throttled, backing_off, evicted, timeout, shutdown, internal, no_cookie, no_address, no_port,
+     plain_denied, plain_over, downgrade].
 
 of_tls() ->
     [bad_name, early_data, key_not_held, local_tls, no_alpn, no_certificate, no_common_key, no_keys, no_suite,

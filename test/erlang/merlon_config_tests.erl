@@ -21,6 +21,7 @@ defaults_are_complete_test() ->
                         identity := certificate,
                         core_files := without_memory, secret := none, secret_wait := 30000, listen := default, deny := [],
                         source_burst := 64, source_rate := 2, source_backoff := 5000, log_interval := 60, epmd := {names, #{port := 4370}},
+                        interop := #{inet_tls := false, plain := none},
                         derived_names := [<<"{name}_prelaunch_*">>]}},
                  load("{cluster, \"shop\"}.")).
 
@@ -33,7 +34,8 @@ every_setting_can_be_set_test() ->
                         "{rotate_secret, {every, {30, days}}}.\n{identity, secret}. {core_files, whole}.\n"
                         "{listen, [\"127.0.0.1\", \"eth0\"]}. {allow, [\"10.0.0.0/8\"]}. {deny, [\"::1\"]}.\n"
                         "{unlimited, []}. {source_burst, 5}. {source_rate, 1}. {source_backoff, 0}. {log_interval, 0}.\n{epmd, {port, 9000}}.\n"
-                        "{secret, {env, \"KEYRING\"}}. {secret_wait, 1000}."),
+                        "{secret, {env, \"KEYRING\"}}. {secret_wait, 1000}.\n"
+                        "{interop, {plain, [{allow, \"::1\"}, {until, {1970, 1, 2}}, {nodes, [\"a@b\", 'c@d']}]}}."),
     {ok, Ten} = merlon_cidr:parse(<<"10.0.0.0/8">>),
     {ok, One} = merlon_cidr:parse(<<"::1">>),
     ?assertEqual(#{cluster => <<"a-b.c_1">>, cli_names => [<<"x-*">>, <<"y">>], derived_names => [],
@@ -44,7 +46,8 @@ every_setting_can_be_set_test() ->
                    secret => {merlon_secrets_env, <<"KEYRING">>}, secret_wait => 1000,
                    listen => [{ip, {127, 0, 0, 1}}, {interface, "eth0"}], allow => [Ten], deny => [One],
                    unlimited => [], source_burst => 5, source_rate => 1, source_backoff => 0,
-                   log_interval => 0, epmd => {port, 9000}}, Config),
+                   log_interval => 0, epmd => {port, 9000},
+                   interop => #{inet_tls => false, plain => #{allow => [One], until => 2 * 86400, nodes => [<<"a@b">>, <<"c@d">>]}}}, Config),
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
 
@@ -57,6 +60,21 @@ rotations_are_scheduled_in_words_test_() ->
      [{Value, ?_assertMatch({2, {bad_value, rotate_secret, rotation}, _}, Load(Value))}
       || Value <- ["always", "{every, {9, seconds}}", "{every, {0, days}}", "{every, {1, weeks}}", "{every, 10}",
                    "{every, {1, days}, {grace, {5, days}}}", "{every, {1.5, days}}"]]].
+
+only_an_end_and_networks_let_plain_nodes_in_test_() ->
+    Load = fun(Value) -> load("{cluster, \"a\"}.\n{interop, " ++ Value ++ "}.") end,
+    [[{Value, ?_assertMatch({ok, #{interop := #{plain := #{until := _, allow := [_ | _]}}}}, Load(Value))}
+      || Value <- ["{plain, [{until, \"2027-02-28\"}, {allow, [\"10.0.0.0/8\", \"::1\"]}]}",
+                   "{plain, [{allow, <<\"10.0.0.0/8\">>}, {until, {2028, 2, 29}}, {nodes, []}]}"]],
+     [{Value, ?_assertMatch({2, {bad_value, interop, interop}, _}, Load(Value))}
+      || Value <- ["plain", "{plain, []}", "{plain, [{allow, \"10.0.0.0/8\"}]}", "{plain, [{until, {2027, 1, 1}}]}",
+                   "{plain, [{allow, []}, {until, {2027, 1, 1}}]}", "{plain, [{allow, \"10.0.0.1/8\"}, {until, {2027, 1, 1}}]}",
+                   "{plain, [{allow, \"::1\"}, {until, {2027, 2, 29}}]}", "{plain, [{allow, \"::1\"}, {until, forever}]}",
+                   "{plain, [{allow, \"::1\"}, {until, \"27-1-1\"}]}", "{plain, [{allow, \"::1\"}, {until, {2027, x, 1}}]}",
+                   "{plain, [{allow, \"::1\"}, {until, {2027, 1, 1}}, {nodes, [\"a\"]}]}",
+                   "{plain, [{allow, \"::1\"}, {until, {2027, 1, 1}}, {nodes, \"a@b\"}]}",
+                   "{plain, [{allow, \"::1\"}, {allow, \"::1\"}, {until, {2027, 1, 1}}]}",
+                   "{plain, [{allow, \"::1\"}, {until, {2027, 1, 1}}, {note, 1}]}"]]].
 
 text_that_is_no_utf8_is_a_problem_of_its_line_test() ->
     ?assertMatch({2, _, _}, load("{cluster, \"shop\"}.\n{cli_names, [<<114,112,99,45,255>>]}.")).

@@ -90,6 +90,8 @@ file_mode        merlon_fetch   file          knockout_file_mode_a_secret_that_o
 file_mode        merlon_fetch   file          links_are_followed_to_what_is_checked
 file_mode        merlon_fetch   program       knockout_file_mode_a_program_that_others_may_change_is_not_started
 record_sequence  merlon_record  hostile       knockout_record_sequence_a_replayed_reordered_or_dropped_record_is_refused
+foreign_types    merlon_record  hostile       knockout_foreign_types_records_of_merlon_are_refused_of_a_peer_of_another_carrier
+foreign_host     merlon_pki     lib           foreign::tests::knockout_foreign_host_another_host_is_refused
 term_budget      merlon_wire    etf           each_limit_is_held
 term_budget      merlon_wire    etf           new_atoms_are_told_once_and_bounded
 term_kind        merlon_wire    etf           kinds_are_let_in_one_by_one

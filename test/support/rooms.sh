@@ -50,7 +50,7 @@ grep -nE '!|\bspawn|\bets:|erlang:(send|system_time|monotonic_time|now|time)|os:
 grep -nE '\b(file:(read|write|open|list|make|del|rename|consult|get_cwd)|filelib:|io:(format|put|get|fwrite)|application:(ensure|start))' \
     erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,registry,event,event_text,config,identity,identity_secret,dump,keyring,keyring_core,dir,text,pki_text}.erl \
     erlang_src/merlon_{secrets,secrets_core,secrets_watch,secrets_text,secrets_env,secrets_file,secrets_exec,secrets_store}.erl \
-    erlang_src/merlon_{enroll,join_server,join_wire,join_core,join_rate_core,token,token_core,sign}.erl \
+    erlang_src/merlon_{interop,linked,beside,enroll,join_server,join_wire,join_core,join_rate_core,token,token_core,sign}.erl \
     erlang_src/merlon6_dist.erl 2>/dev/null | grep -v '^[^:]*:[0-9]*:\( *%\|-spec\|-type\)' |
     rule 'nothing reachable from listen/2 uses the file server, io, or starts an application'
 

@@ -58,7 +58,7 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 # Whatever needs more than one VM or other programs: an executable that ends as this one does.
 shell() {
     local script
-    for script in dependency release embedded external-ca providers tls-attacks crossotp; do
+    for script in dependency release embedded external-ca providers tls-attacks migrate crossotp; do
         if [ $script = crossotp ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
             echo 'crossotp               left: needs the OTP 27 root (test/support/otp27.sh prepare)'
         elif [ $script = providers ] && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then

@@ -1,6 +1,7 @@
 //! One connection: the socket, and behind separate locks the handshake, the sending half and the
 //! receiving half, so that the two directions never wait for each other.
 
+use crate::plain::Length;
 use crate::select::{Handle, Ready};
 use crate::window::Window;
 use crate::{link, recv, term::Fault};
@@ -8,7 +9,7 @@ use merlon_pki::Peer;
 use merlon_record::{Buffer, Rx, Tx};
 use merlon_secret::{KeyId, Root, Secret};
 use merlon_sock::Sock;
-use merlon_tls::{Binding, Claimed, Handshake, Info, Join};
+use merlon_tls::{Binding, Claimed, Handshake, Join, Stranger};
 use merlon_wire::control;
 use merlon_wire::fragment::Router;
 use merlon_wire::frame::Reader;
@@ -44,14 +45,35 @@ pub struct Conn {
 
 /// What stays known of the handshake.
 pub struct Session {
-    pub info: Info,
-    /// The cookie of dist_util's own challenge.
-    pub cookie: Secret<String>,
+    /// IANA names.
+    pub suite: &'static str,
+    pub group: &'static str,
     /// Of the certificate that this node showed.
     pub own_sha256: [u8; 32],
-    /// What later proofs are bound to.
-    pub binding: Binding,
+    pub kind: Kind,
     pub proved: Mutex<Proved>,
+}
+
+/// Which carrier the peer has.
+pub enum Kind {
+    Merlon {
+        /// The cookie of dist_util's own challenge.
+        cookie: Secret<String>,
+        /// What later proofs are bound to.
+        binding: Binding,
+    },
+    /// OTP's `inet_tls`.
+    Foreign(Stranger),
+}
+
+impl Session {
+    /// Nothing of the kind goes to a peer of another carrier.
+    pub fn binding(&self) -> Option<&Binding> {
+        match &self.kind {
+            Kind::Merlon { binding, .. } => Some(binding),
+            Kind::Foreign(_) => None,
+        }
+    }
 }
 
 /// What the peer has proved so far.
@@ -77,6 +99,8 @@ pub struct Shake {
     pub cluster: String,
     /// The secrets that were offered, until it is known which one was used.
     pub roots: Vec<Root>,
+    /// Whether a peer of another carrier will do.
+    pub foreign: bool,
 }
 
 /// Where a handshake stands. Every step takes the stage out, so a failed one cannot go on.
@@ -94,6 +118,10 @@ pub enum Stage {
 #[derive(Default)]
 pub struct TxSide {
     pub half: Option<Tx>,
+    /// In place of a half: no TLS at all.
+    pub plain: Option<Length>,
+    /// The peer knows no lanes.
+    pub foreign: bool,
     /// Long messages on their way out.
     pub router: Router<LANES>,
     /// Sealed bytes that the socket has not taken, from `sent` on.
@@ -104,6 +132,8 @@ pub struct TxSide {
 /// The receiving half; `None` before the handshake is done.
 pub struct RxSide {
     pub half: Option<Rx>,
+    /// In place of a half: no TLS at all.
+    pub plain: Option<Length>,
     pub frames: Incoming,
     pub window: Window,
     /// Bytes that the last call has read.
@@ -158,6 +188,7 @@ impl Conn {
             tx: Mutex::default(),
             rx: Mutex::new(RxSide {
                 half: None,
+                plain: None,
                 frames: Incoming {
                     reader: Reader::new(MAX_HANDSHAKE_FRAME, recv::BIG_FRAME),
                     lanes: Lanes::new(MAX_HANDSHAKE_FRAME),

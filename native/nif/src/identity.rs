@@ -243,6 +243,10 @@ pub fn to_term<'a>(env: Env<'a>, identity: &merlon_pki::Identity) -> Term<'a> {
             bin(env, host),
         )
             .encode(env),
+        Id::Hosts { hosts } => {
+            let hosts: Vec<_> = hosts.iter().map(|host| bin(env, host)).collect();
+            (atoms::hosts(), hosts).encode(env)
+        }
     }
 }
 

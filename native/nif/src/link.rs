@@ -1,6 +1,7 @@
 //! What both halves of the data path share: the key changes they owe, last words, state.
 
 use crate::conn::{lock, Conn, Shake, TxSide};
+use crate::plain;
 use crate::term::{atoms, Fault};
 use merlon_record::{Buffer, Rx, Tx};
 use rustler::{Env, NifResult, ResourceArc, Term};
@@ -66,6 +67,7 @@ fn limits(conn: ResourceArc<Conn>, max_frame: usize) -> rustler::Atom {
         rx.frames.reader.set_max_frame(max_frame);
         rx.frames.lanes.set_max_frame(max_frame);
     }
+    plain::after_handshake(&conn);
     atoms::ok()
 }
 

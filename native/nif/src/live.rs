@@ -6,7 +6,7 @@ use crate::pki::pki_reason;
 use crate::shake::roots;
 use crate::term::{atom, atoms, binary, error, fault, hex, ok, Fault};
 use merlon_secret::{KeyId, Root};
-use merlon_tls::Error;
+use merlon_tls::{Binding, Error};
 use merlon_wire::control::{Certificate, KeyProof, Message};
 use merlon_wire::preamble::MAX_KEYS;
 use rustler::{Binary, Encoder, Env, ListIterator, NifResult, ResourceArc, Term};
@@ -18,9 +18,7 @@ fn live_certificate<'a>(
     conn: ResourceArc<Conn>,
     local: ResourceArc<Identity>,
 ) -> Term<'a> {
-    message(env, &conn, |session| {
-        session.binding.certificate(&local.local)
-    })
+    message(env, &conn, |binding| binding.certificate(&local.local))
 }
 
 /// `{ok, Message}`: proofs of the secrets that are good now.
@@ -32,15 +30,15 @@ fn live_keys<'a>(
     secrets: ListIterator<'a>,
 ) -> NifResult<Term<'a>> {
     let roots = roots(secrets, &local.cluster)?;
-    Ok(message(env, &conn, |session| session.binding.keys(&roots)))
+    Ok(message(env, &conn, |binding| binding.keys(&roots)))
 }
 
 fn message<'a>(
     env: Env<'a>,
     conn: &Conn,
-    make: impl FnOnce(&Session) -> Result<Vec<u8>, Error>,
+    make: impl FnOnce(&Binding) -> Result<Vec<u8>, Error>,
 ) -> Term<'a> {
-    match conn.session.get().map(make) {
+    match conn.session.get().and_then(Session::binding).map(make) {
         Some(Ok(bytes)) => ok(env, binary(env, &bytes)),
         Some(Err(refused)) => error(env, atom(env, refused.code())),
         None => fault(env, &Fault::Misuse),
@@ -57,7 +55,7 @@ fn live_ask(env: Env) -> Term {
 /// proved.
 #[rustler::nif]
 fn live_state<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
-    let Some(session) = conn.session.get() else {
+    let Some(session) = conn.session.get().filter(|s| s.binding().is_some()) else {
         return Ok(Term::map_new(env));
     };
     let proved = lock(&session.proved).map(|proved| proved.keys.clone());
@@ -85,14 +83,16 @@ fn live_take<'a>(
     now: u64,
     message: Binary<'a>,
 ) -> NifResult<Term<'a>> {
-    let Some(session) = conn.session.get() else {
+    let session = conn.session.get();
+    let Some((session, binding)) = session.and_then(|s| Some((s, s.binding()?))) else {
         return Ok(fault(env, &Fault::Misuse));
     };
+    let bound = (session, binding);
     Ok(match Message::decode(&message) {
-        Ok(Message::Certificate(shown)) => certificate(env, session, &local, &shown, now),
+        Ok(Message::Certificate(shown)) => certificate(env, bound, &local, &shown, now),
         Ok(Message::Keys(proofs)) => {
             let roots = roots(secrets, &local.cluster)?;
-            keys(env, session, &roots, &proofs)
+            keys(env, bound, &roots, &proofs)
         }
         Ok(Message::Ask) => atoms::ask().encode(env),
         Ok(Message::Unknown(_)) => {
@@ -106,7 +106,7 @@ fn live_take<'a>(
 /// `{certificate, Fingerprint, NotAfter, Identity}`, `{untrusted, Reason}`, `{error, Code}`.
 fn certificate<'a>(
     env: Env<'a>,
-    session: &Session,
+    (session, binding): (&Session, &Binding),
     local: &Identity,
     shown: &Certificate,
     now: u64,
@@ -115,9 +115,7 @@ fn certificate<'a>(
         Ok(proved) => proved,
         Err(poisoned) => return fault(env, &poisoned),
     };
-    let accepted = session
-        .binding
-        .accept(&local.local, shown, &proved.peer, now);
+    let accepted = binding.accept(&local.local, shown, &proved.peer, now);
     match accepted {
         Ok(peer) => {
             let told = (
@@ -137,12 +135,17 @@ fn certificate<'a>(
 }
 
 /// `{keys, Proved, Unknown}`: the ids that were proved, and how many others there were; `{error, Code}`.
-fn keys<'a>(env: Env<'a>, session: &Session, roots: &[Root], proofs: &[KeyProof]) -> Term<'a> {
+fn keys<'a>(
+    env: Env<'a>,
+    (session, binding): (&Session, &Binding),
+    roots: &[Root],
+    proofs: &[KeyProof],
+) -> Term<'a> {
     let of = |proof: &KeyProof| roots.iter().find(|root| root.key_id().0 == proof.key_id);
     let mut found = Vec::new();
     for proof in proofs {
         let Some(root) = of(proof) else { continue };
-        if let Err(refused) = session.binding.verify(root, &proof.tag) {
+        if let Err(refused) = binding.verify(root, &proof.tag) {
             return error(env, atom(env, refused.code()));
         }
         found.push(root.key_id());

@@ -36,7 +36,8 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
         let result = read_records(&conn, &mut rx, READ, &mut frames, |_| true);
         // A big frame may be longer under way than net_ticktime: its bytes say that the peer lives.
         let records = rx.half.as_ref().map_or(0, Rx::records) - records;
-        if frames.count().0 == 0 && records > 0 {
+        let alive = records > 0 || rx.plain.is_some() && rx.read > 0;
+        if frames.count().0 == 0 && alive {
             frames.tick();
         }
         let result = rx_end(&conn, &mut rx, result, frames.count().0 > 0);
@@ -97,6 +98,27 @@ fn rx_end(
             Ok(false)
         }
         more => more,
+    }
+}
+
+/// As `recv_one`, and the frame stays for the next call.
+#[rustler::nif]
+fn peek_one<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
+    let first = lock(&conn.rx).and_then(|mut rx| {
+        let frame = next_queued(&conn, &mut rx)?;
+        Ok(frame.map(|frame| {
+            let copy = binary(env, &frame);
+            rx.queue.push_front(frame);
+            copy
+        }))
+    });
+    match first {
+        Ok(Some(frame)) => ok(env, frame),
+        Ok(None) => match conn.await_ready(env, Ready::Input) {
+            Ok(()) => atoms::wait().encode(env),
+            Err(error) => fault(env, &error),
+        },
+        Err(error) => fault(env, &error),
     }
 }
 
@@ -162,6 +184,9 @@ fn open_records<S: Sink<Big = OwnedBinary>>(
     sink: &mut S,
     more: impl Fn(&S) -> bool,
 ) -> Result<(usize, bool), Fault> {
+    if let Some(length) = rx.plain {
+        return Ok((length.take(bytes, &mut rx.frames.reader, sink)?, true));
+    }
     let (mut opened, mut left) = (0, RECORDS);
     while let Some(next) = bytes.get_mut(opened..).filter(|_| left > 0 && more(sink)) {
         match open_record(conn, rx, next, sink)? {
@@ -267,6 +292,9 @@ fn take<S: Sink<Big = OwnedBinary>>(
 }
 
 fn ended(rx: &RxSide) -> Fault {
+    if rx.plain.is_some() && !(rx.window.len() == 0 && rx.frames.is_between()) {
+        return truncated(rx.window.len());
+    }
     let end = rx
         .half
         .as_ref()

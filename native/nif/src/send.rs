@@ -2,6 +2,7 @@
 
 use crate::conn::{lock, Conn, Counters, TxSide, LANES};
 use crate::link::{half, write_all, REKEY_BOTH, REKEY_NONE};
+use crate::plain::Length;
 use crate::select::Ready;
 use crate::term::{atoms, fault, Fault};
 use merlon_record::{Buffer, ContentType, Lane};
@@ -103,12 +104,37 @@ pub fn spent(env: Env, bytes: usize) {
 // ---- what is sent ----
 
 fn frames(out: &mut Out, list: ListIterator, sent: &mut Sent) -> Result<(), Fault> {
+    if let Some(length) = out.tx.plain {
+        return unsealed(out, length, list, sent);
+    }
     let mut list = list.peekable();
     while list.peek().is_some() {
         if let Some((frame, route)) = stream(out, &mut list, sent)? {
             frame.on_lane(route, out)?;
             sent.count(&frame);
         }
+        if out.waiting() >= CHUNK {
+            out.write()?;
+        }
+    }
+    Ok(())
+}
+
+/// Without TLS: frames as they are, one after the other.
+fn unsealed(
+    out: &mut Out,
+    length: Length,
+    list: ListIterator,
+    sent: &mut Sent,
+) -> Result<(), Fault> {
+    for term in list {
+        let mut frame = Frame::new(term)?;
+        length.head(frame.size, |head| out.buffer.extend(head))?;
+        frame.take(frame.size, |part| {
+            out.buffer.extend(part);
+            Ok(())
+        })?;
+        sent.count(&frame);
         if out.waiting() >= CHUNK {
             out.write()?;
         }
@@ -123,13 +149,18 @@ fn stream<'a>(
     sent: &mut Sent,
 ) -> Result<Option<(Frame<'a>, Route)>, Fault> {
     let from = sent.bytes;
+    let lanes = !out.tx.foreign;
     let TxSide { half, router, .. } = &mut *out.tx;
     let half = half.as_mut().ok_or(Fault::Misuse)?;
     let mut packer = half.packer(ContentType::ApplicationData, &mut out.buffer);
     let mut other = None;
     while let Some(term) = list.next_if(|_| other.is_none() && sent.bytes - from < CHUNK) {
         let mut frame = Frame::new(term)?;
-        match frame.route(router)? {
+        let route = match lanes {
+            true => frame.route(router)?,
+            false => Route::Stream,
+        };
+        match route {
             Route::Stream => {
                 packer.push(&frame::head(frame.size)?)?;
                 frame.take(frame.size, |part| Ok(packer.push(part)?))?;

@@ -1,9 +1,11 @@
 //! Handshakes over a connection's socket.
 
-use crate::conn::{lock, Conn, Proved, Session, Shake, Stage};
+use crate::conn::{lock, Conn, Kind, Proved, Session, Shake, Stage};
+use crate::foreign;
 use crate::identity::{self, Identity};
 use crate::keyring::KeyringEntry;
 use crate::link;
+use crate::plain;
 use crate::select::Ready;
 use crate::term::{atom, atoms, binary, error, fault, hex, ok, Fault};
 use merlon_pki::{Claimed as ClaimedName, NodeName};
@@ -47,10 +49,12 @@ impl From<merlon_tls::Error> for Refusal {
 }
 
 /// Where `advance` stopped.
-enum Stop {
+pub enum Stop {
     Wait(Ready),
     Claim,
     Established,
+    /// With a node of another carrier, that has not said yet which one it is.
+    Foreign,
     Join,
 }
 
@@ -85,7 +89,11 @@ fn start_dial(
     shake.roots = roots;
     shake.own_label = label(local.peer.identity(), own);
     shake.own_sha256 = *local.peer.sha256();
-    shake.stage = Stage::Running(Handshake::dial(&local.local, &claimed, &node, keys, now)?);
+    let dial = match shake.foreign {
+        true => Handshake::dial_either,
+        false => Handshake::dial,
+    };
+    shake.stage = Stage::Running(dial(&local.local, &claimed, &node, keys, now)?);
     Ok(())
 }
 
@@ -119,7 +127,11 @@ pub fn start_accept(
     shake.own_label = label(local.peer.identity(), own);
     shake.own_sha256 = *local.peer.sha256();
     shake.cluster.clone_from(&local.cluster);
-    shake.stage = Stage::Running(accept(&node));
+    let accepting = accept(&node);
+    shake.stage = Stage::Running(match shake.foreign {
+        true => accepting.with_foreign(),
+        false => accepting,
+    });
     Ok(())
 }
 
@@ -145,6 +157,7 @@ fn advance<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
             Err(error) => refused(env, &error.into()),
         },
         Ok(Stop::Established) => atoms::established().encode(env),
+        Ok(Stop::Foreign) => atoms::foreign().encode(env),
         Ok(Stop::Join) => atoms::join().encode(env),
         Err(refusal) => refused(env, &refusal),
     }
@@ -165,6 +178,7 @@ fn run(conn: &Conn, shake: &mut Shake) -> Result<Stop, Refusal> {
                 return Ok(Stop::Claim);
             }
             Progress::Done(established) => return finish(conn, shake, *established),
+            Progress::Foreign(foreign) => return foreign::finish(conn, shake, *foreign),
             Progress::Join(join) => {
                 shake.stage = Stage::Join(join);
                 return Ok(Stop::Join);
@@ -198,10 +212,10 @@ fn finish(conn: &Conn, shake: &mut Shake, established: Established) -> Result<St
         keys: vec![info.key_id],
     };
     let session = Session {
-        info,
-        cookie,
+        suite: info.suite,
+        group: info.group,
         own_sha256: shake.own_sha256,
-        binding,
+        kind: Kind::Merlon { cookie, binding },
         proved: Mutex::new(proved),
     };
     conn.session.set(session).map_err(|_| Fault::Misuse)?;
@@ -329,13 +343,16 @@ fn label(identity: &merlon_pki::Identity, name: &[u8]) -> Vec<u8> {
     match identity {
         merlon_pki::Identity::Node { .. } => name.to_vec(),
         merlon_pki::Identity::Cli { host, .. } => format!("@{host}").into_bytes(),
+        merlon_pki::Identity::Hosts { .. } => Vec::new(), // has no pair cookie
     }
 }
 
 #[rustler::nif]
 fn pair_cookie<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
-    match conn.session.get() {
-        Some(session) => ok(env, binary(env, session.cookie.expose().as_bytes())),
+    match conn.session.get().map(|session| &session.kind) {
+        Some(Kind::Merlon { cookie, .. }) => ok(env, binary(env, cookie.expose().as_bytes())),
+        Some(Kind::Foreign(_)) => atoms::none().encode(env),
+        None if plain::is_plain(&conn) => atoms::none().encode(env),
         None => fault(env, &Fault::Misuse),
     }
 }
@@ -362,13 +379,10 @@ fn link_info<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
             atoms::tls_version(),
             binary(env, Info::TLS_VERSION.as_bytes()),
         ),
-        (
-            atoms::cipher_suite(),
-            binary(env, session.info.suite.as_bytes()),
-        ),
+        (atoms::cipher_suite(), binary(env, session.suite.as_bytes())),
         (
             atoms::key_exchange_group(),
-            binary(env, session.info.group.as_bytes()),
+            binary(env, session.group.as_bytes()),
         ),
     ];
     Term::map_from_pairs(env, &pairs)

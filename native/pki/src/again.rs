@@ -2,27 +2,27 @@
 
 use std::sync::Arc;
 
-use crate::{x509::Cert, Der, Error, Peer, StaleCrl, UnixTime, Usage, Verifier};
+use crate::{verify::Role, x509::Cert, Der, Error, Peer, StaleCrl, UnixTime, Usage, Verifier};
 
 /// The chain that a peer has shown, and in which role: what there is to judge again. At most 16 KiB, shared by all
 /// copies of the [`Peer`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Shown {
     chain: Arc<[Der<'static>]>,
-    usage: Usage,
+    role: Role,
 }
 
 impl Shown {
-    pub(crate) fn new(leaf: &Der<'_>, rest: &[Der<'_>], usage: Usage) -> Self {
+    pub(crate) fn new(leaf: &Der<'_>, rest: &[Der<'_>], role: Role) -> Self {
         let all = std::iter::once(leaf).chain(rest);
         Self {
             chain: all.map(|der| der.clone().into_owned()).collect(),
-            usage,
+            role,
         }
     }
 
     pub(crate) fn usage(&self) -> Usage {
-        self.usage
+        self.role.usage
     }
 
     /// When the first certificate of the chain ends.
@@ -57,7 +57,7 @@ impl Verifier {
         let end = shown.end();
         let below = end.filter(|end| self.self_made && *end < now);
         let times = (now, below.unwrap_or(now));
-        self.judge(leaf, rest, (shown.usage, StaleCrl::Accept), times)?;
+        self.judge(leaf, rest, (shown.role, StaleCrl::Accept), times)?;
         let ends = [
             end.filter(|_| !self.self_made),
             self.anchors().next_end(now),

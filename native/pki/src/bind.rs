@@ -130,6 +130,9 @@ impl Default for BindRules {
 /// A node's certificate is for exactly that node and names derived from it on the same host; a tool's for a dynamic name
 /// or a tool's name, both on its host.
 pub fn binds(identity: &Identity, claimed: &Claimed, rules: &BindRules) -> Result<(), Error> {
+    if let Identity::Hosts { .. } = identity {
+        return Err(Error::NoIdentity); // good for another carrier only
+    }
     let bound = match (identity.node_name(), claimed) {
         (Some(own), Claimed::Static(node)) => own == *node || rules.is_derived(&own, node),
         (Some(_), Claimed::Dynamic { .. }) => false,

@@ -115,7 +115,7 @@ fn add_name(info: &mut Info, name: &GeneralName) {
     }
 }
 
-fn ip_addr(bytes: &[u8]) -> Option<IpAddr> {
+pub(crate) fn ip_addr(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
         .ok()

@@ -207,6 +207,7 @@ pub(crate) fn common_name(identity: &Identity) -> String {
     let full = match identity {
         Identity::Node { name, host, .. } => format!("{name}@{host}"),
         Identity::Cli { user, host, .. } => format!("{user}@{host} cli"),
+        Identity::Hosts { hosts } => hosts.join(" "),
     };
     full.chars().take(COMMON_NAME_MAX).collect()
 }

@@ -112,6 +112,11 @@ pub enum Identity {
         /// Who runs them.
         user: String,
     },
+    /// Any node on one of these hosts: what a certificate for another carrier says (see [`crate::foreign`]).
+    Hosts {
+        /// DNS names and addresses.
+        hosts: Vec<String>,
+    },
 }
 
 impl Identity {
@@ -150,7 +155,7 @@ impl Identity {
         check_cluster(cluster)?;
         let label = match self {
             Self::Node { .. } => format!("{last}@{host}").chars().count() <= NODE_NAME_MAX,
-            Self::Cli { .. } => true,
+            Self::Cli { .. } | Self::Hosts { .. } => true,
         };
         let fit = label && ![host, last].iter().any(|s| s.is_empty() || !plain(s));
         let uri = format!(
@@ -182,7 +187,7 @@ impl Identity {
                 name: name.clone(),
                 host: host.clone(),
             }),
-            Self::Cli { .. } => None,
+            Self::Cli { .. } | Self::Hosts { .. } => None,
         }
     }
 
@@ -198,6 +203,8 @@ impl Identity {
                 host,
                 user,
             } => ("cli", cluster, host, user),
+            // Of no cluster, so that it has no URI and is nobody where a cluster counts.
+            Self::Hosts { hosts } => ("hosts", "", hosts.first().map_or("", String::as_str), ""),
         }
     }
 
@@ -226,6 +233,9 @@ impl Identity {
 impl fmt::Display for Identity {
     /// For people: `node a@b of CLUSTER`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::Hosts { hosts } = self {
+            return write!(f, "any node of {}", hosts.join(", "));
+        }
         let (kind, cluster, host, last) = self.parts();
         write!(f, "{kind} {last}@{host} of {cluster}")
     }

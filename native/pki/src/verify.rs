@@ -15,6 +15,7 @@ use x509_cert::{der::asn1::ObjectIdentifier, ext::pkix::KeyUsages};
 use crate::{
     again::Shown,
     anchors::{Anchor, Anchors},
+    foreign,
     name::check_cluster,
     x509::{certs_in, sha256, Cert},
     Crls, Der, Error, Identity, Part, StaleCrl, UnixTime,
@@ -164,7 +165,19 @@ impl Verifier {
         usage: Usage,
         now: UnixTime,
     ) -> Result<Peer, Error> {
-        self.judge(leaf, rest, (usage, self.stale), (now, now))
+        self.judge(leaf, rest, (Role::merlon(usage), self.stale), (now, now))
+    }
+
+    /// As [`verify_leaf`](Self::verify_leaf) for a peer of another carrier, whose certificate may name hosts alone: no SPIFFE URI,
+    /// and no extended key usage that would say what it is for.
+    pub fn verify_foreign(
+        &self,
+        leaf: &Der<'_>,
+        rest: &[Der<'_>],
+        usage: Usage,
+        now: UnixTime,
+    ) -> Result<Peer, Error> {
+        self.judge(leaf, rest, (Role::foreign(usage), self.stale), (now, now))
     }
 
     /// Judges anchors at one time, and what is below them at the other.
@@ -172,17 +185,21 @@ impl Verifier {
         &self,
         leaf: &Der<'_>,
         rest: &[Der<'_>],
-        (usage, stale): (Usage, StaleCrl),
+        (role, stale): (Role, StaleCrl),
         times: (UnixTime, UnixTime),
     ) -> Result<Peer, Error> {
         check_size(leaf, rest)?;
         let cert = Cert::read(leaf)?;
-        check_leaf(&cert, usage)?;
+        check_leaf(&cert, role)?;
         if !knockout::out!("peer_chain") {
-            self.check_path(leaf, rest, &cert, (usage, stale), times)?;
+            self.check_path(leaf, rest, &cert, (role.usage, stale), times)?;
         }
-        let identity = identity_of(&cert)?;
-        if identity.cluster() != self.cluster && !knockout::out!("trust_domain") {
+        let identity = match identity_of(&cert) {
+            Err(Error::NoIdentity) if role.foreign => foreign::hosts(&cert)?,
+            identity => identity?,
+        };
+        let of_hosts = matches!(identity, Identity::Hosts { .. });
+        if !of_hosts && identity.cluster() != self.cluster && !knockout::out!("trust_domain") {
             let found = identity.cluster().to_owned();
             return Err(Error::WrongCluster {
                 expected: self.cluster.clone(),
@@ -194,7 +211,7 @@ impl Verifier {
             not_after: cert.not_after(),
             sha256: sha256(leaf),
             serial: cert.serial_hex(),
-            shown: Shown::new(leaf, rest, usage),
+            shown: Shown::new(leaf, rest, role),
         })
     }
 
@@ -251,8 +268,28 @@ pub(crate) fn check_size(leaf: &Der<'_>, rest: &[Der<'_>]) -> Result<(), Error> 
     Ok(())
 }
 
+/// In which role a certificate is shown, and whether by a peer of another carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Role {
+    pub(crate) usage: Usage,
+    pub(crate) foreign: bool,
+}
+
+impl Role {
+    fn merlon(usage: Usage) -> Self {
+        let foreign = false;
+        Self { usage, foreign }
+    }
+
+    fn foreign(usage: Usage) -> Self {
+        let foreign = true;
+        Self { usage, foreign }
+    }
+}
+
 /// What webpki doesn't look at.
-fn check_leaf(cert: &Cert, usage: Usage) -> Result<(), Error> {
+fn check_leaf(cert: &Cert, role: Role) -> Result<(), Error> {
+    let usage = role.usage;
     if cert.names.len() > NAMES_MAX {
         return Err(Error::TooManyNames {
             count: cert.names.len(),
@@ -265,7 +302,7 @@ fn check_leaf(cert: &Cert, usage: Usage) -> Result<(), Error> {
     let named = cert
         .eku
         .as_ref()
-        .is_some_and(|eku| eku.contains(&usage.oid()));
+        .map_or(role.foreign, |eku| eku.contains(&usage.oid()));
     // TLS 1.3 only ever signs with the key (RFC 8446, 4.4.2.2).
     let signs = cert.allows(KeyUsages::DigitalSignature);
     if (named && signs) || knockout::out!("eku") {

@@ -48,7 +48,7 @@ impl Buffer {
     }
 
     /// Appends `bytes`.
-    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+    pub fn extend(&mut self, bytes: &[u8]) {
         let start = self.filled;
         self.grow(bytes.len());
         if let Some(place) = self.get_mut(start..) {

@@ -34,6 +34,11 @@ impl ContentType {
         }
     }
 
+    /// Whether no other implementation of TLS knows it.
+    pub(crate) fn is_ours(self) -> bool {
+        self.code() >= FIRST_LANE && !knockout::out!("foreign_types")
+    }
+
     pub(crate) fn of_code(code: u8) -> Option<ContentType> {
         match code {
             21 => Some(ContentType::Alert),

@@ -15,6 +15,8 @@ pub struct RxLimits {
     /// Whether NewSessionTicket is let pass (and ignored). Merlon sends none, and a client never may:
     /// true only for the dialling side of a link to a foreign TLS server.
     pub tickets: bool,
+    /// Whether the peer may use Merlon's own record types: only inside ALPN `merlon/1`.
+    pub ours: bool,
 }
 
 impl Default for RxLimits {
@@ -22,6 +24,7 @@ impl Default for RxLimits {
         RxLimits {
             ask_after: 1 << 23,
             tickets: false,
+            ours: true,
         }
     }
 }
@@ -62,6 +65,7 @@ pub struct Rx {
     keys: Keys,
     ask_after: u64,
     asked: bool,
+    ours: bool,
     messages: Messages,
     idle: u32,
     /// Why nothing more can be opened.
@@ -80,6 +84,7 @@ impl Rx {
             keys: Keys::new(suite, traffic_secret)?,
             ask_after: limits.ask_after.clamp(1, suite.max_records()),
             asked: false,
+            ours: limits.ours,
             messages: Messages::new(limits.tickets),
             idle: 0,
             stopped: None,
@@ -193,7 +198,8 @@ impl Rx {
         if self.messages.is_unfinished() && code != ContentType::Handshake.code() {
             return Err(Error::BrokenHandshake);
         }
-        let content = match ContentType::of_code(code).ok_or(Error::UnexpectedType(code))? {
+        let known = ContentType::of_code(code).filter(|kind| self.ours || !kind.is_ours());
+        let content = match known.ok_or(Error::UnexpectedType(code))? {
             ContentType::Alert => self.alert(fragment)?,
             ContentType::Handshake => self.handshake(fragment)?,
             ContentType::ApplicationData => Content::Data(fragment),

@@ -400,3 +400,22 @@ fn every_fault_of_a_peer_has_an_alert_to_answer_with() {
         assert_eq!(error.alert(), Some(alert), "{error}");
     }
 }
+
+/// Turns red with `MERLON_KNOCKOUT=foreign_types`.
+#[test]
+fn knockout_foreign_types_records_of_merlon_are_refused_of_a_peer_of_another_carrier() {
+    let limits = RxLimits {
+        ours: false,
+        ..RxLimits::default()
+    };
+    for kind in (0xE0..=0xF0).chain([24]) {
+        let mut rx = Twin::new(Suite::Aes128Gcm, &SECRET, limits);
+        let record = Forge::new(Suite::Aes128Gcm, &SECRET).inner(&[b'x', kind]);
+        assert_eq!(error_of(&mut rx, record), Error::UnexpectedType(kind));
+    }
+    let mut rx = Twin::new(Suite::Aes128Gcm, &SECRET, limits);
+    pass(
+        &mut rx,
+        Forge::new(Suite::Aes128Gcm, &SECRET).inner(&[b'x', 23]),
+    );
+}

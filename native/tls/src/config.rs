@@ -133,6 +133,20 @@ impl Local {
     }
 }
 
+/// For peers of another carrier.
+impl Local {
+    /// As [`server`](Self::server) for a client that names no ALPN protocol.
+    pub(crate) fn foreign_server(
+        &self,
+        verifier: Arc<LinkVerifier>,
+        capture: Arc<Capture>,
+    ) -> Result<ServerConfig, Error> {
+        let mut config = self.server(verifier, capture)?;
+        config.alpn_protocols.clear();
+        Ok(config)
+    }
+}
+
 impl fmt::Debug for Local {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Local")

@@ -4,20 +4,21 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use merlon_pki::{Claimed as ClaimedName, NodeName, UnixTime};
-use merlon_record::{Error as RecordError, Rx, RxLimits, Suite, Tx};
+use merlon_record::{Error as RecordError, Rx, RxLimits, Tx};
 use merlon_secret::{KeyId, PairKey, Secret};
 use rustls::pki_types::{IpAddr, ServerName};
 use rustls::server::Acceptor;
-use rustls::{ClientConnection, Connection, Error as TlsError, NamedGroup, PeerIncompatible, Side};
+use rustls::{ClientConnection, Connection, Error as TlsError, PeerIncompatible};
 
 use crate::config::{Local, ALPN};
 use crate::error::{alert, Error, Failure, TlsFault};
+use crate::foreign::Foreign;
 use crate::input::{Budget, Input};
 use crate::join::{Join, JoinServer, JOIN_ALPN};
 use crate::keylog::Capture;
 use crate::live;
 use crate::preamble::{AwaitHello, AwaitProof, Channel, Claimed, Dialler, Established};
-use crate::provider::record_suite;
+use crate::provider::{group_name, record_suite, suite_name};
 use crate::verify::LinkVerifier;
 
 /// RFC 8446 7.5: binds the proofs to this very TLS session.
@@ -37,6 +38,9 @@ pub enum Progress {
     Claim(Box<Claimed>),
     /// The link is up. What is left of `input` are records for [`Rx`].
     Done(Box<Established>),
+    /// TLS is up with an `inet_tls` node, and nothing else is known of it. Only after [`Handshake::with_foreign`] or
+    /// [`Handshake::dial_either`].
+    Foreign(Box<Foreign>),
     /// Accepting side: no node, but one who wants to become one. Only after [`Handshake::accept_joining`].
     Join(Box<Join>),
 }
@@ -54,8 +58,28 @@ impl Handshake {
         keys: Vec<(KeyId, PairKey)>,
         now: UnixTime,
     ) -> Result<Self, Error> {
-        let dialler = Dialler::new(own, target, keys)?;
         let link = Link::new(local, Some(target.clone()), now);
+        Self::dial_on(link, Dialler::new(own, target, keys)?, local)
+    }
+
+    /// The same, and content with an `inet_tls` node: one that does not know the protocol `merlon/1`. The handshake then ends
+    /// in [`Progress::Foreign`].
+    ///
+    /// # Errors
+    /// As [`dial`](Self::dial).
+    pub fn dial_either(
+        local: &Arc<Local>,
+        own: &ClaimedName,
+        target: &NodeName,
+        keys: Vec<(KeyId, PairKey)>,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let mut link = Link::new(local, Some(target.clone()), now);
+        link.let_foreign_in(Some(target.clone()), now);
+        Self::dial_on(link, Dialler::new(own, target, keys)?, local)
+    }
+
+    fn dial_on(link: Link, dialler: Dialler, local: &Arc<Local>) -> Result<Self, Error> {
         let config = local.client(link.verifier.clone(), link.capture.clone())?;
         // rustls wants a name; it is not sent, and our verifier does not look at it.
         let nobody = ServerName::IpAddress(IpAddr::V4([0, 0, 0, 0].into()));
@@ -91,8 +115,19 @@ impl Handshake {
             acceptor: Acceptor::default(),
             own: own.clone(),
             joins,
+            foreign: false,
             now,
         })))
+    }
+
+    /// An accepting one takes `inet_tls` nodes too: who names no ALPN protocol. The handshake then ends in
+    /// [`Progress::Foreign`].
+    #[must_use]
+    pub fn with_foreign(mut self) -> Self {
+        if let Stage::Listen(listen) = &mut self.0 {
+            listen.foreign = true;
+        }
+        self
     }
 
     /// Goes as far as the bytes in `input` reach. Takes whole records off the front of `input`, and appends
@@ -109,6 +144,7 @@ impl Handshake {
                 Step::Wait(stage) => return Ok(Progress::More(Self(stage))),
                 Step::Claim(claimed) => return Ok(Progress::Claim(claimed)),
                 Step::Done(established) => return Ok(Progress::Done(established)),
+                Step::Foreign(foreign) => return Ok(Progress::Foreign(foreign)),
                 Step::Join(join) => return Ok(Progress::Join(join)),
             };
         }
@@ -151,6 +187,7 @@ pub(crate) enum Step {
     Wait(Stage),
     Claim(Box<Claimed>),
     Done(Box<Established>),
+    Foreign(Box<Foreign>),
     Join(Box<Join>),
 }
 
@@ -184,6 +221,12 @@ impl Link {
         }
     }
 
+    /// From now on the peer may be one of another carrier.
+    fn let_foreign_in(&mut self, target: Option<NodeName>, now: UnixTime) {
+        let verifier = LinkVerifier::new(self.local.clone(), target, now);
+        self.verifier = Arc::new(verifier.with_foreign());
+    }
+
     fn failure(&self, error: Error) -> Failure {
         Failure {
             error: self.verifier.take_refusal().unwrap_or(error),
@@ -199,12 +242,15 @@ pub(crate) struct Listen {
     acceptor: Acceptor,
     own: NodeName,
     joins: Option<Arc<JoinServer>>,
+    /// Whether who names no ALPN protocol is an `inet_tls` node.
+    foreign: bool,
     now: UnixTime,
 }
 
 /// What a ClientHello has led to.
 enum Accepted {
     Link(Connection),
+    Foreign(Connection),
     Join(Connection),
 }
 
@@ -226,6 +272,10 @@ impl Listen {
                 let after = After::Accept(AwaitHello::new(self.own));
                 Ok(Step::Next(Stage::Tls(Tls::new(self.link, conn, after))))
             }
+            Ok(Some(Accepted::Foreign(conn))) => {
+                let tls = Tls::new(self.link, conn, After::AcceptForeign);
+                Ok(Step::Next(Stage::Tls(tls)))
+            }
             Ok(Some(Accepted::Join(conn))) => {
                 Ok(Step::Join(Box::new(Join::accepted(conn, self.link.budget))))
             }
@@ -245,12 +295,19 @@ impl Listen {
             Ok(Some(accepted)) => accepted,
             Err((e, mut alert)) => return Err(refused(e, alert.write_all(out))),
         };
-        let Some(offered) = accepted.client_hello().alpn() else {
-            return Err(Error::NoAlpn);
-        };
-        let offered: Vec<&[u8]> = offered.collect();
+        let hello = accepted.client_hello();
+        let offered: Vec<&[u8]> = hello.alpn().map(Iterator::collect).unwrap_or_default();
+        if offered.is_empty() && self.foreign {
+            self.link.let_foreign_in(None, self.now);
+        }
         let link = &self.link;
         let (config, kind): (_, fn(Connection) -> Accepted) = match &self.joins {
+            _ if offered.is_empty() && self.foreign => {
+                let (verifier, capture) = (link.verifier.clone(), link.capture.clone());
+                let config = link.local.foreign_server(verifier, capture)?;
+                (config, Accepted::Foreign)
+            }
+            _ if offered.is_empty() => return Err(Error::NoAlpn),
             _ if offered.contains(&ALPN) => {
                 let (verifier, capture) = (link.verifier.clone(), link.capture.clone());
                 (link.local.server(verifier, capture)?, Accepted::Link)
@@ -271,6 +328,7 @@ impl Listen {
 enum After {
     Dial(Dialler),
     Accept(AwaitHello),
+    AcceptForeign,
 }
 
 /// rustls at work.
@@ -316,17 +374,19 @@ impl Tls {
             Ok(channel) => Box::new(channel),
             Err(error) => return Err(link.failure(error)),
         };
-        if conn.alpn_protocol() != Some(ALPN) {
-            return Err(channel.fail(Error::NoAlpn, None, out));
-        }
+        let merlon = conn.alpn_protocol() == Some(ALPN);
         drop(conn);
-        Ok(Step::Next(match after {
-            After::Dial(dialler) => {
+        match after {
+            After::Dial(dialler) if merlon => {
                 let dialler = dialler.hello(&mut channel, out)?;
-                Stage::AwaitServerProof(dialler, channel)
+                Ok(Step::Next(Stage::AwaitServerProof(dialler, channel)))
             }
-            After::Accept(waiting) => Stage::AwaitHello(waiting, channel),
-        }))
+            After::Accept(waiting) if merlon => Ok(Step::Next(Stage::AwaitHello(waiting, channel))),
+            After::Dial(_) | After::AcceptForeign if !merlon && link.verifier.takes_foreign() => {
+                Ok(Step::Foreign(Box::new(Foreign::new(*channel))))
+            }
+            _ => Err(channel.fail(Error::NoAlpn, None, out)),
+        }
     }
 }
 
@@ -334,9 +394,16 @@ fn channel(link: &Link, conn: &Connection) -> Result<Channel, Error> {
     let verified = link.verifier.verified().ok_or(Error::NoCertificate)?;
     let suite = conn.negotiated_cipher_suite().and_then(record_suite);
     let (suite, (client, server)) = suite.zip(link.capture.take()).ok_or(Error::OldTls)?;
-    let (ours, theirs) = match side(conn) {
-        Side::Client => (client, server),
-        Side::Server => (server, client),
+    let (ours, theirs) = match conn {
+        Connection::Client(_) => (client, server),
+        Connection::Server(_) => (server, client),
+    };
+    let merlon = conn.alpn_protocol().is_some();
+    // Merlon sends no tickets; an OTP server may.
+    let limits = RxLimits {
+        tickets: !merlon && matches!(conn, Connection::Client(_)),
+        ours: merlon,
+        ..RxLimits::default()
     };
     let export = |label: &[u8]| {
         let exported = conn.export_keying_material([0; 32], label, None);
@@ -345,40 +412,13 @@ fn channel(link: &Link, conn: &Connection) -> Result<Channel, Error> {
     Ok(Channel {
         local: link.local.clone(),
         tx: Tx::new(suite, ours.expose(), link.local.limits).map_err(Error::Record)?,
-        rx: Rx::new(suite, theirs.expose(), RxLimits::default()).map_err(Error::Record)?,
+        rx: Rx::new(suite, theirs.expose(), limits).map_err(Error::Record)?,
         exporter: export(EXPORTER)?,
         live: export(live::EXPORTER)?,
         verified,
         suite: suite_name(suite),
         group: group_name(conn),
     })
-}
-
-fn side(conn: &Connection) -> Side {
-    match conn {
-        Connection::Client(_) => Side::Client,
-        Connection::Server(_) => Side::Server,
-    }
-}
-
-/// IANA names (RFC 8446 B.4).
-fn suite_name(suite: Suite) -> &'static str {
-    match suite {
-        Suite::Aes128Gcm => "TLS_AES_128_GCM_SHA256",
-        Suite::Aes256Gcm => "TLS_AES_256_GCM_SHA384",
-        Suite::ChaCha20Poly1305 => "TLS_CHACHA20_POLY1305_SHA256",
-    }
-}
-
-/// IANA names (RFC 8446 4.2.7) of the groups of either provider.
-fn group_name(conn: &Connection) -> &'static str {
-    match conn.negotiated_key_exchange_group().map(|g| g.name()) {
-        Some(NamedGroup::X25519MLKEM768) => "X25519MLKEM768",
-        Some(NamedGroup::X25519) => "x25519",
-        Some(NamedGroup::secp256r1) => "secp256r1",
-        Some(NamedGroup::secp384r1) => "secp384r1",
-        _ => "unknown",
-    }
 }
 
 /// Hands rustls one record, all of it.

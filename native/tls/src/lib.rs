@@ -21,6 +21,7 @@
 
 mod config;
 mod error;
+mod foreign;
 mod handshake;
 mod input;
 mod join;
@@ -34,6 +35,7 @@ mod verify;
 
 pub use config::{Local, LocalConfig, ALPN};
 pub use error::{alert_name, Error, Failure, Seen, TlsFault};
+pub use foreign::{Foreign, Stranger};
 pub use handshake::{Handshake, Progress};
 pub use join::{Join, JoinEvent, JoinServer, JOIN_ALPN, TO_CLIENT_MAX, TO_SERVER_MAX};
 pub use live::Binding;

@@ -2,7 +2,7 @@
 
 use merlon_record::Suite;
 use rustls::crypto::CryptoProvider;
-use rustls::SupportedCipherSuite;
+use rustls::{Connection, NamedGroup, SupportedCipherSuite};
 
 #[cfg(feature = "aws-lc")]
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
@@ -78,6 +78,26 @@ pub(crate) fn record_suite(suite: SupportedCipherSuite) -> Option<Suite> {
     SUITES
         .into_iter()
         .find(|s| rustls_suite(*s).suite() == suite.suite())
+}
+
+/// IANA names (RFC 8446 B.4).
+pub(crate) fn suite_name(suite: Suite) -> &'static str {
+    match suite {
+        Suite::Aes128Gcm => "TLS_AES_128_GCM_SHA256",
+        Suite::Aes256Gcm => "TLS_AES_256_GCM_SHA384",
+        Suite::ChaCha20Poly1305 => "TLS_CHACHA20_POLY1305_SHA256",
+    }
+}
+
+/// IANA names (RFC 8446 4.2.7) of the groups of either provider.
+pub(crate) fn group_name(conn: &Connection) -> &'static str {
+    match conn.negotiated_key_exchange_group().map(|g| g.name()) {
+        Some(NamedGroup::X25519MLKEM768) => "X25519MLKEM768",
+        Some(NamedGroup::X25519) => "x25519",
+        Some(NamedGroup::secp256r1) => "secp256r1",
+        Some(NamedGroup::secp384r1) => "secp384r1",
+        _ => "unknown",
+    }
 }
 
 #[cfg(test)]

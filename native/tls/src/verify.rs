@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use merlon_pki::{
-    binds, is_dialled, may_keep, Claimed, Der, Error as PkiError, NodeName, Peer, UnixTime, Usage,
+    binds, binds_foreign, is_dialled, may_keep, Claimed, Der, Error as PkiError, Identity,
+    NodeName, Peer, UnixTime, Usage,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime as TlsTime};
@@ -71,6 +72,8 @@ pub(crate) struct LinkVerifier {
     target: Option<NodeName>,
     /// The same for a server that may be whoever may keep the names of a host.
     keeper: bool,
+    /// Whether a peer of another carrier will do.
+    foreign: bool,
     now: UnixTime,
     sight: Mutex<Sight>,
 }
@@ -89,6 +92,7 @@ impl LinkVerifier {
             local,
             target,
             keeper: false,
+            foreign: false,
             now,
             sight: Mutex::default(),
         }
@@ -100,6 +104,19 @@ impl LinkVerifier {
             keeper: true,
             ..Self::new(local, None, now)
         }
+    }
+
+    /// The same where a peer of another carrier will do.
+    pub(crate) fn with_foreign(self) -> Self {
+        Self {
+            foreign: true,
+            ..self
+        }
+    }
+
+    /// Whether a peer of another carrier will do.
+    pub(crate) fn takes_foreign(&self) -> bool {
+        self.foreign
     }
 
     pub(crate) fn now(&self) -> TlsTime {
@@ -162,16 +179,28 @@ impl LinkVerifier {
         usage: Usage,
     ) -> Result<Peer, Error> {
         let verifier = &self.local.verifier;
-        let peer = verifier
-            .verify_leaf(leaf, rest, usage, self.now)
-            .map_err(Error::Certificate)?;
+        let peer = match self.foreign {
+            true => verifier.verify_foreign(leaf, rest, usage, self.now),
+            false => verifier.verify_leaf(leaf, rest, usage, self.now),
+        };
+        let peer = peer.map_err(Error::Certificate)?;
         if let Some(target) = &self.target {
-            is_dialled(peer.identity(), target, &self.local.bind).map_err(Error::Name)?;
+            self.check_dialled(&peer, target).map_err(Error::Name)?;
         }
         if self.keeper {
             may_keep(peer.identity()).map_err(Error::Certificate)?;
         }
         Ok(peer)
+    }
+
+    fn check_dialled(&self, peer: &Peer, target: &NodeName) -> Result<(), PkiError> {
+        match peer.identity() {
+            of_hosts @ Identity::Hosts { .. } => {
+                let claimed = Claimed::Static(target.clone());
+                binds_foreign(of_hosts, &claimed, &self.local.bind)
+            }
+            identity => is_dialled(identity, target, &self.local.bind),
+        }
     }
 
     fn check_signature(

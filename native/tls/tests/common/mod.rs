@@ -159,7 +159,7 @@ impl End {
                 Ok(Progress::More(h)) => End::Going(h),
                 Ok(Progress::Claim(c)) => End::Claims(c),
                 Ok(Progress::Done(e)) => End::Up(e),
-                Ok(Progress::Join(_)) => panic!("joins are not served here"),
+                Ok(Progress::Foreign(_) | Progress::Join(_)) => panic!("joins are not served here"),
                 Err(failure) => End::Down(Box::new(failure)),
             },
             other => other,

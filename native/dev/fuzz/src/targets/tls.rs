@@ -221,7 +221,7 @@ impl End {
                     Err(failure) => End::Down(Box::new(failure)),
                 }
             }
-            Ok(Progress::Join(_)) => panic!("no joins are served here"),
+            Ok(Progress::Foreign(_) | Progress::Join(_)) => panic!("merlon alone is served here"),
             Ok(Progress::Done(link)) => {
                 let name = &link.info().peer_name;
                 assert!(name == A.as_bytes() || name == B.as_bytes());
