@@ -12,7 +12,7 @@
 -export([join/2, enroll_off/1]).
 -export([rotated/2, entry_learnt/2, entry_preferred/1, rotation_failed/1, rotation_refused/2]).
 -export([minted/1, not_minted/1]).
--export([secret_awaited/2, secret_stale/3, secret_back/2]).
+-export([secret_awaited/2, secret_stale/3, secret_back/2, log/2]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
 
@@ -347,7 +347,7 @@ rotation_refused(Node, Why) ->
                    text => iolist_to_binary(merlon_event_text:refusal(Why))}).
 
 %% ---- to whom it goes ----
-
+-spec log(info | warning | error, #{event := atom(), _ => _}) -> ok.
 log(Level, #{event := Event} = Report) ->
     merlon_stats:event(Event),
     publish(Level, Report, 1).

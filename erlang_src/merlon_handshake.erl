@@ -48,7 +48,7 @@ serve(Conn, Evictor, Deadline) ->
     case {run(Steps), get(?MODULE)} of
         {join, undefined} -> join;
         {ok, Claim} when is_map(Claim) -> {ok, maps:remove(key_ids, Claim)};
-        {{error, Failure}, undefined} -> {error, Failure};
+        {{error, Failure}, undefined} -> {error, merlon_roots:explained(Failure)};
         {{error, Failure}, #{key_ids := Ids} = Claim} ->
             {error, merlon_rotate:explained(Ids, known(Failure, Claim))}
     end.

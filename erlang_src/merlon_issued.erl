@@ -4,7 +4,7 @@
 %% serial number, end (seconds since 1970), node or cli, NAME@HOST and the CA's name, tabs between.
 -module(merlon_issued).
 
--export([record/4, known/2]).
+-export([record/4, known/2, all/1]).
 -export_type([entry/0]).
 
 -type entry() :: #{serial := binary(), not_after := integer(), kind := node | cli,
@@ -31,6 +31,10 @@ known(Dir, Name) ->
                              ++ in_folder(Dir, "nodes", Name) ++ in_folder(Dir, "cli", Name))};
         {error, _} = Error -> Error
     end.
+
+%% All that are written down.
+-spec all(merlon_dir:path()) -> {ok, [entry()]} | {error, {file, merlon_dir:reason()}}.
+all(Dir) -> entries(Dir).
 
 file(Dir) -> merlon_dir:path([Dir, "ca", "issued"]).
 

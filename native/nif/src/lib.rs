@@ -21,6 +21,7 @@ mod live;
 mod mint;
 mod pki;
 mod recv;
+mod roots;
 mod rotate;
 mod secret;
 mod select;
