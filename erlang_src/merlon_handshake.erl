@@ -22,10 +22,13 @@ dial(Node, Ip, Port, MyNode, Deadline) ->
             Steps = [fun() -> connected(Conn, Deadline) end,
                      fun() -> start_dial(Conn, Node, MyNode) end,
                      fun() -> advance(Conn, fun no_claim/1, Deadline, none) end],
-            close_on_error(Conn, run(Steps));
+            close_on_error(Conn, explained(run(Steps)));
         {error, Reason} ->
             {error, tcp(Reason)}
     end.
+
+explained({error, Failure}) -> {error, merlon_roots:explained(Failure)};
+explained(Done) -> Done.
 
 start_dial(Conn, Node, MyNode) ->
     with_secrets(Node, fun(Secrets) ->

@@ -45,16 +45,23 @@ start_link() ->
 -spec counts() -> counts().
 counts() -> gen_server:call(?MODULE, counts).
 
-%% A failed handshake with a peer whose CA is not trusted: if the root was rotated, the words say what to do.
+%% A failed handshake with a peer whose CA is not trusted, or who does not trust this node's: if the root was rotated, the words say what to do.
 -spec explained(map()) -> map().
-explained(#{reason := unknown_issuer, text := Text} = Failure) ->
-    %% The table goes with its process.
+explained(#{reason := unknown_issuer} = Failure) -> known(Failure);
+explained(#{reason := peer_alert, text := Text} = Failure) ->
+    case binary:match(Text, <<"unknown_ca">>) of
+        nomatch -> Failure;
+        _ -> known(Failure)
+    end;
+explained(Failure) -> Failure.
+
+%% The table goes with its process.
+known(#{text := Text} = Failure) ->
     try ets:lookup(?MODULE, finished) of
         [{finished, Time}] -> Failure#{text => iolist_to_binary([Text, rotated(Time)])};
         [] -> Failure
     catch error:badarg -> Failure
-    end;
-explained(Failure) -> Failure.
+    end.
 
 rotated(Time) ->
     ["; this cluster's root was rotated on ", merlon_text:date(Time), ": a node that was away then needs a certificate of the "
