@@ -80,6 +80,31 @@ what_was_left_half_is_swept_away_test() ->
          ?assertEqual(["ca.key", "ca.pem", "issued"], lists:sort(filelib:wildcard("*", filename:join(Dir, "ca"))))
      end) || Count <- [1, 2, 3, 4]].
 
+a_node_is_revoked_with_the_certificates_of_both_roots_test() ->
+    with(fun(Dir) ->
+        _ = begun(Dir),
+        Cert = fun() ->
+                       {0, _, <<>>} = merlon_cli:run(["cert", "app@here", "--force", "--dir", Dir]),
+                       {ok, Pem} = file:read_file(filename:join([Dir, "nodes", "app@here", "cert.pem"])),
+                       {ok, [#{serial := Serial, issuer := Issuer}]} = merlon_nif:pki_inspect(Pem),
+                       {Issuer, Serial}
+               end,
+        First = Cert(),
+        {ok, #{new := New}} = merlon_ca_files:rotation(Dir),
+        ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, New) end),
+        Second = Cert(),
+        ?assertNotEqual(element(1, First), element(1, Second)),
+        {0, _, <<>>} = merlon_cli:run(["revoke", "app@here", "--dir", Dir]),
+        {ok, Text} = file:read_file(filename:join(Dir, "crl.pem")),
+        {ok, Lists} = merlon_nif:pki_lists(Text),
+        ?assertEqual(lists:sort([First, Second]),
+                     lists:sort([{Issuer, Serial} || #{issuer := Issuer, revoked := Entries} <- Lists, #{serial := Serial} <- Entries])),
+        %% One that has certificates of the new root only; one that has none.
+        {0, _, <<>>} = merlon_cli:run(["cert", "late@here", "--dir", Dir]),
+        {0, _, <<>>} = merlon_cli:run(["revoke", "late@here", "--dir", Dir]),
+        {1, <<>>, _} = merlon_cli:run(["revoke", "none@here", "--dir", Dir])
+    end).
+
 a_ca_that_is_none_of_the_two_is_told_test() ->
     with(fun(Dir) ->
         _ = begun(Dir),
