@@ -347,7 +347,7 @@ rotation_refused(Node, Why) ->
                    text => iolist_to_binary(merlon_event_text:refusal(Why))}).
 
 %% ---- to whom it goes ----
--spec log(info | warning | error, #{event := atom(), _ => _}) -> ok.
+-spec log(logger:level(), #{event := atom(), _ => _}) -> ok.
 log(Level, #{event := Event} = Report) ->
     merlon_stats:event(Event),
     publish(Level, Report, 1).

@@ -46,7 +46,7 @@ files(Dir) ->
 -spec stamp(string()) -> term().
 stamp(Dir) -> [{File, prim_file:read_file_info(File, [{time, posix}])} || File <- files(Dir)].
 
-file(Dir, Old) -> merlon_dir:path([folder(Dir), [Old, ".txt"]]).
+file(Dir, Old) -> merlon_dir:path([folder(Dir), <<Old/binary, ".txt">>]).
 
 %% The number of the newest about that root; 0 if there is none.
 -spec sequence(string(), Old :: binary()) -> non_neg_integer().
@@ -99,7 +99,7 @@ without(Files, Root) ->
 %% Trusts the new root of a statement that was taken.
 -spec add(string(), Work :: merlon_dir:path(), statement()) -> ok | error().
 add(Dir, Work, #{new := New, cert := Cert}) ->
-    File = merlon_dir:path([Dir, "trust", ["merlon-", binary:part(New, 0, 16), ".pem"]]),
+    File = merlon_dir:path([Dir, "trust", <<"merlon-", (binary:part(New, 0, 16))/binary, ".pem">>]),
     merlon_dir_write:put_file(File, Work, Cert, 8#644).
 
 %% Trusts that root no more; it is never the last.

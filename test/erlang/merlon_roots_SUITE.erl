@@ -130,22 +130,15 @@ the_nodes_killed_at_each_stage_go_on(Config) ->
 
 killed_during(More, Dir, [A, B, C], Config) ->
     Driver = driver(Dir, More, Config),
-    running = ended(Driver, 700),
+    Ended = ended(Driver, 700),
     [ok = merlon_ct:drop(Vm) || Vm <- [A, B]],
-    %% Without a node the command ends or waits; begun again it goes on.
-    _ = kill_or_end(Driver),
+    _ = [kill(Driver) || Ended =:= running],
     NewA = merlon_roots_ct:again(Config, Dir, name(A)),
     NewB = merlon_roots_ct:again_away(Config, Dir, name(B)),
     Vms = [NewA, NewB, C],
     ok = link_all(Vms),
     _ = rotate(Dir, More),
     Vms.
-
-kill_or_end(Driver) ->
-    case ended(Driver, 0) of
-        running -> kill(Driver);
-        Status -> Status
-    end.
 
 %% ---- back ----
 

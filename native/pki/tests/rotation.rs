@@ -5,8 +5,8 @@ mod common;
 
 use common::{ca, CLUSTER, DAY, NOW};
 use merlon_pki::{
-    check_rotation, new_ca, state_rotation, vouch, without_root, Alg, Error, Issued, Part, Root, Stage,
-    Statement,
+    check_rotation, new_ca, state_rotation, vouch, without_root, Alg, Error, Issued, Part, Root,
+    Stage, Statement,
 };
 
 fn root(issued: &Issued) -> Root<'_> {
@@ -81,7 +81,10 @@ fn refuses_a_statement_that_the_old_root_has_not_signed() {
         signature_of(&text, "by-new "),
         "",
     ] {
-        assert_eq!(judge(&with_signature(&text, "by-old ", signature), &old, 0), bad);
+        assert_eq!(
+            judge(&with_signature(&text, "by-old ", signature), &old, 0),
+            bad
+        );
     }
     // What a CA's key signs for another purpose is no statement.
     let body = text.split_once("by-old ").unwrap().0;
@@ -206,7 +209,9 @@ fn refuses_what_is_no_statement() {
     let odd = with_signature(&text, "by-old ", "abc");
     assert_eq!(judge(&odd, &old, 0), malformed);
     for cut in 0..text.len() {
-        assert!(text.get(..cut).is_none_or(|part| judge(part, &old, 0).is_err()));
+        assert!(text
+            .get(..cut)
+            .is_none_or(|part| judge(part, &old, 0).is_err()));
     }
 }
 
@@ -231,5 +236,8 @@ fn one_certificate_is_taken_out_of_a_text() {
     assert!(was_there);
     assert_eq!(common::der(&rest), common::der(&new.cert_pem));
     assert_eq!(without_root(&rest, &old_id), Ok((rest.clone(), false)));
-    assert_eq!(without_root(&old.cert_pem, &old_id), Ok((String::new(), true)));
+    assert_eq!(
+        without_root(&old.cert_pem, &old_id),
+        Ok((String::new(), true))
+    );
 }
