@@ -50,7 +50,15 @@ issuers(Dir) ->
 rotation(Dir) ->
     case merlon_dir:exists(file(Dir, "next.pem")) of
         false -> none;
-        true -> both(root(Dir, "old"), root(Dir, "next"), merlon_dir:read(file(Dir, "ca.pem")))
+        true -> still(both(root(Dir, "old"), root(Dir, "next"), merlon_dir:read(file(Dir, "ca.pem"))), Dir)
+    end.
+
+%% It may end while this is read.
+still({ok, _} = Found, _Dir) -> Found;
+still({error, _} = Error, Dir) ->
+    case merlon_dir:exists(file(Dir, "next.pem")) of
+        true -> Error;
+        false -> none
     end.
 
 both({ok, #{cert := Cert} = Old}, {ok, New}, {ok, Cert}) -> {ok, #{old => Old, new => New, issuing => old}};

@@ -18,7 +18,7 @@
 -define(ENROLL, "merlon-enroll@").
 
 -record(run, {dir :: string(), way :: merlon_roots_core:way(), deadline :: integer(), options :: merlon_cli_args:options(),
-              told = none :: term()}).
+              told = none :: term(), seen = none :: merlon_roots_core:phase()}).
 
 -spec run(merlon_cli_args:options()) -> merlon_cli:result().
 run(Options) ->
@@ -55,7 +55,9 @@ swept({error, _} = Error, _Run) -> Error.
 
 go(#run{dir = Dir, way = Way} = Run) ->
     case state(Dir) of
-        {ok, Phase, Rotation} -> step(merlon_roots_core:next(Way, {Phase, issuing(Rotation)}), Rotation, Run);
+        {ok, none, none} when Run#run.seen =/= none -> {ok, "Another run of this command has ended the rotation.\n"};
+        {ok, Phase, Rotation} ->
+            step(merlon_roots_core:next(Way, {Phase, issuing(Rotation)}), Rotation, Run#run{seen = Phase});
         {error, _} = Error -> Error
     end.
 
@@ -94,12 +96,21 @@ prepare(#run{dir = Dir, options = Options}) ->
             case merlon_nif:pki_new_ca(#{cluster => Cluster, alg => alg(Cert), now => now_s(),
                                          days => maps:get(days, Options, ?DAYS)}) of
                 {ok, New} ->
-                    say("Prepared a new root for cluster ~ts.", [Cluster]),
-                    locked(Dir, fun(Work) -> merlon_ca_files:begin_with(Dir, Work, Ca, New) end);
+                    locked(Dir, fun(Work) -> unless_begun(Dir, Work, Ca, New) end);
                 {error, _} = Error -> Error
             end;
         {{error, _} = Error, _} -> Error;
         {_, {error, _} = Error} -> Error
+    end.
+
+%% Another run may have been faster.
+unless_begun(Dir, Work, Ca, New) ->
+    case merlon_ca_files:rotation(Dir) of
+        none ->
+            say("Prepared a new root.", []),
+            merlon_ca_files:begin_with(Dir, Work, Ca, New);
+        {ok, _} -> ok;
+        {error, _} = Error -> Error
     end.
 
 alg(Cert) ->
@@ -109,8 +120,14 @@ alg(Cert) ->
 do({issue_by, Which}, Rotation, #run{dir = Dir}) ->
     void_tokens(Dir),
     locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, maps:get(Which, Rotation)) end);
-do({say, Stage}, Rotation, #run{dir = Dir}) ->
-    locked(Dir, fun(Work) -> stated(Stage, Rotation, Dir, Work) end);
+do({say, Stage}, Rotation, #run{dir = Dir, seen = Seen}) ->
+    locked(Dir, fun(Work) ->
+                    case state(Dir) of
+                        {ok, Seen, _} -> stated(Stage, Rotation, Dir, Work);
+                        {ok, _, _} -> ok; % another run was faster
+                        {error, _} = Error -> Error
+                    end
+                end);
 do(clean, _Rotation, #run{dir = Dir}) ->
     locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end).
 

@@ -98,8 +98,8 @@ handle_info({?MODULE, 1, Pid, Text}, State) when is_pid(Pid), node(Pid) =/= node
 handle_info({done, Pid, Result}, #state{worker = {Pid, Ref}} = State) ->
     true = erlang:demonitor(Ref, [flush]),
     {noreply, look(done(Result, State#state{worker = none}))};
-handle_info({'DOWN', Ref, process, Pid, Reason}, #state{worker = {Pid, Ref}} = State) ->
-    {noreply, failed({refused, io_lib:format("ended: ~0tp", [element(1, {Reason})])}, State#state{worker = none})};
+handle_info({'DOWN', Ref, process, Pid, _}, #state{worker = {Pid, Ref}} = State) ->
+    {noreply, failed({refused, "what was begun has crashed"}, State#state{worker = none})};
 handle_info(_, State) ->
     {noreply, State}.
 

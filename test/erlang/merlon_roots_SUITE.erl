@@ -6,6 +6,7 @@
 -export([a_root_is_rotated_under_traffic_and_no_link_is_lost/1,
          a_command_killed_again_and_again_goes_on/1,
          the_nodes_killed_at_each_stage_go_on/1,
+         two_commands_at_once_make_one_rotation/1,
          a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost/1,
          a_node_that_is_away_is_waited_for/1,
          a_node_that_was_left_out_is_told_why_it_is_refused/1,
@@ -21,7 +22,7 @@ suite() -> [{timetrap, {seconds, 150}}].
 
 all() ->
     [a_root_is_rotated_under_traffic_and_no_link_is_lost, a_command_killed_again_and_again_goes_on,
-     the_nodes_killed_at_each_stage_go_on, a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost,
+     the_nodes_killed_at_each_stage_go_on, two_commands_at_once_make_one_rotation, a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost,
      a_node_that_is_away_is_waited_for, a_node_that_was_left_out_is_told_why_it_is_refused,
      a_node_without_this_keeps_a_stage_from_being_complete, a_token_works_until_its_root_issues_no_more, no_node_runs_there].
 
@@ -139,6 +140,16 @@ killed_during(More, Dir, [A, B, C], Config) ->
     ok = link_all(Vms),
     _ = rotate(Dir, More),
     Vms.
+
+two_commands_at_once_make_one_rotation(Config) ->
+    {Dir, Vms} = three(Config),
+    Old = ca_id(Dir),
+    Drivers = [driver(Dir, [], Config) || _ <- [1, 2]],
+    [0, 0] = [ended(Driver, 60000) || Driver <- Drivers],
+    ok = stand_on([ca_id(Dir)], Vms, Dir),
+    %% Only of the one old root something was said.
+    [{_, #{old := Old, stage := finish}}] = merlon_roots_files:statements(Dir),
+    [{ok, [_]} = merlon_roots_files:roots(dir_of(Dir, name(Vm))) || Vm <- tl(Vms)].
 
 %% ---- back ----
 
