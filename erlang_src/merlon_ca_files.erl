@@ -5,7 +5,7 @@
 %%   ca.pem ca.key       a copy of that which issues
 %%
 %% ca.pem says which one issues. Its key is ca.key or, when an exchange was cut off, the one of the three that fits.
-%% A rotation is under way as long as there is next.pem: the last file to come and the first to go.
+%% A rotation is under way as long as there are all four; next.pem is the last file to come and the last to go.
 -module(merlon_ca_files).
 
 -export([key/2, issuers/1, rotation/1, begin_with/4, issue_by/3, clean/2]).
@@ -45,20 +45,20 @@ is_text(Bytes) -> is_binary(unicode:characters_to_binary(Bytes)).
 issuers(Dir) ->
     [Cert || Name <- ["ca.pem", "old.pem", "next.pem"], {ok, Cert} <- [merlon_dir:read(file(Dir, Name))]].
 
-%% What is under way.
--spec rotation(string()) -> {ok, rotation()} | none | error().
+%% What is under way; `ending` if just the rest of its files is to be removed.
+-spec rotation(string()) -> {ok, rotation()} | none | ending | error().
 rotation(Dir) ->
     case merlon_dir:exists(file(Dir, "next.pem")) of
         false -> none;
         true -> still(both(root(Dir, "old"), root(Dir, "next"), merlon_dir:read(file(Dir, "ca.pem"))), Dir)
     end.
 
-%% It may end while this is read.
+%% It may end while this is read, or be cut off while it ends.
 still({ok, _} = Found, _Dir) -> Found;
 still({error, _} = Error, Dir) ->
-    case merlon_dir:exists(file(Dir, "next.pem")) of
-        true -> Error;
-        false -> none
+    case [Name || Name <- ["next.key", "old.key", "old.pem"], not merlon_dir:exists(file(Dir, Name))] of
+        [] -> Error;
+        [_ | _] -> ending
     end.
 
 both({ok, #{cert := Cert} = Old}, {ok, New}, {ok, Cert}) -> {ok, #{old => Old, new => New, issuing => old}};
@@ -101,7 +101,7 @@ clean(Dir, Work) ->
     end.
 
 clean(Dir, Work, _Cert, {ok, Key}) ->
-    Gone = ["next.pem", "next.key", "old.pem", "old.key"],
+    Gone = ["next.key", "old.key", "old.pem", "next.pem"],
     merlon_dir_write:each([put(Dir, Work, "ca.key", Key) | [fun() -> delete(file(Dir, Name)) end || Name <- Gone]]);
 clean(_Dir, _Work, _Cert, {error, _} = Error) -> Error.
 

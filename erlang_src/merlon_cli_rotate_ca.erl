@@ -43,15 +43,16 @@ in_dir(Dir, Wait, Options) ->
 
 %% What one that was killed just before its end, or just after its begin, has left.
 sweep(Dir) ->
+    _ = merlon_dir_write:make(merlon_roots_files:folder(Dir), 8#755),
     case merlon_ca_files:rotation(Dir) of
-        none ->
-            _ = merlon_dir_write:make(merlon_roots_files:folder(Dir), 8#755),
-            locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end);
-        _ -> ok
+        Over when Over =:= none; Over =:= ending ->
+            {Over, locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end)};
+        _ -> {begun, ok}
     end.
 
-swept(ok, Run) -> go(Run);
-swept({error, _} = Error, _Run) -> Error.
+swept({ending, ok}, _Run) -> {ok, "The last rotation is ended: what was left of it is removed.\n"};
+swept({_, ok}, Run) -> go(Run);
+swept({_, {error, _} = Error}, _Run) -> Error.
 
 go(#run{dir = Dir, way = Way} = Run) ->
     case state(Dir) of
@@ -67,7 +68,7 @@ issuing(#{issuing := Issuing}) -> Issuing.
 %% How far it is, by the files.
 state(Dir) ->
     case merlon_ca_files:rotation(Dir) of
-        none -> {ok, none, none};
+        Over when Over =:= none; Over =:= ending -> {ok, none, none};
         {ok, #{old := #{id := Old}, new := #{id := New}} = Rotation} ->
             Said = [Stage || {_, #{old := Of, new := By, stage := Stage}} <- merlon_roots_files:statements(Dir),
                              Of =:= Old, By =:= New],
@@ -109,8 +110,8 @@ unless_begun(Dir, Work, Ca, New) ->
         none ->
             say("Prepared a new root.", []),
             merlon_ca_files:begin_with(Dir, Work, Ca, New);
-        {ok, _} -> ok;
-        {error, _} = Error -> Error
+        {error, _} = Error -> Error;
+        _ -> ok
     end.
 
 alg(Cert) ->
@@ -284,36 +285,40 @@ revoked(Path) ->
 %% Asks a node of this dir, which asks all that it is linked to.
 live(Stage, #{old := #{id := Old}, new := #{id := New}}, Dir) ->
     Drop = merlon_roots_core:drops(Stage, #{old => Old, new => New}),
-    Ask = merlon_roots_files:ask(Dir),
-    _ = prim_file:delete(merlon_roots_files:status(Dir)),
+    %% A name of its own, so that no answer to another question, of a run that was killed, is taken for that to this one.
+    Name = iolist_to_binary([os:getpid(), $-, integer_to_list(erlang:unique_integer([positive])), $-,
+                             integer_to_list(erlang:system_time())]),
+    Ask = merlon_roots_files:ask(Dir, Name),
     case write(Ask, [Old, $\n, New, $\n, Drop, $\n]) of
-        ok -> seen(Dir, Ask, ?SEEN);
+        ok -> seen(Dir, Ask, Name, ?SEEN);
         {error, Posix} -> {error, {file, {write, Ask, Posix}}}
     end.
 
 %% No lock: a node may be at work in the dir just now.
 write(File, Text) ->
-    New = <<File/binary, ".new">>,
+    New = merlon_dir:path([filename:dirname(File), <<".", (filename:basename(File))/binary>>]),
     merlon_dir_write:each([fun() -> prim_file:write_file(New, Text) end, fun() -> prim_file:rename(New, File) end]).
 
-seen(Dir, Ask, Left) ->
+seen(Dir, Ask, Name, Left) ->
     case merlon_dir:exists(Ask) of
-        false -> answered(Dir, ?ANSWERED);
+        false -> answered(Dir, merlon_roots_files:status(Dir, Name), ?ANSWERED);
         true when Left > 0 ->
             timer:sleep(?LOOK),
-            seen(Dir, Ask, Left - ?LOOK);
+            seen(Dir, Ask, Name, Left - ?LOOK);
         true ->
             _ = prim_file:delete(Ask),
             {error, {refused, ["no node runs with ", merlon_dir:path([Dir]), ", which is to tell the others: start it, and run "
                                "this again"]}}
     end.
 
-answered(Dir, Left) ->
-    case {merlon_dir:exists(merlon_roots_files:taken(Dir)), merlon_dir:read(merlon_roots_files:status(Dir))} of
-        {false, {ok, Text}} -> {ok, merlon_roots_core:parse(Text)};
+answered(Dir, Status, Left) ->
+    case merlon_dir:read(Status) of
+        {ok, Text} ->
+            _ = prim_file:delete(Status),
+            {ok, merlon_roots_core:parse(Text)};
         _ when Left > 0 ->
             timer:sleep(?LOOK),
-            answered(Dir, Left - ?LOOK);
+            answered(Dir, Status, Left - ?LOOK);
         _ -> {error, {refused, ["the node with ", merlon_dir:path([Dir]), " has not answered: look at its log"]}}
     end.
 

@@ -295,25 +295,21 @@ losing({error, _}) -> []. % not ready itself
 
 %% The command at the CA asks through a file, and gets one.
 asked(Dir, State) ->
-    Taken = merlon_roots_files:taken(Dir),
-    case prim_file:rename(merlon_roots_files:ask(Dir), Taken) of
-        ok ->
-            _ = spawn(fun() -> answer(Dir, Taken) end),
+    case merlon_roots_files:asked(Dir) of
+        [] -> State;
+        Questions ->
+            _ = [spawn(fun() -> answer(Dir, Name, Question) end) || {Name, Question} <- Questions],
             %% Who has lost a statement gets it again.
-            State#state{offered = #{}};
-        {error, _} -> State
+            State#state{offered = #{}}
     end.
 
-answer(Dir, Taken) ->
-    case merlon_dir:read(Taken) of
-        {ok, <<Old:64/binary, "\n", New:64/binary, "\n", Drop:64/binary, _/binary>>} ->
-            Text = merlon_roots_core:status(all({standing, Old, New, Drop})),
-            Path = merlon_roots_files:status(Dir),
-            _ = prim_file:write_file(<<Path/binary, ".new">>, Text),
-            _ = prim_file:rename(<<Path/binary, ".new">>, Path);
-        _ -> ok
-    end,
-    prim_file:delete(Taken).
+answer(Dir, Name, <<Old:64/binary, "\n", New:64/binary, "\n", Drop:64/binary, "\n">>) ->
+    Text = merlon_roots_core:status(all({standing, Old, New, Drop})),
+    Written = merlon_roots_files:status(Dir, <<Name/binary, ".new">>),
+    _ = prim_file:write_file(Written, Text),
+    prim_file:rename(Written, merlon_roots_files:status(Dir, Name));
+answer(_Dir, _Name, _Question) ->
+    ok.
 
 all(Request) ->
     Linked = [Node || {_, _, #{node := Node, identity := {node, _, _, _}}} <- merlon_registry:links()],

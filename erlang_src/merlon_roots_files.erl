@@ -1,12 +1,18 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% DIR/rotation: the newest statement about each old root (OLD.txt), so that one is taken once and never an older
-%% one; and DIR/trust as statements change it. With `ask` there, a node of this dir writes `status`.
+%% one; and DIR/trust as statements change it. For each ask-NAME that is put
+%% there, a node of this dir writes status-NAME.
 -module(merlon_roots_files).
 
 -export([folder/1, make/2, statements/1, stamp/1, sequence/2, check/4, take/5, keep/4]).
 -export([roots/1, without/2, add/3, drop/3]).
--export([ask/1, taken/1, status/1]).
+-export([ask/2, asked/1, status/2]).
 -export_type([error/0]).
+
+-include_lib("kernel/include/file.hrl").
+
+%% Seconds for which an answer is kept.
+-define(KEPT, 60).
 
 -type statement() :: merlon_nif:statement().
 -type error() :: {error, {pki, merlon_nif:pki_reason()} | merlon_identity:problem()}.
@@ -19,15 +25,38 @@ folder(Dir) -> merlon_dir:path([Dir, "rotation"]).
 make(Dir, _Work) -> merlon_dir_write:make(folder(Dir), 8#755).
 
 %% Asks the dir's node for the stages of all nodes.
--spec ask(string()) -> merlon_dir:path().
-ask(Dir) -> merlon_dir:path([folder(Dir), "ask"]).
+-spec ask(string(), Name :: binary()) -> merlon_dir:path().
+ask(Dir, Name) -> merlon_dir:path([folder(Dir), <<"ask-", Name/binary>>]).
 
-%% What the node makes of it until it has answered.
--spec taken(string()) -> merlon_dir:path().
-taken(Dir) -> merlon_dir:path([folder(Dir), "ask.taken"]).
+-spec status(string(), Name :: binary()) -> merlon_dir:path().
+status(Dir, Name) -> merlon_dir:path([folder(Dir), <<"status-", Name/binary>>]).
 
--spec status(string()) -> merlon_dir:path().
-status(Dir) -> merlon_dir:path([folder(Dir), "status"]).
+%% The questions that are there, each given to one alone; answers that nobody has fetched go.
+-spec asked(string()) -> [{Name :: binary(), Question :: binary()}].
+asked(Dir) ->
+    Names = case merlon_dir:list(folder(Dir)) of
+                {ok, Found} -> Found;
+                {error, _} -> []
+            end,
+    Asked = [{Name, Text} || <<"ask-", Name/binary>> <- Names, {ok, Text} <- [taken(ask(Dir, Name))]],
+    _ = [prim_file:delete(status(Dir, Name)) || Asked =/= [], <<"status-", Name/binary>> <- Names, is_old(status(Dir, Name))],
+    Asked.
+
+taken(File) ->
+    case merlon_dir:read(File) of
+        {ok, Text} ->
+            case prim_file:delete(File) of
+                ok -> {ok, Text};
+                {error, _} -> taken
+            end;
+        {error, _} -> taken
+    end.
+
+is_old(File) ->
+    case prim_file:read_file_info(File, [{time, posix}]) of
+        {ok, #file_info{mtime = Time}} -> erlang:system_time(second) - Time > ?KEPT;
+        {error, _} -> false
+    end.
 
 %% ---- statements ----
 
