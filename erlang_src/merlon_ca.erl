@@ -116,18 +116,18 @@ locked(Dir, Request, Node, #state{given = Given}) ->
 in_lock(Dir, Work, #{csr := Csr, chain := Chain} = Request, Node, Given) ->
     case {merlon_cli_cert:ca(Dir), merlon_reload:reload()} of
         {{ok, Ca}, {ok, _}} ->
-            case entitled(Ca, Request, Node, Given) of
+            case entitled(merlon_ca_files:issuers(Dir), Request, Node, Given) of
                 {ok, Identity, Name} -> sign(maps:get(ca_cert, Ca), Csr, Chain, Identity, {Dir, Work, Name});
                 {error, _} = Error -> Error
             end;
         _ -> {error, failed}
     end.
 
-entitled(Ca, #{chain := Chain} = Request, Node, Given) ->
+entitled(Roots, #{chain := Chain} = Request, Node, Given) ->
     case vouched(Request) of
         {ok, {node, Cluster, Name, Host}} ->
             Full = <<Name/binary, $@, Host/binary>>,
-            allowed([{not_ours, is_ours(Ca, Chain, Cluster)}, {wrong_node, atom_to_binary(Node) =:= Full},
+            allowed([{not_ours, is_ours(Roots, Chain, Cluster)}, {wrong_node, atom_to_binary(Node) =:= Full},
                      {too_often, is_apart(now_s(), maps:get(Full, Given, 0))}],
                     {ok, {node, Name, Host}, Full});
         {ok, _} -> {error, not_a_node};
@@ -141,9 +141,9 @@ allowed([], Entitled) -> Entitled;
 allowed([{_, true} | More], Entitled) -> allowed(More, Entitled);
 allowed([{Reason, false} | _], _Entitled) -> {error, Reason}.
 
-%% Another CA's lists would not reach a certificate of this one.
-is_ours(#{ca_cert := CaCert}, Chain, Cluster) ->
-    element(1, merlon_nif:pki_verify(#{cert => Chain, trust => [CaCert], crls => [], cluster => Cluster,
+%% Another CA's lists would not reach a certificate of this one. While the root is rotated there are two of this CA.
+is_ours(Roots, Chain, Cluster) ->
+    element(1, merlon_nif:pki_verify(#{cert => Chain, trust => Roots, crls => [], cluster => Cluster,
                                        usage => client, now => now_s()})) =:= ok.
 
 sign(CaCert, Csr, Chain, Identity, {Dir, Work, Name}) ->

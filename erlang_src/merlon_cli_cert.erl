@@ -117,9 +117,10 @@ issue(Dir, Work, Folder, {Kind, Name, Host} = Subject, Ips, Options) ->
 %% Certificate and key of the CA in Dir.
 -spec ca(string()) -> {ok, #{ca_cert | ca_key := binary()}} | {error, term()}.
 ca(Dir) ->
-    Key = merlon_dir:path([Dir, "ca", "ca.key"]),
     Cert = merlon_dir:path([Dir, "ca", "ca.pem"]),
-    case {merlon_dir:read(Cert), merlon_dir:read_secret(Key)} of
+    Read = merlon_dir:read(Cert),
+    Key = merlon_ca_files:key(Dir, element(2, Read)),
+    case {Read, merlon_dir:read_secret(Key)} of
         {{ok, CertPem}, {ok, KeyPem}} -> texts({Cert, CertPem}, {Key, KeyPem});
         {_, {error, {file, {read, _, enoent}}}} -> no_ca(Dir);
         {{error, {file, {read, _, enoent}}}, _} -> no_ca(Dir);

@@ -171,8 +171,8 @@ trust(Dir) ->
     end.
 
 ca(Dir) ->
-    Key = merlon_dir:path([Dir, "ca", "ca.key"]),
-    [key(Key) || merlon_dir:exists(Key)].
+    Keys = [merlon_dir:path([Dir, "ca", Name]) || Name <- ["ca.key", "old.key", "next.key"]],
+    [key(Key) || Key <- Keys, merlon_dir:exists(Key)].
 
 identities(#{dir := Dir} = Config) ->
     [identity({Kind, merlon_dir:path([Dir, Name, Folder])}, Config)

@@ -66,10 +66,28 @@ in_dir(What, Options) ->
             case merlon_cli_cert:ca(Dir) of
                 {ok, Ca} ->
                     Path = merlon_dir:path([Dir]),
-                    merlon_dir_write:locked(Path, fun(Work) -> revoke(What, Path, Work, Ca, Options) end);
+                    merlon_dir_write:locked(Path, fun(Work) ->
+                        one_of([revoke(What, Path, Work, Each, Options) || Each <- roots(Dir, Ca)])
+                    end);
                 {error, _} = Error -> Error
             end;
         {error, _} = Error -> Error
+    end.
+
+%% While the root is rotated, there are certificates of both.
+roots(Dir, Ca) ->
+    case merlon_ca_files:rotation(Dir) of
+        {ok, #{old := Old, new := New}} -> [#{ca_cert => Cert, ca_key => Key} || #{cert := Cert, key := Key} <- [Old, New]];
+        _ -> [Ca]
+    end.
+
+%% One of the two may know nothing of it.
+one_of([Result]) -> Result;
+one_of(Results) ->
+    Done = [Text || {ok, Text} <- Results],
+    case [Error || {error, {Class, _}} = Error <- Results, Class =/= refused orelse Done =:= []] of
+        [Error | _] -> Error;
+        [] -> {ok, Done}
     end.
 
 revoke(What, Dir, Work, #{ca_cert := CaCert} = Ca, Options) ->

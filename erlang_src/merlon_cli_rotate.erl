@@ -1,26 +1,45 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% `merlon rotate secret`: a new keyring entry in place of all others, or how far the last rotation is.
+%% `merlon rotate secret`: a new keyring entry in place of all others, or how far the last rotation is. `merlon rotate ca`
+%% is merlon_cli_rotate_ca's.
 -module(merlon_cli_rotate).
 -behaviour(merlon_cli).
 
--export([spec/0, run/1]).
+-export([spec/0, run/1, seconds/3]).
 
 -define(DAY, 86400).
 -define(SKEW, 300).
 
 -spec spec() -> merlon_cli_args:spec().
 spec() ->
-    #{summary => "Rotates the secret of a cluster: a new keyring entry takes the place of all others",
-      argument => {required, "secret"},
+    #{summary => "Rotates what a cluster is built on: its secret, or the root of its certificates",
+      argument => {required, "secret|ca"},
       options => [{dir, {text, "DIR"}, "the merlon dir; by default this user's"},
                   {grace, {text, "TIME"}, "how long nodes that are away can come back: 24h (default), 90m, 7d, 30s"},
                   {skew, {text, "TIME"}, "how far the nodes' clocks may be apart; default 5m"},
+                  {wait, {text, "TIME"}, "of a root: how long to wait for nodes; default 10m"},
+                  {until, {one_of, [trust, issue]}, "of a root: end when all nodes have reached that stage"},
+                  {without, {many, "NODE"}, "of a root: don't wait for that node; may be repeated"},
+                  {force, flag, "of a root: don't wait for nodes that are not linked"},
+                  {rollback, flag, "of a root: back to the old one"},
+                  {days, days, "of a root: how long the new one is valid; default 3650"},
                   {status, flag, "say how far the last rotation is"}],
-      details => "Run it in the merlon dir of one node that runs. Within 5 seconds the node takes the new entry and\n"
+      details => "secret: a new keyring entry takes the place of all others.\n"
+                 "Run it in the merlon dir of one node that runs. Within 5 seconds the node takes the new entry and\n"
                  "spreads it over its links; when all known nodes have it, or after 10 minutes, it is preferred; after\n"
-                 "the grace the old ones are not accepted any more. Links stay up. `merlon keyring` says who has what."}.
+                 "the grace the old ones are not accepted any more. Links stay up. `merlon keyring` says who has what.\n\n"
+                 "ca: a new root takes the place of the old one. Run it where the CA is and a node runs. All nodes\n"
+                 "trust both (trust), get certificates of the new one (issue), drop the old one (finish); each stage\n"
+                 "waits for all. Cut off anywhere, it goes on when it is run again. Links stay up."}.
 
 -spec run(merlon_cli_args:options()) -> merlon_cli:result().
+run(#{argument := "ca"} = Options) ->
+    case [Key || Key <- [grace, skew], is_map_key(Key, Options)] of
+        [] -> merlon_cli_rotate_ca:run(Options);
+        [Key | _] -> {usage, ["--", atom_to_list(Key), " is of `rotate secret`"]}
+    end;
+run(#{argument := "secret"} = Options) when is_map_key(wait, Options); is_map_key(until, Options); is_map_key(without, Options);
+                                            is_map_key(force, Options); is_map_key(rollback, Options); is_map_key(days, Options) ->
+    {usage, "--wait, --until, --without, --force, --rollback and --days are of `rotate ca`"};
 run(#{argument := "secret", status := true} = Options) when not is_map_key(grace, Options), not is_map_key(skew, Options) ->
     in_dir(Options, fun status/2);
 run(#{argument := "secret", status := true}) ->
@@ -33,7 +52,7 @@ run(#{argument := "secret"} = Options) ->
         {_, {error, Text}} -> {usage, Text}
     end;
 run(#{argument := Word}) ->
-    {usage, ["what is to be rotated must be secret, not ", Word]}.
+    {usage, ["what is to be rotated must be secret or ca, not ", Word]}.
 
 in_dir(Options, Command) ->
     case merlon_cli_cert:dir(Options) of
@@ -44,6 +63,7 @@ in_dir(Options, Command) ->
 in_dir(none, Dir, Command) -> Command(Dir, erlang:system_time(second));
 in_dir(#{secret := Provider}, _Dir, _Command) -> {error, {rotate, {provider, merlon_secrets:name(Provider)}}}.
 
+-spec seconds(merlon_cli_args:options(), atom(), non_neg_integer()) -> {ok, non_neg_integer()} | {error, iodata()}.
 seconds(Options, Key, Default) ->
     case Options of
         #{Key := Text} -> seconds(Key, string:to_integer(Text));

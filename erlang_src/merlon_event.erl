@@ -344,7 +344,6 @@ rotation_refused(Node, Why) ->
                    text => iolist_to_binary(merlon_event_text:refusal(Why))}).
 
 %% ---- to whom it goes ----
-
 -spec log(logger:level(), #{event := atom(), _ => _}) -> ok.
 log(Level, #{event := Event} = Report) ->
     merlon_stats:event(Event),

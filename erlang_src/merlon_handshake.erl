@@ -33,9 +33,12 @@ connect(Address, Deadline) ->
 connect({Ip, Port}, Deadline, Steps) ->
     {Source, Opts} = merlon_hs:connect_options(),
     case merlon_nif:connect(Ip, Port, Source, Opts) of
-        {ok, Conn} -> close_on_error(Conn, run([fun() -> connected(Conn, Deadline) end | Steps(Conn)]));
+        {ok, Conn} -> close_on_error(Conn, explained(run([fun() -> connected(Conn, Deadline) end | Steps(Conn)])));
         {error, Reason} -> {error, tcp(Reason)}
     end.
+
+explained({error, Failure}) -> {error, merlon_roots:explained(Failure)};
+explained(Done) -> Done.
 
 %% Sends the ClientHello and waits for anything.
 answered(_Conn, Deadline, Deadline) ->
@@ -77,7 +80,7 @@ serve(Conn, Evictor, Deadline) ->
         {join, undefined} -> join;
         {foreign, undefined} -> foreign;
         {ok, Claim} when is_map(Claim) -> {ok, maps:remove(key_ids, Claim)};
-        {{error, Failure}, undefined} -> {error, Failure};
+        {{error, Failure}, undefined} -> {error, merlon_roots:explained(Failure)};
         {{error, Failure}, #{key_ids := Ids} = Claim} ->
             {error, merlon_rotate:explained(Ids, known(Failure, Claim))}
     end.

@@ -4,23 +4,39 @@
 %% serial number, end (seconds since 1970), node or cli, NAME@HOST and the CA's name, tabs between.
 -module(merlon_issued).
 
--export([record/4, known/2]).
+-export([record/4, known/2, all/1]).
 -export_type([entry/0]).
+
+%% Certificates of one name that have not run out. A node that renews as it should has two or three.
+-define(MOST, 100).
 
 -type entry() :: #{serial := binary(), not_after := integer(), kind := node | cli,
                    name := binary(), issuer := binary()}.
 
 %% Writes down a certificate; before it is handed out, so that none can exist unknown.
 -spec record(merlon_dir:path(), Work :: merlon_dir:path(), Cert :: binary(), Now :: integer()) ->
-          ok | {error, {file, merlon_dir:reason()} | {pki, merlon_nif:pki_reason()}}.
+          ok | {error, {file, merlon_dir:reason()} | {pki, merlon_nif:pki_reason()} | {refused, iodata()}}.
 record(Dir, Work, Cert, Now) ->
     case {entries(Dir), of_cert(Cert)} of
         {{ok, Known}, {ok, New}} ->
             Alive = [Entry || #{not_after := End} = Entry <- Known, End >= Now],
-            merlon_dir_write:put_file(file(Dir), Work, [line(Entry) || Entry <- Alive ++ New], 8#600);
+            add(New, Alive, Dir, Work);
         {{error, _} = Error, _} -> Error;
         {_, {error, _} = Error} -> Error
     end.
+
+%% No room is made by forgetting one: what is not remembered can't be revoked by its name.
+add([#{name := Name}] = New, Alive, Dir, Work) ->
+    case length([Entry || #{name := Of} = Entry <- Alive, Of =:= Name]) of
+        Count when Count < ?MOST -> put(Alive ++ New, Dir, Work);
+        Count ->
+            {error, {refused, [Name, " has ", integer_to_list(Count), " certificates that have not run out, and gets no more: give "
+                               "it shorter ones, or remove those that are lost for good from ", file(Dir)]}}
+    end;
+add([], Alive, Dir, Work) -> put(Alive, Dir, Work).
+
+put(Entries, Dir, Work) ->
+    merlon_dir_write:put_file(file(Dir), Work, [line(Entry) || Entry <- Entries], 8#600).
 
 %% What was issued under that NAME@HOST and is written down or still in its folder.
 -spec known(merlon_dir:path(), Name :: binary()) -> {ok, [entry()]} | {error, {file, merlon_dir:reason()}}.
@@ -31,6 +47,10 @@ known(Dir, Name) ->
                              ++ in_folder(Dir, "nodes", Name) ++ in_folder(Dir, "cli", Name))};
         {error, _} = Error -> Error
     end.
+
+%% All that are written down.
+-spec all(merlon_dir:path()) -> {ok, [entry()]} | {error, {file, merlon_dir:reason()}}.
+all(Dir) -> entries(Dir).
 
 file(Dir) -> merlon_dir:path([Dir, "ca", "issued"]).
 

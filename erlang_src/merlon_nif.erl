@@ -9,6 +9,7 @@
 -export([pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1]).
 -export([pki_matches/2, pki_vouch/2, pki_vouched/5, crl_parts/1, crl_check/3]).
 -export([identity_new/1, identity_info/1, binds/4, judge/3]).
+-export([rotation_say/1, rotation_read/1, rotation_check/5, pki_without/2, identity_anchors/1]).
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([first/1, plain/1, peek_one/1, foreign/1, may_claim/2]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
@@ -27,12 +28,13 @@
 -export([keyring_stored/1, keyring_secret/2, fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
 -export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0, store/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
-              crl/0, revocation_reason/0, list_id/0, keyring_request/0, keyring_times/0]).
+              crl/0, revocation_reason/0, list_id/0, keyring_request/0, keyring_times/0, statement/0, stage/0]).
 
 -nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, pki_revoke/1, pki_lists/1,
        pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1,
        pki_matches/2, pki_vouch/2, pki_vouched/5, crl_parts/1, crl_check/3,
        identity_new/1, identity_info/1, binds/4, judge/3,
+       rotation_say/1, rotation_read/1, rotation_check/5, pki_without/2, identity_anchors/1,
        listen/4, accept/1, connect/4, connected/1,
        first/1, plain/1, peek_one/1, foreign/1, may_claim/2,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
@@ -371,6 +373,10 @@ cookie_of_seed(_Seed) -> not_loaded().
 -spec cookie_search(Challenge :: non_neg_integer(), Digest :: <<_:128>>, First :: non_neg_integer(),
                     Count :: non_neg_integer()) -> {ok, Seed :: non_neg_integer()} | none.
 cookie_search(_Challenge, _Digest, _First, _Count) -> not_loaded().
+
+%% ---- a new root in the place of an old one ----
+
+-include("merlon_nif_roots.hrl").
 
 %% ---- keys of keys and of passwords ----
 

@@ -24,6 +24,6 @@ start_link() ->
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
     Children = [merlon_reload, merlon_reprove, merlon_crl, merlon_ca, merlon_renew, merlon_enroll,
-                merlon_rotate, merlon_secrets_watch, merlon_repeats, merlon_names],
+                merlon_rotate, merlon_roots, merlon_secrets_watch, merlon_repeats, merlon_names],
     {ok, {#{strategy => one_for_one, intensity => 1000, period => 1},
           [Child:child_spec() || Child <- Children]}}.

@@ -133,7 +133,7 @@ events() ->
      link_down, not_the_carrier, reloaded, reload_refused, at_next_start, own_expired, crl_stale,
      reproved, reproof_untrusted, reproof_not_made, renewed, renew_failed, issued, issue_refused,
      crl_taken, crl_refused, crl_too_big, joined, join_refused, enroll_off, rotated, entry_learnt,
-     entry_preferred, rotation_failed, rotation_refused, minted, not_minted,
+     entry_preferred, rotation_failed, rotation_refused, root_stage, root_refused, root_failed, minted, not_minted,
      secret_awaited, secret_stale, secret_back, names_kept, names_lost, not_remembered, other].
 
 %% The words for why a handshake came to nothing: those of the Rust core, of the system, of dist_util and our own.
@@ -154,8 +154,8 @@ of_certificates() ->
     [anchor_not_valid, bad_chain, bad_cluster, bad_crl, bad_identity, bad_lifetime, bad_node_name, bad_pattern,
      bad_signature, ca_leaf, chain_too_large, chain_too_long, crl_expired, crypto, csr_extension, csr_name,
      csr_signature, csr_too_large, expired, key_mismatch, malformed_certificate, malformed_crl, malformed_csr,
-     malformed_key, malformed_pem, many_identities, name_constraint, no_anchors, no_identity, not_ca,
-     not_a_node, not_pinned, not_yet_valid, path_length, revoked, too_many_names, unknown_critical, unknown_issuer,
+     malformed_key, malformed_pem, malformed_statement, many_identities, name_constraint, no_anchors, no_identity, not_ca,
+     not_a_node, not_pinned, not_yet_valid, old_statement, path_length, revoked, too_many_names, unknown_critical, unknown_issuer,
      unsupported_algorithm, weak_key, wrong_cluster, wrong_name, wrong_usage].
 
 of_records() ->

@@ -2,7 +2,7 @@
 %% What the suites about changing files share: dirs, nodes in them, what a node has logged and lost.
 -module(merlon_live_ct).
 
--export([dir/1, dir/2, node_in/2, node_in/3, node_away/2, node_away/3, dir_of/2, config/2, reload/1, taken/1, revoke/2, revoke/3, fingerprint/1]).
+-export([dir/1, dir/2, node_in/2, node_in/3, node_away/2, node_away/3, moved/2, dir_of/2, config/2, reload/1, taken/1, revoke/2, revoke/3, fingerprint/1]).
 -export([events/2, watch/1, downs/1, down_reason/2]).
 -export([watching/0, seen/0]).
 

@@ -58,6 +58,12 @@ issuers          merlon_pki     issuers       refuses_lists_of_an_anchor_that_ma
 list_signature   merlon_pki     spread        refuses_a_list_that_no_anchor_has_signed
 list_signature   merlon_pki     spread        refuses_a_list_of_an_anchor_that_is_out_of_its_time
 renewal_vouched  merlon_pki     renewal       refuses_who_has_the_certificate_and_not_its_key
+rotation_old_key merlon_pki     rotation      refuses_a_statement_that_the_old_root_has_not_signed
+rotation_old_key merlon_pki     rotation      refuses_a_statement_that_was_changed
+rotation_new_key merlon_pki     rotation      refuses_a_new_root_that_has_not_signed_but_lets_go_of_it
+rotation_sequence merlon_pki    rotation      refuses_what_is_known_or_came_before_it
+rotation_cluster merlon_pki     rotation      refuses_a_statement_for_another_cluster
+rotation_root    merlon_pki     rotation      refuses_a_new_root_that_is_none_of_this_cluster
 csr_signature    merlon_pki     csr           refuses_a_request_that_is_not_signed_with_its_own_key
 csr_names        merlon_pki     csr           refuses_a_request_for_another_name
 csr_names        merlon_pki     csr           refuses_a_request_with_another_subject
@@ -125,6 +131,11 @@ keyring_expiry an_expired_entry_is_never_accepted merlon_keyring_SUITE
 live_links    a_handshake_begun_before_the_revocation_gives_no_link merlon_live_SUITE
 list_signature a_list_that_no_trusted_ca_has_signed_is_refused merlon_spread_SUITE
 renewal_vouched a_request_with_a_stolen_certificate_is_refused merlon_renew_SUITE
+rotation_old_key a_root_that_the_old_one_has_not_signed_is_not_trusted merlon_attack_roots_SUITE
+rotation_new_key a_new_root_that_has_not_signed_takes_nobodys_place merlon_attack_roots_SUITE
+rotation_sequence a_statement_that_was_undone_is_not_taken_again merlon_attack_roots_SUITE
+rotation_cluster a_statement_for_another_cluster_is_not_taken merlon_attack_roots_SUITE
+rotation_root a_root_of_another_cluster_is_not_trusted merlon_attack_roots_SUITE
 join_pin      a_join_server_of_another_ca_is_shown_nothing merlon_attack_join_SUITE
 join_node     a_join_server_that_is_a_tool_is_shown_nothing merlon_attack_join_SUITE
 join_proof    a_join_server_that_does_not_know_the_token_gets_no_request merlon_attack_join_SUITE

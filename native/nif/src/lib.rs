@@ -27,6 +27,7 @@ mod names;
 mod pki;
 mod plain;
 mod recv;
+mod roots;
 mod rotate;
 mod secret;
 mod select;

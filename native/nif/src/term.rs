@@ -25,7 +25,8 @@ pub mod atoms {
         frames_in, frames_out, bytes_in, bytes_out, records_in, records_out,
         key_updates_in, key_updates_out, unsent, queued,
         controls_in, controls_unknown, own, proved, keys, certificate, ask, unknown, untrusted,
-        csr, server, client, join, key_ids, foreign, hosts
+        csr, server, client, join, key_ids, foreign, hosts,
+        cluster, sequence, stage, old, new
     }
 }
 

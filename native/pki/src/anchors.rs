@@ -5,7 +5,7 @@ use x509_cert::{ext::pkix::KeyUsages, spki::SubjectPublicKeyInfoOwned};
 
 use crate::{
     issuer::IssuerRules,
-    x509::{certs_in, Cert},
+    x509::{certs_in, sha256, Cert},
     Der, Error, Part, UnixTime,
 };
 
@@ -15,6 +15,7 @@ pub struct Anchors(pub(crate) Vec<Anchor>);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Anchor {
+    sha256: [u8; 32],
     pub(crate) trust: TrustAnchor<'static>,
     pub(crate) subject: Vec<u8>,
     pub(crate) key: SubjectPublicKeyInfoOwned,
@@ -70,6 +71,11 @@ impl Anchors {
         valid.map(|anchor| anchor.not_after).min()
     }
 
+    /// The SHA-256 of each certificate.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.0.iter().map(|anchor| &anchor.sha256)
+    }
+
     /// The DER subject names, as a TLS server lists them in its certificate request.
     pub fn subjects(&self) -> Vec<Vec<u8>> {
         self.0.iter().map(|a| a.subject.clone()).collect()
@@ -91,6 +97,7 @@ impl Anchor {
         let subject = x509_cert::der::Encode::to_der(&cert.raw.tbs_certificate.subject)
             .map_err(|_| malformed)?;
         Ok(Self {
+            sha256: sha256(der),
             trust,
             subject,
             rules,

@@ -17,6 +17,8 @@ pub enum Part {
     Csr,
     /// The PEM armour around one of them.
     Pem,
+    /// A statement about a rotation of the CA.
+    Statement,
 }
 
 /// Why a name, a certificate, a chain or a request was refused. Never holds a secret or unchecked peer bytes.
@@ -133,6 +135,8 @@ pub enum Error {
         /// Its object identifier, dotted numbers.
         oid: String,
     },
+    /// A statement about a rotation that is known already, or older than one that is.
+    OldStatement,
 
     // Local: what this side holds.
     /// No trust anchor at all.
@@ -177,6 +181,7 @@ impl Error {
             Self::Malformed(Part::Key) => "malformed_key",
             Self::Malformed(Part::Pem) => "malformed_pem",
             Self::Malformed(Part::Csr) => "malformed_csr",
+            Self::Malformed(Part::Statement) => "malformed_statement",
             Self::UnknownIssuer => "unknown_issuer",
             Self::BadSignature => "bad_signature",
             Self::BadChain => "bad_chain",
@@ -204,6 +209,7 @@ impl Error {
             Self::CsrSignature => "csr_signature",
             Self::CsrName => "csr_name",
             Self::CsrExtension { .. } => "csr_extension",
+            Self::OldStatement => "old_statement",
             Self::NoAnchors => "no_anchors",
             Self::NotCa => "not_ca",
             Self::CrlExpired { .. } => "crl_expired",
@@ -228,6 +234,7 @@ impl fmt::Display for Error {
             Self::Malformed(Part::Key) => write!(f, "not a private key"),
             Self::Malformed(Part::Pem) => write!(f, "not PEM"),
             Self::Malformed(Part::Csr) => write!(f, "not a certificate signing request"),
+            Self::Malformed(Part::Statement) => write!(f, "not a statement about a CA"),
             Self::UnknownIssuer => write!(f, "the certificate's issuer is not trusted here"),
             Self::BadSignature => write!(f, "the certificate's signature is wrong"),
             Self::BadChain => write!(f, "the certificate chain breaks a rule of its CA"),
@@ -298,6 +305,7 @@ impl fmt::Display for Error {
                     "the signing request asks for {oid}, which is not given on request"
                 )
             }
+            Self::OldStatement => write!(f, "a newer statement about the CA is known"),
             Self::NoAnchors => write!(f, "no trusted CA certificate"),
             Self::NotCa => write!(f, "a trusted certificate is not a CA's"),
             Self::CrlExpired { next_update, now } => write!(

@@ -22,6 +22,7 @@ mod pin;
 mod possession;
 mod renewal;
 pub mod revoke;
+mod rotation;
 mod signed;
 mod spread;
 pub mod verify;
@@ -43,6 +44,7 @@ pub use pin::{pin_of, verify_pinned};
 pub use possession::holds_key;
 pub use renewal::{check_vouched, vouch};
 pub use revoke::{lists, revoke, List, Reason, Revocation, Revoked};
+pub use rotation::{check_rotation, state_rotation, without_root, Root, Stage, Statement};
 pub use spread::{check_list, list_parts, ListId};
 pub use verify::{Peer, Usage, Verifier};
 

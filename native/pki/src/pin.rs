@@ -65,7 +65,7 @@ fn key_hash(cert: &Cert) -> Result<[u8; 32], Error> {
     Ok(sha256(&der))
 }
 
-fn check_self_signed(cert: &Cert, der: &[u8]) -> Result<(), Error> {
+pub(crate) fn check_self_signed(cert: &Cert, der: &[u8]) -> Result<(), Error> {
     let key = &cert.raw.tbs_certificate.subject_public_key_info;
     let algorithm = cert.raw.signature_algorithm.oid;
     check_signed(der, key, algorithm, &cert.raw.signature).map_err(|_| Error::NotPinned)

@@ -1,0 +1,365 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% `merlon rotate ca`: a new root in the place of the old one, while a node of this merlon dir tells the others. What
+%% was done is in the dir's files, so that a run that was cut off anywhere is gone on with by the next one.
+-module(merlon_cli_rotate_ca).
+
+-export([run/1]).
+
+-define(DAYS, 3650).
+%% Milliseconds: how often the answer is looked for, until a node must have seen the question and have answered it,
+%% and between two questions.
+-define(LOOK, 50).
+-define(SEEN, 5000).
+-define(ANSWERED, 10000).
+-define(PAUSE, 500).
+%% How often the dir is tried to be locked; each takes part of a second.
+-define(TRIES, 20).
+%% The names of `merlon enroll` certificates, which no node has.
+-define(ENROLL, "merlon-enroll@").
+
+-record(run, {dir :: string(), way :: merlon_roots_core:way(), deadline :: integer(), options :: merlon_cli_args:options(),
+              told = none :: term(), seen = none :: merlon_roots_core:phase()}).
+
+-spec run(merlon_cli_args:options()) -> merlon_cli:result().
+run(Options) ->
+    case {merlon_cli_cert:dir(Options), merlon_cli_rotate:seconds(Options, wait, 600)} of
+        {{ok, Dir}, {ok, Wait}} -> in_dir(Dir, Wait, Options);
+        {{error, _} = Error, _} -> Error;
+        {_, {error, Text}} -> {usage, Text}
+    end.
+
+in_dir(Dir, Wait, Options) ->
+    case {merlon_cli_cert:ca(Dir), Options} of
+        {{error, _} = Error, _} -> Error;
+        {{ok, _}, #{status := true}} -> status(Dir, Options);
+        {{ok, _}, _} ->
+            Way = case Options of
+                      #{rollback := true} -> rollback;
+                      #{} -> forward
+                  end,
+            Deadline = erlang:monotonic_time(millisecond) + Wait * 1000,
+            swept(sweep(Dir), #run{dir = Dir, way = Way, deadline = Deadline, options = Options})
+    end.
+
+%% What one that was killed just before its end, or just after its begin, has left.
+sweep(Dir) ->
+    _ = merlon_dir_write:make(merlon_roots_files:folder(Dir), 8#755),
+    case merlon_ca_files:rotation(Dir) of
+        Over when Over =:= none; Over =:= ending ->
+            {Over, locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end)};
+        _ -> {begun, ok}
+    end.
+
+swept({ending, ok}, _Run) -> {ok, "The last rotation is ended: what was left of it is removed.\n"};
+swept({_, ok}, Run) -> go(Run);
+swept({_, {error, _} = Error}, _Run) -> Error.
+
+go(#run{dir = Dir, way = Way} = Run) ->
+    case state(Dir) of
+        {ok, none, none} when Run#run.seen =/= none -> {ok, "Another run of this command has ended the rotation.\n"};
+        {ok, Phase, Rotation} ->
+            step(merlon_roots_core:next(Way, {Phase, issuing(Rotation)}), Rotation, Run#run{seen = Phase});
+        {error, _} = Error -> Error
+    end.
+
+issuing(none) -> old;
+issuing(#{issuing := Issuing}) -> Issuing.
+
+%% How far it is, by the files.
+state(Dir) ->
+    case merlon_ca_files:rotation(Dir) of
+        Over when Over =:= none; Over =:= ending -> {ok, none, none};
+        {ok, #{old := #{id := Old}, new := #{id := New}} = Rotation} ->
+            Said = [Stage || {_, #{old := Of, new := By, stage := Stage}} <- merlon_roots_files:statements(Dir),
+                             Of =:= Old, By =:= New],
+            {ok, hd(Said ++ [prepared]), Rotation};
+        {error, _} = Error -> Error
+    end.
+
+%% ---- one step after the other ----
+
+step(prepare, _, Run) -> stepped(prepare(Run), Run);
+step({await, Stage}, Rotation, Run) -> await(Stage, Rotation, Run);
+step({refuse, Why}, _Rotation, _Run) -> {error, {refused, words(Why)}};
+step(clean, Rotation, Run) -> cleaned(do(clean, Rotation, Run), Rotation, Run);
+step(Step, Rotation, Run) -> stepped(do(Step, Rotation, Run), Run).
+
+stepped(ok, Run) -> go(Run);
+stepped({error, _} = Error, _Run) -> Error.
+
+words(rolling_back) -> "this rotation is being rolled back: end that with `merlon rotate ca --rollback`, then begin anew";
+words(finished) -> "the old root is dropped already: a rotation can't be rolled back then. Rotate once more";
+words(nothing) -> "there is nothing to roll back: no rotation is under way".
+
+prepare(#run{dir = Dir, options = Options}) ->
+    case {merlon_cli_cert:ca(Dir), merlon_config:load(Dir)} of
+        {{ok, #{ca_cert := Cert} = Ca}, {ok, #{cluster := Cluster}}} ->
+            case merlon_nif:pki_new_ca(#{cluster => Cluster, alg => alg(Cert), now => now_s(),
+                                         days => maps:get(days, Options, ?DAYS)}) of
+                {ok, New} ->
+                    locked(Dir, fun(Work) -> unless_begun(Dir, Work, Ca, New) end);
+                {error, _} = Error -> Error
+            end;
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
+    end.
+
+%% Another run may have been faster.
+unless_begun(Dir, Work, Ca, New) ->
+    case merlon_ca_files:rotation(Dir) of
+        none ->
+            say("Prepared a new root.", []),
+            merlon_ca_files:begin_with(Dir, Work, Ca, New);
+        {error, _} = Error -> Error;
+        _ -> ok
+    end.
+
+alg(Cert) ->
+    {ok, [#{key_alg := Alg} | _]} = merlon_identity:inspect(Cert),
+    merlon_renew_core:alg(Alg).
+
+do({issue_by, Which}, Rotation, #run{dir = Dir}) ->
+    void_tokens(Dir),
+    locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, maps:get(Which, Rotation)) end);
+do({say, Stage}, Rotation, #run{dir = Dir, seen = Seen}) ->
+    locked(Dir, fun(Work) ->
+                    case state(Dir) of
+                        {ok, Seen, _} -> stated(Stage, Rotation, Dir, Work);
+                        {ok, _, _} -> ok; % another run was faster
+                        {error, _} = Error -> Error
+                    end
+                end);
+do(clean, _Rotation, #run{dir = Dir}) ->
+    locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end).
+
+%% Nodes of the dir work in it meanwhile, each for a moment.
+locked(Dir, Change) -> locked(Dir, Change, ?TRIES).
+
+locked(Dir, Change, Tries) ->
+    case merlon_dir_write:locked(merlon_dir:path([Dir]), fun(Work) -> {done, Change(Work)} end) of
+        {done, Result} -> Result;
+        {error, {refused, _}} when Tries > 1 -> locked(Dir, Change, Tries - 1);
+        {error, _} = Error -> Error
+    end.
+
+%% Numbers are times, so that they rise even if what is known here was lost.
+stated(Stage, #{old := #{id := Id} = Old, new := New}, Dir, Work) ->
+    case merlon_config:load(Dir) of
+        {ok, #{cluster := Cluster}} ->
+            Number = max(merlon_roots_files:sequence(Dir, Id) + 1, now_s()),
+            case rotation_say(Cluster, Number, Stage, Old, New) of
+                {ok, Text} ->
+                    say("~ts.", [saying(Stage)]),
+                    merlon_roots_files:keep(Dir, Work, Id, Text);
+                {error, _} = Error -> Error
+            end;
+        {error, _} = Error -> Error
+    end.
+
+%% A stacktrace would hold the keys.
+rotation_say(Cluster, Number, Stage, #{cert := OldCert, key := OldKey}, #{cert := NewCert, key := NewKey}) ->
+    try merlon_nif:rotation_say(#{cluster => Cluster, sequence => Number, stage => Stage, old_cert => OldCert,
+                                  old_key => OldKey, new_cert => NewCert, new_key => NewKey})
+    catch error:_ -> {error, {pki, crypto}}
+    end.
+
+saying(trust) -> "Stage 1 of 3, trust: all nodes are to trust both roots";
+saying(issue) -> "Stage 2 of 3, issue: the new root issues, and all nodes are to have a certificate of it";
+saying(finish) -> "Stage 3 of 3, finish: all nodes are to drop the old root";
+saying(back) -> "Rollback 1 of 2: the old root issues again, and all nodes are to have a certificate of it";
+saying(undo) -> "Rollback 2 of 2: all nodes are to drop the new root".
+
+%% A token pins the root by which it was made.
+void_tokens(Dir) ->
+    case [Id || {open, #{id := Id}} <- merlon_token:list(Dir)] of
+        [] -> ok;
+        Ids ->
+            _ = [merlon_token:revoke(Dir, Id) || Id <- Ids],
+            say("~b join tokens name the root that issues no more, and are revoked: make new ones with `merlon token`.",
+                [length(Ids)])
+    end.
+
+cleaned(ok, _Rotation, #run{way = rollback}) -> {ok, "The rotation is rolled back; the old root stays, the new one is gone.\n"};
+cleaned(ok, #{old := #{id := Old}, new := #{id := New}}, #run{dir = Dir}) ->
+    {ok, ["The root is rotated.\n\n  new  ", New, "\n  old  ", Old, "\n\n", tools(Dir),
+          "The key of the old root is deleted. Copies of ", merlon_dir:path([Dir, "trust"]), " elsewhere are out of date.\n"]};
+cleaned({error, _} = Error, _Rotation, _Run) -> Error.
+
+%% They ask nobody for certificates.
+tools(Dir) ->
+    case merlon_issued:all(merlon_dir:path([Dir])) of
+        {ok, Entries} ->
+            Subject = subject(Dir),
+            case lists:usort([Name || #{kind := cli, name := Name, not_after := End, issuer := Issuer} <- Entries,
+                                      End >= now_s(), Issuer =/= Subject]) of
+                [] -> "";
+                Names -> ["Tools that need another certificate (`merlon cert --cli USER HOST --force`): ",
+                          lists:join(", ", Names), "\n"]
+            end;
+        {error, _} -> ""
+    end.
+
+subject(Dir) ->
+    case merlon_cli_cert:ca(Dir) of
+        {ok, #{ca_cert := Cert}} ->
+            {ok, [#{subject := Subject} | _]} = merlon_identity:inspect(Cert),
+            Subject;
+        {error, _} -> none
+    end.
+
+%% ---- waiting for all ----
+
+await(Stage, Rotation, #run{dir = Dir, options = Options, deadline = Deadline} = Run) ->
+    case missing(Stage, Rotation, Dir, Options) of
+        {ok, []} -> reached(Stage, Rotation, Run);
+        {ok, Missing} ->
+            case erlang:monotonic_time(millisecond) < Deadline of
+                true ->
+                    Told = tell(Stage, Missing, Run),
+                    timer:sleep(?PAUSE),
+                    await(Stage, Rotation, Told);
+                false -> {error, {refused, [who(Stage, Missing), advice(Missing)]}}
+            end;
+        {error, _} = Error -> Error
+    end.
+
+advice(Missing) ->
+    ["\nRun this again to go on. To go on without a node: --without NODE; without all of these: --force (they can't link any "
+     "more after stage 3). To go back: --rollback",
+     [" (nodes with an older merlon know nothing of this: update them)" || lists:keymember(unknown, 2, Missing)]].
+
+reached(Stage, _Rotation, #run{way = forward, options = #{until := Stage}}) ->
+    {ok, ["All nodes have reached stage ", atom_to_binary(Stage), ". Run this without --until to go on.\n"]};
+reached(Stage, Rotation, Run) ->
+    steps(merlon_roots_core:then(Stage), Rotation, Run).
+
+steps([clean], Rotation, Run) -> step(clean, Rotation, Run);
+steps([], _Rotation, Run) -> go(Run);
+steps([Step | Steps], Rotation, Run) ->
+    case do(Step, Rotation, Run) of
+        ok -> steps(Steps, Rotation, Run);
+        {error, _} = Error -> Error
+    end.
+
+tell(Stage, Missing, #run{told = Before} = Run) ->
+    Now = {Stage, Missing},
+    _ = Now =:= Before orelse say("~ts", [who(Stage, Missing)]),
+    Run#run{told = Now}.
+
+missing(Stage, Rotation, Dir, Options) ->
+    case live(Stage, Rotation, Dir) of
+        {ok, Live} ->
+            Missing = merlon_roots_core:missing(Stage, Live, expected(Dir, Rotation), without(Options)),
+            {ok, forced(Missing, Options)};
+        {error, _} = Error -> Error
+    end.
+
+%% Those who are on their way are waited for all the same.
+forced(Missing, #{force := true}) -> [Found || {_, Where} = Found <- Missing, is_map(Where)];
+forced(Missing, _Options) -> Missing.
+
+without(Options) -> [unicode:characters_to_binary(Node) || Node <- maps:get(without, Options, [])].
+
+%% Nodes with a certificate of either root that has not run out and is not revoked, be they there or not.
+expected(Dir, #{old := #{cert := Old}, new := #{cert := New}}) ->
+    Path = merlon_dir:path([Dir]),
+    Issuers = [Subject || Cert <- [Old, New], {ok, [#{subject := Subject} | _]} <- [merlon_identity:inspect(Cert)]],
+    case merlon_issued:all(Path) of
+        {ok, Entries} ->
+            Revoked = revoked(Path),
+            lists:usort([Name || #{kind := node, name := Name, not_after := End, issuer := Issuer, serial := Serial} <- Entries,
+                                 End >= now_s(), lists:member(Issuer, Issuers), not lists:member({Issuer, Serial}, Revoked),
+                                 binary:match(Name, <<?ENROLL>>) =:= nomatch]);
+        {error, _} -> []
+    end.
+
+revoked(Path) ->
+    case merlon_identity_files:crls(Path) of
+        {ok, Files} -> [{Issuer, Serial} || {_, Text} <- Files, {ok, Lists} <- [merlon_nif:pki_lists(Text)],
+                                            #{issuer := Issuer, revoked := Entries} <- Lists, #{serial := Serial} <- Entries];
+        {error, _} -> []
+    end.
+
+%% ---- what the nodes say ----
+
+%% Asks a node of this dir, which asks all that it is linked to.
+live(Stage, #{old := #{id := Old}, new := #{id := New}}, Dir) ->
+    Drop = merlon_roots_core:drops(Stage, #{old => Old, new => New}),
+    %% A name of its own, so that no answer to another question, of a run that was killed, is taken for that to this one.
+    Name = iolist_to_binary([os:getpid(), $-, integer_to_list(erlang:unique_integer([positive])), $-,
+                             integer_to_list(erlang:system_time())]),
+    Ask = merlon_roots_files:ask(Dir, Name),
+    case write(Ask, [Old, $\n, New, $\n, Drop, $\n]) of
+        ok -> seen(Dir, Ask, Name, ?SEEN);
+        {error, Posix} -> {error, {file, {write, Ask, Posix}}}
+    end.
+
+%% No lock: a node may be at work in the dir just now.
+write(File, Text) ->
+    New = merlon_dir:path([filename:dirname(File), <<".", (filename:basename(File))/binary>>]),
+    merlon_dir_write:each([fun() -> prim_file:write_file(New, Text) end, fun() -> prim_file:rename(New, File) end]).
+
+seen(Dir, Ask, Name, Left) ->
+    case merlon_dir:exists(Ask) of
+        false -> answered(Dir, merlon_roots_files:status(Dir, Name), ?ANSWERED);
+        true when Left > 0 ->
+            timer:sleep(?LOOK),
+            seen(Dir, Ask, Name, Left - ?LOOK);
+        true ->
+            _ = prim_file:delete(Ask),
+            {error, {refused, ["no node runs with ", merlon_dir:path([Dir]), ", which is to tell the others: start it, and run "
+                               "this again"]}}
+    end.
+
+answered(Dir, Status, Left) ->
+    case merlon_dir:read(Status) of
+        {ok, Text} ->
+            _ = prim_file:delete(Status),
+            {ok, merlon_roots_core:parse(Text)};
+        _ when Left > 0 ->
+            timer:sleep(?LOOK),
+            answered(Dir, Status, Left - ?LOOK);
+        _ -> {error, {refused, ["the node with ", merlon_dir:path([Dir]), " has not answered: look at its log"]}}
+    end.
+
+%% ---- status ----
+
+status(Dir, Options) ->
+    case state(Dir) of
+        {ok, none, none} -> {ok, "No rotation of the root is under way.\n"};
+        {ok, prepared, _} -> {ok, "A new root is prepared, and no node has been told of it.\n"};
+        {ok, Stage, Rotation} -> status(Stage, Rotation, Dir, Options);
+        {error, _} = Error -> Error
+    end.
+
+status(Stage, #{old := #{id := Old}, new := #{id := New}} = Rotation, Dir, Options) ->
+    case live(Stage, Rotation, Dir) of
+        {ok, Live} ->
+            Missing = merlon_roots_core:missing(Stage, Live, expected(Dir, Rotation), without(Options)),
+            Rows = maps:merge(Live, maps:from_list(Missing)),
+            {ok, [saying(Stage), ".\n\n  new  ", New, "\n  old  ", Old, "\n\n",
+                  [["  ", Node, "  ", where(Stage, Where), $\n] || {Node, Where} <- lists:sort(maps:to_list(Rows))],
+                  [["\n", who(Stage, Missing), "\n"] || Missing =/= []],
+                  ["\nAll have reached it.\n" || Missing =:= []]]};
+        {error, _} = Error -> Error
+    end.
+
+who(Stage, Missing) ->
+    ["Stage ", atom_to_binary(Stage), " waits for ",
+     lists:join("; ", [[Node, " (", where(Stage, Where), ")"] || {Node, Where} <- Missing])].
+
+where(_Stage, away) -> "is not linked";
+where(_Stage, unknown) -> "does not say";
+where(trust, #{old := true, new := true}) -> "trusts both roots";
+where(_Stage, #{old := true, new := false}) -> "trusts the old root";
+where(_Stage, #{old := false, new := true}) -> "trusts the new root";
+where(_Stage, #{old := false, new := false}) -> "trusts neither";
+where(_Stage, #{ready := false}) -> "trusts both roots, needs another certificate";
+where(back, #{behind := []}) -> "trusts both roots, has a certificate of the old one";
+where(_Stage, #{behind := []}) -> "trusts both roots, has a certificate of the new one";
+where(_Stage, #{behind := Behind}) ->
+    ["trusts both roots, has another certificate, has not been shown one by ", lists:join(", ", Behind)].
+
+now_s() -> erlang:system_time(second).
+
+say(Format, Arguments) -> io:put_chars(unicode:characters_to_binary([io_lib:format(Format, Arguments), $\n])).

@@ -1,0 +1,119 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% A new root in the place of an old one: what a node has to do next, whether it has done it, and what the command at
+%% the CA does next. Pure.
+-module(merlon_roots_core).
+
+-export([drops/2, todo/2, reached/3, missing/4, next/2, then/1, standing/1, query/1, status/1, parse/1]).
+-export_type([here/0, standing/0, way/0, step/0, phase/0]).
+
+-type stage() :: merlon_nif:stage().
+%% Which of the two roots are trusted, and whether the node's own certificate is good without the one that goes.
+-type here() :: #{old := boolean(), new := boolean(), ready := boolean()}.
+%% The same of what is in use, and the linked nodes that would lose their links if that root went now.
+-type standing() :: #{old := boolean(), new := boolean(), ready := boolean(), behind := [binary()]}.
+-type way() :: forward | rollback.
+%% `none`: nothing is under way; `prepared`: there is a new root, of which nobody knows.
+-type phase() :: none | prepared | stage().
+-type step() :: prepare | {say, stage()} | {issue_by, old | new} | {await, stage()} | clean | done |
+                {refuse, rolling_back | finished | nothing}.
+
+%% Names in one answer.
+-define(BEHIND, 1000).
+
+%% The root that goes at the end of what a stage belongs to.
+-spec drops(stage(), #{old := Root, new := Root, _ => _}) -> Root.
+drops(Stage, #{new := New}) when Stage =:= back; Stage =:= undo -> New;
+drops(_Stage, #{old := Old}) -> Old.
+
+%% What a node has to do next. No root goes as long as the node's own certificate needs it.
+-spec todo(stage(), here()) -> none | add | renew | drop_old | drop_new.
+todo(undo, #{new := false}) -> none;
+todo(Stage, #{new := false}) when Stage =/= undo -> add;
+todo(trust, _) -> none;
+todo(_Stage, #{ready := false}) -> renew;
+todo(finish, #{old := true}) -> drop_old;
+todo(undo, #{new := true}) -> drop_new;
+todo(_Stage, _) -> none.
+
+%% Whether a node is where that stage wants all to be, but for what Without have to do with it.
+-spec reached(stage(), standing(), Without :: [binary()]) -> boolean().
+reached(trust, #{new := New}, _Without) -> New;
+reached(finish, #{old := Old}, _Without) -> not Old;
+reached(undo, #{new := New}, _Without) -> not New;
+reached(_, #{ready := Ready, behind := Behind}, Without) -> Ready andalso Behind -- Without =:= [].
+
+%% Who keeps a stage from being complete, and why. Expected are those who have certificates.
+-spec missing(stage(), #{binary() => standing() | unknown}, Expected :: [binary()], Without :: [binary()]) ->
+          [{binary(), away | unknown | standing()}].
+missing(Stage, Live, Expected, Without) ->
+    All = lists:usort(maps:keys(Live) ++ Expected) -- Without,
+    [{Node, Where} || Node <- All, Where <- [maps:get(Node, Live, away)],
+                      not is_map(Where) orelse not reached(Stage, Where, Without)].
+
+%% What the command at the CA does next. A root issues before anybody is told to stand on it, as all trust both.
+-spec next(way(), {phase(), Issuing :: old | new}) -> step().
+next(forward, {none, _}) -> prepare;
+next(forward, {prepared, _}) -> {say, trust};
+next(forward, {Stage, _}) when Stage =:= trust; Stage =:= issue; Stage =:= finish -> {await, Stage};
+next(forward, {_, _}) -> {refuse, rolling_back};
+next(rollback, {none, _}) -> {refuse, nothing};
+next(rollback, {prepared, old}) -> clean;
+next(rollback, {finish, _}) -> {refuse, finished};
+next(rollback, {_, new}) -> {issue_by, old};
+next(rollback, {trust, old}) -> {say, back};
+next(rollback, {issue, old}) -> {say, back};
+next(rollback, {prepared, new}) -> {issue_by, old};
+next(rollback, {Stage, old}) -> {await, Stage}.
+
+%% What follows a stage that all have reached.
+-spec then(stage()) -> [step()].
+then(trust) -> [{issue_by, new}, {say, issue}];
+then(issue) -> [{say, finish}];
+then(back) -> [{say, undo}];
+then(Stage) when Stage =:= finish; Stage =:= undo -> [clean].
+
+%% ---- what goes between nodes, and what the command reads ----
+
+%% What a peer has said of itself: anything may come.
+-spec standing(term()) -> standing() | unknown.
+standing({standing, #{old := Old, new := New, ready := Ready, behind := Behind}})
+  when is_boolean(Old), is_boolean(New), is_boolean(Ready) ->
+    case names(Behind, ?BEHIND) of
+        error -> unknown;
+        Names -> #{old => Old, new => New, ready => Ready, behind => Names}
+    end;
+standing(_) -> unknown.
+
+names([], _Left) -> [];
+names([Name | More], Left) when is_binary(Name), byte_size(Name) =< 255, Left > 0 ->
+    case {binary:match(Name, [<<"\n">>, <<"\t">>, <<",">>]), names(More, Left - 1)} of
+        {nomatch, Names} when is_list(Names) -> [Name | Names];
+        _ -> error
+    end;
+names(_, _Left) -> error.
+
+%% Roots that a peer asks about.
+-spec query(term()) -> {ok, #{old := binary(), new := binary(), drop := binary()}} | error.
+query({standing, <<_:64/binary>> = Old, <<_:64/binary>> = New, Drop}) when Drop =:= Old; Drop =:= New ->
+    {ok, #{old => Old, new => New, drop => Drop}};
+query(_) -> error.
+
+%% A line for each node.
+-spec status(#{binary() => standing() | unknown}) -> iodata().
+status(Live) ->
+    [[Node, $\t, fields(Standing), $\n] || {Node, Standing} <- lists:sort(maps:to_list(Live)),
+                                           binary:match(Node, [<<"\n">>, <<"\t">>]) =:= nomatch].
+
+fields(unknown) -> "unknown";
+fields(#{old := Old, new := New, ready := Ready, behind := Behind}) ->
+    [lists:join($\t, [atom_to_binary(Flag) || Flag <- [Old, New, Ready]]), $\t, lists:join($,, Behind)].
+
+-spec parse(binary()) -> #{binary() => standing() | unknown}.
+parse(Text) ->
+    Lines = binary:split(Text, <<"\n">>, [global, trim]),
+    maps:from_list([{Node, read(Fields)} || Line <- Lines, [Node | Fields] <- [binary:split(Line, <<"\t">>, [global])]]).
+
+read([Old, New, Ready, Behind]) ->
+    #{old => Old =:= <<"true">>, new => New =:= <<"true">>, ready => Ready =:= <<"true">>,
+      behind => [Name || Name <- binary:split(Behind, <<",">>, [global]), Name =/= <<>>]};
+read(_) -> unknown.

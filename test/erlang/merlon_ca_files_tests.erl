@@ -1,0 +1,117 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Whatever ends a change to DIR/ca, there is a CA, and its key is its certificate's.
+-module(merlon_ca_files_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-import(merlon_test_dir, [with/1, init/1]).
+
+file(Dir, Name) -> filename:join([Dir, "ca", Name]).
+
+locked(Dir, Change) -> merlon_dir_write:locked(list_to_binary(Dir), Change).
+
+%% A dir in which a rotation has begun.
+begun(Dir) ->
+    _ = init(Dir),
+    {ok, #{ca_cert := Cert} = Ca} = merlon_cli_cert:ca(Dir),
+    {ok, New} = merlon_nif:pki_new_ca(#{cluster => <<"test">>, alg => p256, days => 9, now => erlang:system_time(second)}),
+    ok = locked(Dir, fun(Work) -> merlon_ca_files:begin_with(Dir, Work, Ca, New) end),
+    {Cert, maps:get(cert, New)}.
+
+%% What commands that use the CA see.
+usable(Dir) ->
+    {ok, #{ca_cert := Cert, ca_key := Key}} = merlon_cli_cert:ca(Dir),
+    ?assert(merlon_nif:pki_matches(Cert, Key)),
+    {0, _, <<>>} = merlon_cli:run(["cert", "app@here", "--force", "--dir", Dir]),
+    Cert.
+
+a_new_root_does_not_issue_before_it_is_told_to_test() ->
+    with(fun(Dir) ->
+        {Old, New} = begun(Dir),
+        {ok, #{issuing := old, old := #{cert := Old}, new := #{cert := New} = Next}} = merlon_ca_files:rotation(Dir),
+        Old = usable(Dir),
+        ?assertEqual(lists:sort([Old, Old, New]), lists:sort(merlon_ca_files:issuers(Dir))),
+        [?assertEqual(8#600, merlon_test_dir:mode(file(Dir, Key))) || Key <- ["ca.key", "old.key", "next.key"]],
+        ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, Next) end),
+        New = usable(Dir),
+        {ok, #{issuing := new}} = merlon_ca_files:rotation(Dir)
+    end).
+
+an_exchange_cut_off_leaves_a_key_that_fits_test() ->
+    with(fun(Dir) ->
+        {Old, New} = begun(Dir),
+        %% Forward, and back, after the first of two files.
+        {ok, _} = file:copy(file(Dir, "next.pem"), file(Dir, "ca.pem")),
+        New = usable(Dir),
+        {ok, #{issuing := new, old := OldRoot, new := NewRoot}} = merlon_ca_files:rotation(Dir),
+        ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, NewRoot) end),
+        {ok, _} = file:copy(file(Dir, "old.pem"), file(Dir, "ca.pem")),
+        Old = usable(Dir),
+        ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, OldRoot) end),
+        Old = usable(Dir)
+    end).
+
+the_end_leaves_the_key_of_the_one_that_issues_and_no_other_test() ->
+    [with(fun(Dir) ->
+         {Old, New} = begun(Dir),
+         {ok, #{old := OldRoot, new := NewRoot}} = merlon_ca_files:rotation(Dir),
+         {Stays, Root} = case Which of
+                             old -> {Old, OldRoot};
+                             new -> {New, NewRoot}
+                         end,
+         ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, Root) end),
+         ok = locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end),
+         Stays = usable(Dir),
+         none = merlon_ca_files:rotation(Dir),
+         ?assertEqual([Stays], merlon_ca_files:issuers(Dir)),
+         ?assertEqual(["ca.key", "ca.pem", "issued"], lists:sort(filelib:wildcard("*", filename:join(Dir, "ca"))))
+     end) || Which <- [old, new]].
+
+%% The end was cut off after any of its removals, or the begin before its last file: then the next command sweeps. An end
+%% is told from a begin, so that it is not begun anew.
+what_was_left_half_is_swept_away_test() ->
+    Halves = [{["next.key"], ending}, {["next.key", "old.key"], ending}, {["next.key", "old.key", "old.pem"], ending},
+              {["next.pem"], none}, {["next.pem", "next.key"], none}, {["next.pem", "next.key", "old.pem"], none}],
+    [with(fun(Dir) ->
+         {Old, _} = begun(Dir),
+         [ok = file:delete(file(Dir, Name)) || Name <- Gone],
+         Told = merlon_ca_files:rotation(Dir),
+         Old = usable(Dir),
+         ok = locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end),
+         Old = usable(Dir),
+         ?assertEqual(["ca.key", "ca.pem", "issued"], lists:sort(filelib:wildcard("*", filename:join(Dir, "ca"))))
+     end) || {Gone, Told} <- Halves].
+
+a_node_is_revoked_with_the_certificates_of_both_roots_test() ->
+    with(fun(Dir) ->
+        _ = begun(Dir),
+        Cert = fun() ->
+                       {0, _, <<>>} = merlon_cli:run(["cert", "app@here", "--force", "--dir", Dir]),
+                       {ok, Pem} = file:read_file(filename:join([Dir, "nodes", "app@here", "cert.pem"])),
+                       {ok, [#{serial := Serial, issuer := Issuer}]} = merlon_nif:pki_inspect(Pem),
+                       {Issuer, Serial}
+               end,
+        First = Cert(),
+        {ok, #{new := New}} = merlon_ca_files:rotation(Dir),
+        ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, New) end),
+        Second = Cert(),
+        ?assertNotEqual(element(1, First), element(1, Second)),
+        {0, _, <<>>} = merlon_cli:run(["revoke", "app@here", "--dir", Dir]),
+        {ok, Text} = file:read_file(filename:join(Dir, "crl.pem")),
+        {ok, Lists} = merlon_nif:pki_lists(Text),
+        ?assertEqual(lists:sort([First, Second]),
+                     lists:sort([{Issuer, Serial} || #{issuer := Issuer, revoked := Entries} <- Lists, #{serial := Serial} <- Entries])),
+        %% One that has certificates of the new root only; one that has none.
+        {0, _, <<>>} = merlon_cli:run(["cert", "late@here", "--dir", Dir]),
+        {0, _, <<>>} = merlon_cli:run(["revoke", "late@here", "--dir", Dir]),
+        {1, <<>>, _} = merlon_cli:run(["revoke", "none@here", "--dir", Dir])
+    end).
+
+a_ca_that_is_none_of_the_two_is_told_test() ->
+    with(fun(Dir) ->
+        _ = begun(Dir),
+        {ok, #{cert := Other}} =
+            merlon_nif:pki_new_ca(#{cluster => <<"test">>, alg => p256, days => 9, now => erlang:system_time(second)}),
+        ok = file:write_file(file(Dir, "ca.pem"), Other),
+        {error, {refused, _}} = merlon_ca_files:rotation(Dir)
+    end).

@@ -1,0 +1,124 @@
+%% SPDX-License-Identifier: Apache-2.0
+-module(merlon_roots_core_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(STAGES, [trust, issue, finish, back, undo]).
+
+here(Old, New, Ready) -> #{old => Old, new => New, ready => Ready}.
+
+standing(Old, New, Ready, Behind) -> (here(Old, New, Ready))#{behind => Behind}.
+
+no_root_goes_that_the_nodes_own_certificate_needs_test() ->
+    [?assertNot(lists:member(merlon_roots_core:todo(Stage, here(Old, New, false)), [drop_old, drop_new]))
+     || Stage <- ?STAGES, Old <- [true, false], New <- [true, false]].
+
+a_root_goes_in_the_last_stage_only_test() ->
+    ?assertEqual([finish], [Stage || Stage <- ?STAGES, merlon_roots_core:todo(Stage, here(true, true, true)) =:= drop_old]),
+    ?assertEqual([undo], [Stage || Stage <- ?STAGES, merlon_roots_core:todo(Stage, here(true, true, true)) =:= drop_new]).
+
+%% Done one after the other, what a node is told leads to where the stage wants it, from wherever it was.
+what_is_to_be_done_ends_and_leads_there_test() ->
+    [begin
+         {Steps, End} = worked(Stage, here(Old, New, Ready), []),
+         ?assert(length(Steps) =< 3),
+         ?assert(merlon_roots_core:reached(Stage, End#{behind => []}, []))
+     end || Stage <- ?STAGES, {Old, New, Ready} <- [{true, false, false}, {true, false, true}, {true, true, false},
+                                                    {true, true, true}, {false, true, true}],
+            %% A node that has finished is told nothing of a rollback: there is none then.
+            not (Stage =:= undo andalso not Old)].
+
+worked(Stage, Here, Steps) when length(Steps) < 9 ->
+    case merlon_roots_core:todo(Stage, Here) of
+        none -> {Steps, Here};
+        Step -> worked(Stage, done(Step, Here), [Step | Steps])
+    end.
+
+done(add, Here) -> Here#{new := true};
+done(renew, Here) -> Here#{ready := true};
+done(drop_old, Here) -> Here#{old := false};
+done(drop_new, Here) -> Here#{new := false}.
+
+a_stage_waits_for_links_that_would_be_lost_test() ->
+    Behind = standing(true, true, true, [<<"c@h">>]),
+    [?assertNot(merlon_roots_core:reached(Stage, Behind, [])) || Stage <- [issue, back]],
+    [?assert(merlon_roots_core:reached(Stage, Behind, [<<"c@h">>])) || Stage <- [issue, back]],
+    ?assert(merlon_roots_core:reached(trust, Behind, [])).
+
+those_who_are_away_are_missing_unless_left_out_test() ->
+    Good = standing(true, true, true, []),
+    Live = #{<<"a@h">> => Good, <<"b@h">> => standing(true, false, false, []), <<"old@h">> => unknown},
+    ?assertEqual([{<<"b@h">>, standing(true, false, false, [])}, {<<"c@h">>, away}, {<<"old@h">>, unknown}],
+                 merlon_roots_core:missing(trust, Live, [<<"a@h">>, <<"c@h">>], [])),
+    ?assertEqual([], merlon_roots_core:missing(trust, Live, [<<"a@h">>, <<"c@h">>], [<<"b@h">>, <<"c@h">>, <<"old@h">>])).
+
+%% ---- the command at the CA ----
+
+%% Runs the steps on a model of the files; Cut says after how many steps it is killed and begun again with the way given.
+run(Way, State, Log, Left) when Left > 0 ->
+    case merlon_roots_core:next(Way, State) of
+        {await, Stage} -> steps(merlon_roots_core:then(Stage), Way, State, [{await, Stage} | Log], Left);
+        {refuse, Why} -> {refused, Why, lists:reverse(Log)};
+        Step -> steps([Step], Way, State, Log, Left)
+    end;
+run(_Way, State, Log, 0) -> {cut, State, lists:reverse(Log)}.
+
+steps(_, _Way, State, Log, 0) -> {cut, State, lists:reverse(Log)};
+steps([], Way, State, Log, Left) -> run(Way, State, Log, Left);
+steps([clean | _], _Way, {_, Issuing}, Log, _Left) -> {done, Issuing, lists:reverse([clean | Log])};
+steps([Step | Steps], Way, State, Log, Left) -> steps(Steps, Way, after_step(Step, State), [Step | Log], Left - 1).
+
+after_step(prepare, _) -> {prepared, old};
+after_step({say, Stage}, {_, Issuing}) -> {Stage, Issuing};
+after_step({issue_by, Which}, {Phase, _}) -> {Phase, Which}.
+
+a_rotation_goes_through_all_stages_test() ->
+    {done, new, Log} = run(forward, {none, old}, [], 99),
+    ?assertEqual([prepare, {say, trust}, {await, trust}, {issue_by, new}, {say, issue}, {await, issue}, {say, finish},
+                  {await, finish}, clean], Log).
+
+cut_off_anywhere_it_is_gone_on_with_test() ->
+    [begin
+         {cut, State, _} = run(forward, {none, old}, [], Cut),
+         ?assertMatch({done, new, _}, run(forward, State, [], 99)),
+         Back = run(rollback, State, [], 99),
+         case State of
+             {finish, _} -> ?assertMatch({refused, finished, _}, Back);
+             _ -> ?assertMatch({done, old, _}, Back)
+         end
+     end || Cut <- lists:seq(1, 5)].
+
+%% The old root issues before anybody drops the new one; nobody drops it who has a certificate of it.
+a_rollback_goes_back_through_both_test() ->
+    {done, old, Log} = run(rollback, {issue, new}, [], 99),
+    ?assertEqual([{issue_by, old}, {say, back}, {await, back}, {say, undo}, {await, undo}, clean], Log),
+    [begin
+         {cut, State, _} = run(rollback, {issue, new}, [], Cut),
+         ?assertMatch({done, old, _}, run(rollback, State, [], 99))
+     end || Cut <- lists:seq(1, 3)],
+    ?assertMatch({refused, nothing, _}, run(rollback, {none, old}, [], 99)),
+    [?assertMatch({refused, rolling_back, _}, run(forward, {Stage, old}, [], 99)) || Stage <- [back, undo]].
+
+%% ---- what comes from peers ----
+
+what_a_peer_says_of_itself_may_be_anything_test() ->
+    Good = standing(true, false, true, [<<"a@h">>]),
+    ?assertEqual(Good, merlon_roots_core:standing({standing, Good})),
+    ?assertEqual(Good, merlon_roots_core:standing({standing, Good#{more => 1}})),
+    [?assertEqual(unknown, merlon_roots_core:standing(Bad))
+     || Bad <- [none, {standing, #{}}, {standing, Good#{old := 1}}, {standing, Good#{behind := [a]}},
+                {standing, Good#{behind := [<<"a@h">> | <<"b">>]}}, {standing, Good#{behind := [<<"a\tb">>]}},
+                {standing, Good#{behind := [<<"a\nb">>]}}, {standing, Good#{behind := [binary:copy(<<"a">>, 256)]}},
+                {standing, Good#{behind := lists:duplicate(1001, <<"a">>)}}]].
+
+a_question_is_about_two_roots_of_which_one_goes_test() ->
+    [Old, New] = [binary:copy(Digit, 64) || Digit <- [<<"a">>, <<"b">>]],
+    ?assertEqual({ok, #{old => Old, new => New, drop => New}}, merlon_roots_core:query({standing, Old, New, New})),
+    [?assertEqual(error, merlon_roots_core:query(Bad))
+     || Bad <- [{standing, Old, New, <<>>}, {standing, Old, <<"b">>, Old}, anything, {standing, Old, New}]].
+
+what_was_written_is_read_test() ->
+    Live = #{<<"a@h">> => standing(true, true, false, [<<"b@h">>, <<"c@h">>]), <<"b@h">> => unknown,
+             <<"c@h">> => standing(false, true, true, [])},
+    ?assertEqual(Live, merlon_roots_core:parse(iolist_to_binary(merlon_roots_core:status(Live)))),
+    ?assertEqual(#{}, merlon_roots_core:parse(<<>>)).
