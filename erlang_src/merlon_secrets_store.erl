@@ -9,8 +9,8 @@
 -export([check/1, name/1, open/1, fetch/2, watch/1, is_inline/1]).
 
 -type kind() :: vault | aws_secretsmanager | gcp_secret_manager.
-%% In a fun, which nothing prints.
--type source() :: {value, fun(() -> binary())} | {file | env, binary()}.
+%% A text in a fun, which nothing prints; what is secret itself in the native library, so that no crash dump has it.
+-type source() :: {value, fun(() -> binary()) | merlon_nif:secret_bytes()} | {file | env, binary()}.
 -type setting() :: {kind(), [{atom(), source()}], Every :: pos_integer()}.
 
 %% How an option is said: a text; a text or wherever else it may be; never in the clear by accident.
@@ -24,7 +24,8 @@ options(aws_secretsmanager) ->
     [{secret, text}, {region, text}, {stage, text}, {field, text}, {endpoint, text}, {ca, text},
      {credentials, {one_of, ["default", "environment", "instance", "web_identity"]}},
      {access_key_id, source}, {secret_access_key, secret}, {session_token, secret},
-     {role_arn, text}, {token_file, text}, {sts_endpoint, text}, {metadata, text}];
+     {role_arn, text}, {token_file, text}, {sts_endpoint, text}, {metadata, text},
+     {environment, {one_of, ["remove", "keep"]}}];
 options(gcp_secret_manager) ->
     [{project, text}, {secret, text}, {version, text}, {endpoint, text}, {ca, text},
      {service_account, text}, {metadata, text}].
@@ -33,16 +34,25 @@ options(gcp_secret_manager) ->
 every(vault) -> 60;
 every(_) -> 300.
 
+%% Settings that are remembered, and variables in which AWS's own tools find what is secret.
+-define(HELD, {?MODULE, held}).
+-define(MOST_HELD, 16).
+-define(AWS, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]).
+
 %% ---- the setting ----
 
 -spec check(tuple()) -> {ok, setting()} | {error, iodata()}.
 check({Kind, Options}) when is_list(Options) ->
-    case options(Kind, Options, [], every(Kind)) of
-        {ok, Sources, Every} -> works({Kind, Sources, Every});
-        {error, Must} -> {error, [atom_to_list(Kind), ": ", Must]}
+    %% For commands too, which read merlon.config before anything else.
+    case merlon_nif:load() of
+        ok -> checked(Kind, options(Kind, Options, [], every(Kind)));
+        {error, {nif, Text}} -> {error, [atom_to_list(Kind), ": ", Text]}
     end;
 check(Term) ->
     {error, ["{", atom_to_list(element(1, Term)), ", [{NAME, VALUE}, ...]}"]}.
+
+checked(Kind, {ok, Sources, Every}) -> works({Kind, Sources, Every});
+checked(Kind, {error, Must}) -> {error, [atom_to_list(Kind), ": ", Must]}.
 
 options(_Kind, [], Sources, Every) -> {ok, lists:reverse(Sources), Every};
 options(Kind, [{refresh, Every} | More], Sources, _) when is_integer(Every), Every > 0, Every =< 86400 ->
@@ -70,7 +80,12 @@ source({one_of, Words}, Value) ->
                                     end;
         error -> error
     end;
-source(Form, {value, Value}) when Form =:= secret; Form =:= source -> plain(Value);
+source(secret, {value, Value}) ->
+    case merlon_secrets_text:text(Value) of
+        {ok, Text} -> {ok, {value, held(Text)}};
+        error -> error
+    end;
+source(source, {value, Value}) -> plain(Value);
 source(Form, {From, Value}) when (From =:= file orelse From =:= env), (Form =:= secret orelse Form =:= source) ->
     case merlon_secrets_text:text(Value) of
         {ok, Text} -> {ok, {From, Text}};
@@ -83,6 +98,17 @@ plain(Value) ->
     case merlon_secrets_text:text(Value) of
         {ok, Text} -> {ok, {value, fun() -> Text end}};
         error -> error
+    end.
+
+%% The same text is the same reference, so that a setting that stays as it was is seen to.
+held(Text) ->
+    {ok, New} = merlon_nif:secret_new(Text),
+    Known = persistent_term:get(?HELD, []),
+    case [Ref || Ref <- Known, merlon_nif:kdf_equal(Ref, New)] of
+        [Ref | _] -> Ref;
+        [] ->
+            ok = persistent_term:put(?HELD, lists:sublist([New | Known], ?MOST_HELD)),
+            New
     end.
 
 unknown(Kind, Name) ->
@@ -107,14 +133,10 @@ works({Kind, Sources, _} = Setting) ->
     end.
 
 made(Kind, Sources) ->
-    %% For commands too, which read merlon.config before anything else.
-    case merlon_nif:load() of
-        ok -> merlon_nif:fetch_store(Kind, [{Name, bare(Source)} || {Name, Source} <- Sources]);
-        {error, {nif, Text}} -> {error, {words, Text}}
-    end.
+    merlon_nif:fetch_store(Kind, [{Name, bare(Source)} || {Name, Source} <- Sources, Name =/= environment]).
 
-bare({value, Text}) -> {value, Text()};
-bare(Elsewhere) -> Elsewhere.
+bare({value, Text}) when is_function(Text) -> {value, Text()};
+bare(Source) -> Source.
 
 %% Whether a secret stands in merlon.config itself.
 -spec is_inline(setting()) -> boolean().
@@ -139,11 +161,22 @@ said(Name, Sources, Default) ->
 
 %% ---- fetching ----
 
-%% Variables that are named here have their secrets for merlon alone.
+%% Variables that are named here, and those of AWS unless the application needs them too, have their secrets for merlon
+%% alone. The native library reads them where the operating system has put them.
 -spec open(setting()) -> {ok, merlon_nif:store()} | {error, merlon_secrets:fault()}.
 open({Kind, Sources, _}) ->
-    true = lists:all(fun os:unsetenv/1, [binary_to_list(Name) || {_, {env, Name}} <- Sources]),
+    true = lists:all(fun os:unsetenv/1, [binary_to_list(Name) || {_, {env, Name}} <- Sources] ++ unnamed(Kind, Sources)),
     made(Kind, Sources).
+
+%% Where they are not asked for, they are not merlon's.
+unnamed(aws_secretsmanager, Sources) ->
+    Ways = [<<"default">>, <<"environment">>],
+    case said(environment, Sources, <<"remove">>) =:= <<"remove">> andalso not lists:keymember(access_key_id, 1, Sources)
+        andalso lists:member(said(credentials, Sources, <<"default">>), Ways) of
+        true -> ?AWS;
+        false -> []
+    end;
+unnamed(_Kind, _Sources) -> [].
 
 -spec fetch(merlon_nif:store(), pos_integer()) -> {ok, merlon_secrets:delivered()} | {error, merlon_secrets:fault()}.
 fetch(Store, Timeout) ->
