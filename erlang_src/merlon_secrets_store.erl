@@ -9,8 +9,8 @@
 -export([check/1, name/1, open/1, fetch/2, watch/1, is_inline/1]).
 
 -type kind() :: vault | aws_secretsmanager | gcp_secret_manager.
-%% A text in a fun, which nothing prints; what is secret itself in the native library, so that no crash dump has it.
--type source() :: {value, fun(() -> binary()) | merlon_nif:secret_bytes()} | {file | env, binary()}.
+%% What is secret itself is held by the native library, so that nothing prints it and no crash dump has it.
+-type source() :: {value, binary() | merlon_nif:secret_bytes()} | {file | env, binary()}.
 -type setting() :: {kind(), [{atom(), source()}], Every :: pos_integer()}.
 
 %% How an option is said: a text; a text or wherever else it may be; never in the clear by accident.
@@ -74,7 +74,7 @@ options(_Kind, _, _Sources, _Every) -> {error, "a list of {NAME, VALUE}"}.
 source(text, Value) -> plain(Value);
 source({one_of, Words}, Value) ->
     case plain(Value) of
-        {ok, {value, Text}} = Ok -> case lists:member(binary_to_list(Text()), Words) of
+        {ok, {value, Text}} = Ok -> case lists:member(binary_to_list(Text), Words) of
                                         true -> Ok;
                                         false -> error
                                     end;
@@ -96,7 +96,7 @@ source(_, _) -> error.
 
 plain(Value) ->
     case merlon_secrets_text:text(Value) of
-        {ok, Text} -> {ok, {value, fun() -> Text end}};
+        {ok, Text} -> {ok, {value, Text}};
         error -> error
     end.
 
@@ -133,10 +133,7 @@ works({Kind, Sources, _} = Setting) ->
     end.
 
 made(Kind, Sources) ->
-    merlon_nif:fetch_store(Kind, [{Name, bare(Source)} || {Name, Source} <- Sources, Name =/= environment]).
-
-bare({value, Text}) when is_function(Text) -> {value, Text()};
-bare(Source) -> Source.
+    merlon_nif:fetch_store(Kind, lists:keydelete(environment, 1, Sources)).
 
 %% Whether a secret stands in merlon.config itself.
 -spec is_inline(setting()) -> boolean().
@@ -155,7 +152,7 @@ name({gcp_secret_manager, Sources, _}) ->
 
 said(Name, Sources, Default) ->
     case lists:keyfind(Name, 1, Sources) of
-        {Name, {value, Text}} -> Text();
+        {Name, {value, Text}} when is_binary(Text) -> Text;
         _ -> Default
     end.
 
