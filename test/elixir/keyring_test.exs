@@ -69,7 +69,10 @@ defmodule Merlon.KeyringTest do
 
       assert {:ok, [old]} = Keyring.read(dir)
       assert {:ok, id} = on_node.(:rotate, [[grace: 3600]])
-      assert {:ok, [%{id: ^id, not_after: :never}, %{not_after: %DateTime{}} = ended]} = Keyring.read(dir)
+
+      assert {:ok, [%{id: ^id, not_after: :never}, %{not_after: %DateTime{}} = ended]} =
+               Keyring.read(dir)
+
       assert ended.id == old.id
       assert {:error, %Merlon.Error{} = error} = on_node.(:rotate, [[grace: 1, skew: 1]])
       assert Exception.message(error) =~ "10 seconds at least"

@@ -5,17 +5,6 @@
 # was cut off comes back by an old one. SECONDS_LONG: for how long (60). RATE: messages a second from each to each.
 . "$(dirname "$0")/../fixtures/netns.sh"
 own_network "$0" "$@"
-. "$(dirname "$0")/../fixtures/lib.sh"
-unset ERL_EPMD_PORT ERL_EPMD_ADDRESS
-export PATH=$root/bin:$PATH
-ebin=$root/_build/default/lib/merlon/ebin
-
-modules() { erlc -W -o "$tmp" "$fixtures"/merlon_{steps,netns,load,rotations}.erl "$root"/test/erlang/merlon_{peers,log_sink}.erl; }
-
-machines() {
-    local number
-    for number in 1 2 3 4 5; do boot_machine "$number" || return 1; done
-}
 
 # The only setting: how often. And every line of the log, as they are counted.
 scheduled() {
@@ -25,10 +14,7 @@ scheduled() {
     done
 }
 
-check 'the tree is built' test -s "$ebin/merlon.app" || finish
-check 'the driver compiles' modules || finish
-check 'five machines' machines || finish
+check 'five machines' boot_machines 5 || finish
 keyring=new check 'merlon init on the first, merlon join on the others, with the keyring' form_cluster shop 5 || finish
 check 'all rotate by schedule' scheduled || finish
-driven -pa "$tmp" "$ebin" -eval "merlon_rotations:main(\"$tmp\", $(machine_list), ${SECONDS_LONG:-60}, ${RATE:-200})."
-finish
+drive merlon_rotations "${SECONDS_LONG:-60}, ${RATE:-200}"
