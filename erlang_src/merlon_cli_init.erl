@@ -15,23 +15,38 @@ spec() ->
                   {cluster, {text, "NAME"}, "the cluster's name: a-z 0-9 . _ - (required)"},
                   {days, days, "how long the authority is valid; default 3650"},
                   {alg, {one_of, [p256, p384, ed25519]}, "its kind of key; default p256"},
+                  {node, {text, "NAME@HOST"}, "issue the certificate of this machine's node, too"},
                   {secret, flag, "no authority: only a keyring, of which each node makes itself a\n"
                    "                      certificate; CLUSTER or --cluster may be left out"}]
                  ++ merlon_cli_passphrase:options(),
       details => "Nothing that exists is overwritten."}.
 
 -spec run(merlon_cli_args:options()) -> merlon_cli:result().
+run(#{secret := true, node := _}) -> {usage, "--secret goes without --node: each node makes its certificate by itself"};
 run(#{secret := true} = Options) -> merlon_cli_init_secret:run(Options);
 run(#{argument := Argument}) -> {usage, ["unexpected argument ", Argument]};
 run(Options) when is_map_key(passphrase, Options); is_map_key('passphrase-file', Options) ->
     {usage, "a passphrase belongs to --secret"};
 run(#{cluster := Cluster} = Options) ->
-    case merlon_cli_cert:dir(Options) of
-        {ok, Dir} -> new_ca(Dir, Cluster, Options);
-        {error, _} = Error -> Error
+    case {merlon_cli_cert:dir(Options), subject(Options)} of
+        {{ok, Dir}, {ok, _}} -> with_node(new_ca(Dir, Cluster, Options), Dir, Options);
+        {_, {error, Text}} -> {usage, Text};
+        {{error, _} = Error, _} -> Error
     end;
 run(_Options) ->
     {usage, "--cluster NAME is missing"}.
+
+%% A name that is none is said before anything is made.
+subject(#{node := Node}) -> merlon_cli_cert:subject(Node, #{});
+subject(_Options) -> {ok, none}.
+
+with_node({ok, Said}, Dir, #{node := Node}) ->
+    case merlon_cli_cert:run(#{argument => Node, dir => Dir}) of
+        {ok, More} -> {ok, [Said, $\n, More]};
+        Other -> Other
+    end;
+with_node(Result, _Dir, _Options) ->
+    Result.
 
 new_ca(Dir, Cluster, Options) ->
     Days = maps:get(days, Options, ?DAYS),

@@ -59,7 +59,7 @@ fetch_file(_Path) -> not_loaded().
 -spec fetch_program(Program :: binary(), [binary()], Milliseconds :: pos_integer()) -> merlon_secrets:fetched(secret_bytes()).
 fetch_program(_Program, _Args, _Milliseconds) -> not_loaded().
 
--spec fetch_store(atom(), [{atom(), {value | file | env, binary()}}]) -> merlon_secrets:fetched(store()).
+-spec fetch_store(atom(), [{atom(), {value, binary() | secret_bytes()} | {file | env, binary()}}]) -> merlon_secrets:fetched(store()).
 fetch_store(_Kind, _Options) -> not_loaded().
 
 -spec fetch_value(store(), Milliseconds :: pos_integer()) -> merlon_secrets:fetched({secret_bytes(), Version :: binary()}).

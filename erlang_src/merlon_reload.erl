@@ -10,6 +10,8 @@
 
 %% Milliseconds between two looks at the files' stamps, and at the clock.
 -define(POLL, 2000).
+%% Milliseconds after which a revoked peer sees that its link has ended.
+-define(LINGER, 5000).
 
 -record(state, {stamp = none :: none | merlon_identity_files:stamp(),
                 refused = none :: merlon_reload_core:refused(),
@@ -240,7 +242,7 @@ judge({Pid, Conn}, #state{links = Links} = State) ->
         {error, einval} -> State;
         Verdict ->
             {Action, New} = merlon_live_core:judged(Pid, Verdict, Now, merlon_node:config(), Links),
-            act(Action, Pid, Verdict),
+            act(Action, {Pid, Conn}, Verdict),
             State#state{links = New}
     end.
 
@@ -255,12 +257,21 @@ verdict(Conn, Now) ->
         {error, _} = Error -> Error
     end.
 
-act(keep, _Pid, _Verdict) ->
+act(keep, _Link, _Verdict) ->
     ok;
-act({close, Code}, Pid, {error, {Class, _} = Reason}) ->
+act({close, Code}, {Pid, Conn}, {error, {Class, _} = Reason}) ->
     _ = [spawn(merlon_event, link_closed, [Info, Reason]) || {_, _, Info} <- merlon_registry:link(Pid)],
+    ok = let_go(Code, Conn),
     %% Whatever it is doing, and whoever waits for whom: the socket goes with its owner.
     true = exit(Pid, {ended(Class), Code}),
+    ok.
+
+%% A revoked peer is the last one to learn that its links have ended. Else it would tell the nodes that have not closed theirs
+%% yet that it has lost this one, for which OTP's global (prevent_overlapping_partitions) has them leave this one. Of
+%% what it sends nothing is read any more.
+let_go(revoked, Conn) ->
+    merlon_nif:set_owner(Conn, spawn(fun() -> timer:sleep(?LINGER), merlon_nif:close(Conn) end));
+let_go(_Code, _Conn) ->
     ok.
 
 ended(pki) -> peer_certificate;

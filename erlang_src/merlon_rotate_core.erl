@@ -315,15 +315,19 @@ drops(Now, #{held := Held}) ->
 
 %% ---- rotating ----
 
-%% A new entry's dates, its begin when all have it, and what happens to the others: after the grace they end. Skew is how
-%% far apart clocks may be. `full`: 16 entries, none of them expired.
+%% A new entry's dates, its begin when all have it, and what happens to the others: after the grace they end; those that no
+%% clock has begun and no rotation has made, at once, since they were never in use: whoever has the file of today would
+%% have them then. Skew is how far apart clocks may be. `full`: 16 entries, none of them expired.
 -spec fresh([entry()], time(), #{grace := non_neg_integer(), skew := non_neg_integer()}) ->
           {ok, dates(), Begin :: time(), [change()]} | full.
 fresh(Entries, Now, #{grace := Grace, skew := Skew}) ->
     Wait = min(?WAIT, Grace div 4),
     End = Now + Wait + Grace + Skew,
+    Latest = Now + ?WAIT + Skew,
     Live = [{Id, sooner(dates(Entry), Now, Skew)} || #{id := Id, not_after := Ends, not_before := Begins} = Entry <- Entries,
-                                                    Ends > Now, Begins =< Now + ?WAIT],
+                                                    Ends > Now, Begins =< Latest],
+    Planned = [{Id, in_order(Begins, max(1, Now - Skew)), max(1, Now - Skew)}
+               || #{id := Id, not_after := Ends, not_before := Begins} <- Entries, Ends > Now, Begins > Latest],
     Created = lists:max([Now | [Made + 1 || #{created := Made} <- Entries, Made < Now + ?FORGET]]),
     Begin = lists:max([Now - Skew | [Begins + 1 || {_, {_, Begins, _}} <- Live]]),
     Ended = [{Id, in_order(Begins, min(Ends, End)), min(Ends, End)} || {Id, {_, Begins, Ends}} <- Live],
@@ -331,7 +335,7 @@ fresh(Entries, Now, #{grace := Grace, skew := Skew}) ->
     Drops = [{drop, Id} || {_, Id} <- lists:sublist(Expired, max(0, length(Entries) + 1 - ?MAX))],
     case length(Entries) + 1 - length(Drops) > ?MAX of
         true -> full;
-        false -> {ok, {Created, begin_of(Wait, Begin, Now), never}, Begin, Ended ++ Drops}
+        false -> {ok, {Created, begin_of(Wait, Begin, Now), never}, Begin, Ended ++ Planned ++ Drops}
     end.
 
 %% A rotation that is under way gives way: its entry counts at once, so that it is older than the next one.

@@ -16,7 +16,8 @@
 -type fetched(Thing) :: {ok, Thing} | {error, fetch_fault()}.
 -type fault() :: fetch_fault() | {words, iodata()}.
 -type reason() :: {beside, merlon_dir:path()} |
-                  {Name :: binary(), fault() | {keyring, merlon_keyring:reason()}}.
+                  {Name :: binary(), fault() | {keyring, merlon_keyring:reason()} |
+                                     {older, Given :: integer(), InUse :: integer()}}.
 -type held() :: #{provider := provider(), cluster := binary(), keyring := merlon_keyring:keyring(), version := term(),
                     state := term()}.
 
@@ -180,5 +181,8 @@ format_error({beside, File}) ->
     ["{secret, ...} is set in merlon.config and there is ", File, " too: remove one of them; they are never mixed"];
 format_error({_Name, {keyring, Reason}}) ->
     merlon_keyring:format_error(Reason);
+format_error({Name, {older, Given, InUse}}) ->
+    [Name, " gives an older keyring than the one in use: its newest entry was made at ", merlon_keyring_core:time_text(Given),
+     ", that in use at ", merlon_keyring_core:time_text(InUse), "; store one with a newer entry (`merlon keyring --new`)"];
 format_error({Name, Fault}) ->
     [Name, " can't be had: ", merlon_secrets_text:words(Fault)].

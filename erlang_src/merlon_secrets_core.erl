@@ -2,7 +2,7 @@
 %% When to ask a provider again, and when to say that it does not answer. Pure.
 -module(merlon_secrets_core).
 
--export([pause/2, passes/1, new/2, due/2, looked/2, answered/2, failed/2]).
+-export([pause/2, passes/1, older/2, new/2, due/2, looked/2, answered/2, failed/2]).
 -export_type([watch/0]).
 
 %% Times are seconds of a clock that does not jump.
@@ -32,6 +32,22 @@ passes({fetch, #{code := file, why := enoent}}) -> true; % it may come yet, of a
 passes({fetch, #{code := Code}}) ->
     lists:member(Code, [host_not_found, connect, timeout, no_credentials, not_http, malformed, exit_status, signal, empty]);
 passes(_) -> false.
+
+%% First looked after `every` seconds from now.
+%% ---- what it gives ----
+
+%% Whether what a provider gives was made before what is in use: by the newest entry of each. Of a secret alone
+%% nobody knows when it was made.
+-spec older(Given :: [map()], InUse :: [map()]) -> no | {older, Given :: integer(), InUse :: integer()}.
+older(Given, InUse) ->
+    case {made(Given), made(InUse)} of
+        {Made, Known} when Made > 0, Made < Known -> {older, Made, Known};
+        _ -> no
+    end.
+
+made(Entries) -> lists:max([0 | [Created || #{created := Created} <- Entries]]).
+
+%% ---- when it is asked ----
 
 %% First looked after `every` seconds from now.
 -spec new(pos_integer(), time()) -> watch().

@@ -9,8 +9,8 @@
 -export([check/1, name/1, open/1, fetch/2, watch/1, is_inline/1]).
 
 -type kind() :: vault | aws_secretsmanager | gcp_secret_manager.
-%% In a fun, which nothing prints.
--type source() :: {value, fun(() -> binary())} | {file | env, binary()}.
+%% What is secret itself is held by the native library, so that nothing prints it and no crash dump has it.
+-type source() :: {value, binary() | merlon_nif:secret_bytes()} | {file | env, binary()}.
 -type setting() :: {kind(), [{atom(), source()}], Every :: pos_integer()}.
 
 %% How an option is said: a text; a text or wherever else it may be; never in the clear by accident.
@@ -24,7 +24,8 @@ options(aws_secretsmanager) ->
     [{secret, text}, {region, text}, {stage, text}, {field, text}, {endpoint, text}, {ca, text},
      {credentials, {one_of, ["default", "environment", "instance", "web_identity"]}},
      {access_key_id, source}, {secret_access_key, secret}, {session_token, secret},
-     {role_arn, text}, {token_file, text}, {sts_endpoint, text}, {metadata, text}];
+     {role_arn, text}, {token_file, text}, {sts_endpoint, text}, {metadata, text},
+     {environment, {one_of, ["remove", "keep"]}}];
 options(gcp_secret_manager) ->
     [{project, text}, {secret, text}, {version, text}, {endpoint, text}, {ca, text},
      {service_account, text}, {metadata, text}].
@@ -33,16 +34,25 @@ options(gcp_secret_manager) ->
 every(vault) -> 60;
 every(_) -> 300.
 
+%% Settings that are remembered, and variables in which AWS's own tools find what is secret.
+-define(HELD, {?MODULE, held}).
+-define(MOST_HELD, 16).
+-define(AWS, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]).
+
 %% ---- the setting ----
 
 -spec check(tuple()) -> {ok, setting()} | {error, iodata()}.
 check({Kind, Options}) when is_list(Options) ->
-    case options(Kind, Options, [], every(Kind)) of
-        {ok, Sources, Every} -> works({Kind, Sources, Every});
-        {error, Must} -> {error, [atom_to_list(Kind), ": ", Must]}
+    %% For commands too, which read merlon.config before anything else.
+    case merlon_nif:load() of
+        ok -> checked(Kind, options(Kind, Options, [], every(Kind)));
+        {error, {nif, Text}} -> {error, [atom_to_list(Kind), ": ", Text]}
     end;
 check(Term) ->
     {error, ["{", atom_to_list(element(1, Term)), ", [{NAME, VALUE}, ...]}"]}.
+
+checked(Kind, {ok, Sources, Every}) -> works({Kind, Sources, Every});
+checked(Kind, {error, Must}) -> {error, [atom_to_list(Kind), ": ", Must]}.
 
 options(_Kind, [], Sources, Every) -> {ok, lists:reverse(Sources), Every};
 options(Kind, [{refresh, Every} | More], Sources, _) when is_integer(Every), Every > 0, Every =< 86400 ->
@@ -64,13 +74,18 @@ options(_Kind, _, _Sources, _Every) -> {error, "a list of {NAME, VALUE}"}.
 source(text, Value) -> plain(Value);
 source({one_of, Words}, Value) ->
     case plain(Value) of
-        {ok, {value, Text}} = Ok -> case lists:member(binary_to_list(Text()), Words) of
+        {ok, {value, Text}} = Ok -> case lists:member(binary_to_list(Text), Words) of
                                         true -> Ok;
                                         false -> error
                                     end;
         error -> error
     end;
-source(Form, {value, Value}) when Form =:= secret; Form =:= source -> plain(Value);
+source(secret, {value, Value}) ->
+    case merlon_secrets_text:text(Value) of
+        {ok, Text} -> {ok, {value, held(Text)}};
+        error -> error
+    end;
+source(source, {value, Value}) -> plain(Value);
 source(Form, {From, Value}) when (From =:= file orelse From =:= env), (Form =:= secret orelse Form =:= source) ->
     case merlon_secrets_text:text(Value) of
         {ok, Text} -> {ok, {From, Text}};
@@ -81,8 +96,19 @@ source(_, _) -> error.
 
 plain(Value) ->
     case merlon_secrets_text:text(Value) of
-        {ok, Text} -> {ok, {value, fun() -> Text end}};
+        {ok, Text} -> {ok, {value, Text}};
         error -> error
+    end.
+
+%% The same text is the same reference, so that a setting that stays as it was is seen to.
+held(Text) ->
+    {ok, New} = merlon_nif:secret_new(Text),
+    Known = persistent_term:get(?HELD, []),
+    case [Ref || Ref <- Known, merlon_nif:kdf_equal(Ref, New)] of
+        [Ref | _] -> Ref;
+        [] ->
+            ok = persistent_term:put(?HELD, lists:sublist([New | Known], ?MOST_HELD)),
+            New
     end.
 
 unknown(Kind, Name) ->
@@ -107,14 +133,7 @@ works({Kind, Sources, _} = Setting) ->
     end.
 
 made(Kind, Sources) ->
-    %% For commands too, which read merlon.config before anything else.
-    case merlon_nif:load() of
-        ok -> merlon_nif:fetch_store(Kind, [{Name, bare(Source)} || {Name, Source} <- Sources]);
-        {error, {nif, Text}} -> {error, {words, Text}}
-    end.
-
-bare({value, Text}) -> {value, Text()};
-bare(Elsewhere) -> Elsewhere.
+    merlon_nif:fetch_store(Kind, lists:keydelete(environment, 1, Sources)).
 
 %% Whether a secret stands in merlon.config itself.
 -spec is_inline(setting()) -> boolean().
@@ -133,17 +152,28 @@ name({gcp_secret_manager, Sources, _}) ->
 
 said(Name, Sources, Default) ->
     case lists:keyfind(Name, 1, Sources) of
-        {Name, {value, Text}} -> Text();
+        {Name, {value, Text}} when is_binary(Text) -> Text;
         _ -> Default
     end.
 
 %% ---- fetching ----
 
-%% Variables that are named here have their secrets for merlon alone.
+%% Variables that are named here, and those of AWS unless the application needs them too, have their secrets for merlon
+%% alone. The native library reads them where the operating system has put them.
 -spec open(setting()) -> {ok, merlon_nif:store()} | {error, merlon_secrets:fault()}.
 open({Kind, Sources, _}) ->
-    true = lists:all(fun os:unsetenv/1, [binary_to_list(Name) || {_, {env, Name}} <- Sources]),
+    true = lists:all(fun os:unsetenv/1, [binary_to_list(Name) || {_, {env, Name}} <- Sources] ++ unnamed(Kind, Sources)),
     made(Kind, Sources).
+
+%% Where they are not asked for, they are not merlon's.
+unnamed(aws_secretsmanager, Sources) ->
+    Ways = [<<"default">>, <<"environment">>],
+    case said(environment, Sources, <<"remove">>) =:= <<"remove">> andalso not lists:keymember(access_key_id, 1, Sources)
+        andalso lists:member(said(credentials, Sources, <<"default">>), Ways) of
+        true -> ?AWS;
+        false -> []
+    end;
+unnamed(_Kind, _Sources) -> [].
 
 -spec fetch(merlon_nif:store(), pos_integer()) -> {ok, merlon_secrets:delivered()} | {error, merlon_secrets:fault()}.
 fetch(Store, Timeout) ->

@@ -105,10 +105,19 @@ stamp(#state{held = #{provider := {Module, _}, state := Kept}, stamp = Known, wa
     end.
 
 fetch(Stamp, #state{held = Held} = State) ->
-    case merlon_secrets:fetch(Held) of
+    case newer(merlon_secrets:fetch(Held), Held) of
         {ok, New} -> taken(New, Held, fresh(State#state{held = New, stamp = Stamp}));
         {error, {secrets, Reason} = Error} -> {{error, Error}, stale(Reason, State)}
     end.
+
+%% A replica that lags, or a backup that was put back: entries that were taken out would come back.
+newer({ok, #{keyring := New, provider := Provider} = Given}, #{keyring := Old}) ->
+    case merlon_secrets_core:older(New, Old) of
+        no -> {ok, Given};
+        Older -> {error, {secrets, {merlon_secrets:name(Provider), Older}}}
+    end;
+newer({error, _} = Error, _Held) ->
+    Error.
 
 %% By what can be seen of the entries: ids are made of the secrets.
 taken(#{keyring := New} = Taken, #{keyring := Old}, State) ->

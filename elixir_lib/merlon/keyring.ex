@@ -41,6 +41,15 @@ defmodule Merlon.Keyring do
   @spec derive(binary(), non_neg_integer()) :: {:ok, binary()} | {:error, Merlon.Error.t()}
   def derive(info, length), do: info |> :merlon_keyring.derive(length) |> result(& &1)
 
+  @doc """
+  Makes a new entry in the place of all others, spreads it over the links of this node and gives its
+  id. Options, in seconds: `:grace`, in which nodes that are away can come back (a day by default),
+  and `:skew`, by which the nodes' clocks may differ (5 minutes); together 10 at least.
+  """
+  @spec rotate(grace: non_neg_integer(), skew: non_neg_integer()) ::
+          {:ok, String.t()} | {:error, Merlon.Error.t()}
+  def rotate(opts \\ []), do: opts |> :merlon_keyring.rotate() |> result(& &1)
+
   defp listed(:none), do: :none
 
   defp listed(entries) do

@@ -36,7 +36,7 @@ defmodule Merlon.KeyringTest do
   end
 
   test "a process that is no node has no keyring in use" do
-    for result <- [Keyring.entries(), Keyring.derive("use", 32)] do
+    for result <- [Keyring.entries(), Keyring.derive("use", 32), Keyring.rotate()] do
       assert {:error, %Merlon.Error{reason: :not_distributed} = error} = result
       assert Exception.message(error) =~ "-proto_dist merlon"
     end
@@ -66,6 +66,16 @@ defmodule Merlon.KeyringTest do
       assert other != key
       assert {:error, %Merlon.Error{reason: {:kdf, _}}} = on_node.(:derive, ["a", 8161])
       assert on_node.(:entries, []) == Keyring.read(dir)
+
+      assert {:ok, [old]} = Keyring.read(dir)
+      assert {:ok, id} = on_node.(:rotate, [[grace: 3600]])
+
+      assert {:ok, [%{id: ^id, not_after: :never}, %{not_after: %DateTime{}} = ended]} =
+               Keyring.read(dir)
+
+      assert ended.id == old.id
+      assert {:error, %Merlon.Error{} = error} = on_node.(:rotate, [[grace: 1, skew: 1]])
+      assert Exception.message(error) =~ "10 seconds at least"
     after
       :peer.stop(peer)
     end

@@ -32,6 +32,8 @@ wrong_usage_exits_with_2_and_says_what_is_wrong_test_() ->
          {["init", "--cluster", "a", "--days", "1e3"], "--days must be"},
          {["init", "--cluster", "a", "--alg", "rsa"], "--alg must be p256.p384.ed25519, not rsa"},
          {["init", "--cluster", "A b", "--dir", "/nonexistent/x"], "a cluster's name is"},
+         {["init", "--cluster", "a", "--node", "app", "--dir", "/nonexistent/x"], "app is not a full node name"},
+         {["init", "--secret", "--node", "app@h"], "--secret goes without --node"},
          {["cert"], "NODE is missing"},
          {["cert", "app"], "app is not a full node name: give NAME@HOST"},
          {["cert", "@h"], "form NAME@HOST"},
@@ -84,6 +86,13 @@ init_is_ten_years_of_p256_unless_told_otherwise_test() ->
         ?assertEqual({Alg, Days}, {Found, (E - S) div 86400})
      end) || {More, Alg, Days} <- [{[], <<"EC P-256">>, 3650}, {["--alg", "p384"], <<"EC P-384">>, 3650},
                                    {["--alg=ed25519", "--days=30"], <<"Ed25519">>, 30}]].
+
+init_can_issue_the_first_nodes_certificate_test() ->
+    ?in_dir(Dir, begin
+        {0, Out, <<>>} = merlon_cli:run(["init", "--dir", Dir, "--cluster", "test", "--node", "app@h"]),
+        ?assert(matches("Made .*-proto_dist merlon", Out)),
+        ?assertMatch({ok, _}, file:read_file(Dir ++ "/nodes/app@h/key.pem"))
+    end).
 
 init_overwrites_nothing_test_() ->
     [?_test(?in_dir(Dir, begin

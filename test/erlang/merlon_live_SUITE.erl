@@ -4,7 +4,7 @@
 -module(merlon_live_SUITE).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
--export([the_link_of_a_revoked_peer_is_closed_and_not_made_again/1,
+-export([the_link_of_a_revoked_peer_is_closed_and_not_made_again/1, a_revoked_peer_is_the_last_to_see_that_its_links_have_ended/1,
          a_list_among_others_in_the_folder_counts/1,
          the_link_of_a_peer_whose_certificate_runs_out_is_closed/1,
          the_link_of_a_peer_whose_ca_is_no_longer_trusted_is_closed/1,
@@ -22,7 +22,7 @@
 suite() -> [{timetrap, {seconds, 60}}].
 
 all() ->
-    [the_link_of_a_revoked_peer_is_closed_and_not_made_again, a_list_among_others_in_the_folder_counts,
+    [the_link_of_a_revoked_peer_is_closed_and_not_made_again, a_revoked_peer_is_the_last_to_see_that_its_links_have_ended, a_list_among_others_in_the_folder_counts,
      the_link_of_a_peer_whose_certificate_runs_out_is_closed,
      the_link_of_a_peer_whose_ca_is_no_longer_trusted_is_closed,
      a_link_outlives_its_peers_certificate_by_the_grace_and_a_revocation_not,
@@ -57,8 +57,9 @@ only_lost(A, B, C, Code) ->
     ok = merlon_ct:call(A, merlon_work, echo, [name(C), still_up]),
     [Lost] = [Node || {Node, _} <- downs(A)].
 
-%% Neither can dial the other.
+%% Neither can dial the other, once both know that they are not linked any more.
 apart(A, B) ->
+    merlon_peers:wait(fun() -> merlon_ct:link_of(B, name(A)) =:= none end),
     ignored = no(merlon_ct:call(A, net_kernel, connect_node, [name(B)])),
     ignored = no(merlon_ct:call(B, net_kernel, connect_node, [name(A)])),
     none = merlon_ct:link_of(A, name(B)).
@@ -74,6 +75,21 @@ the_link_of_a_revoked_peer_is_closed_and_not_made_again(Config) ->
     apart(A, B),
     merlon_peers:wait(fun() -> refused(A, revoked) end),
     ok = merlon_ct:alive(A).
+
+%% By then the others have ended theirs too: by OTP's default they leave whomever a node that they are linked to says it has lost.
+a_revoked_peer_is_the_last_to_see_that_its_links_have_ended(Config) ->
+    Dir = dir(Config),
+    [A, B, C] = [node_in(Config, Dir) || _ <- "abc"],
+    linked(A, B, C),
+    ok = watch(B),
+    ok = revoke(Dir, [name(B)]),
+    only_lost(A, B, C, revoked),
+    timer:sleep(2000),
+    [] = downs(B),
+    ok = merlon_ct:call(A, merlon_work, reset, []),
+    _ = merlon_ct:call(B, merlon_work, flood, [name(A), 100, 10]),
+    connection_closed = down_reason(B, name(A)),
+    {0, 0} = merlon_ct:call(A, merlon_work, received, []). % nothing was read of what it has sent since
 
 refused(Vm, Why) ->
     lists:any(fun(#{reason := Reason}) -> Reason =:= Why end, events(Vm, refused)).

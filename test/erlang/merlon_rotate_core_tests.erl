@@ -56,3 +56,27 @@ an_entry_that_ends_before_time_began_is_no_entry_test() ->
 %% Between the request and the answer the peer makes this node forget the entry.
 what_is_not_known_any_more_is_not_learnt_test() ->
     ?assertEqual(unknown, merlon_rotate_core:learnt(?OLD, merlon_rotate_core:new(a@h, nothing()))).
+
+%% ---- entries that were made for later ----
+
+%% Whoever took the file of today would have it then.
+an_entry_planned_for_later_does_not_outlive_a_rotation_test() ->
+    Later = <<"00000000000000cc">>,
+    Entries = [entry(?OLD, ?NOW - 5000, ?NOW - 5000, never), entry(Later, ?NOW - 4000, ?NOW + 86400, never)],
+    {ok, Dates, Begin, Changes} = merlon_rotate_core:fresh(Entries, ?NOW, #{grace => 3600, skew => 300}),
+    ?assertMatch({?NOW, _, never}, Dates),
+    ?assert(Begin < ?NOW),
+    ?assertEqual([{?OLD, ?NOW - 5000, ?NOW + 600 + 3600 + 300}, {Later, ?NOW - 301, ?NOW - 300}], Changes).
+
+%% One that another rotation has just made, by a clock that is ahead, still has its grace.
+an_entry_of_a_rotation_under_way_ends_after_the_grace_test() ->
+    Entries = [entry(?OLD, ?NOW - 5000, ?NOW - 5000, never), entry(?NEW, ?NOW + 300, ?NOW + 900, never)],
+    {ok, _, _, Changes} = merlon_rotate_core:fresh(Entries, ?NOW, #{grace => 3600, skew => 300}),
+    ?assertMatch([{?OLD, _, ?NOW + 4500}, {?NEW, ?NOW - 300, ?NOW + 4500}], lists:sort(Changes)).
+
+%% Nodes that hold it end it, too, once they have the new one.
+peers_end_an_entry_planned_for_later_test() ->
+    Later = <<"00000000000000cc">>,
+    Entries = [entry(?OLD, ?NOW - 5000, ?NOW - 5000, never), entry(Later, ?NOW - 4000, ?NOW + 86400, never),
+               entry(?NEW, ?NOW, ?NOW - 300, never)],
+    ?assertEqual([{Later, ?NOW - 301, ?NOW - 300}], told(Entries, [{Later, ?NOW - 4000, ?NOW - 301, ?NOW - 300}])).

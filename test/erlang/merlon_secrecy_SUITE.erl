@@ -7,7 +7,7 @@
 -export([the_search_finds_a_secret_in_every_form/1, what_is_searched_for_is_what_nodes_derive/1,
          a_node_of_the_secret_identity_shows_nothing/1, a_node_with_a_certificate_shows_nothing/1,
          a_crash_dump_shows_nothing/1, a_core_file_shows_nothing/1, a_core_of_the_kernel_shows_nothing/1,
-         a_whole_core_file_shows_what_the_node_holds/1]).
+         a_whole_core_file_shows_what_the_node_holds/1, a_crash_dump_shows_no_token_of_the_configuration/1]).
 
 -import(merlon_secret_ct, [entry/4, put_keyring/2, unlinked/2]).
 
@@ -21,7 +21,7 @@ all() ->
     [the_search_finds_a_secret_in_every_form, what_is_searched_for_is_what_nodes_derive,
      a_node_of_the_secret_identity_shows_nothing, a_node_with_a_certificate_shows_nothing,
      a_crash_dump_shows_nothing, a_core_file_shows_nothing, a_core_of_the_kernel_shows_nothing,
-     a_whole_core_file_shows_what_the_node_holds].
+     a_whole_core_file_shows_what_the_node_holds, a_crash_dump_shows_no_token_of_the_configuration].
 
 init_per_suite(Config) ->
     Words = base64:encode(crypto:strong_rand_bytes(30)),
@@ -185,10 +185,29 @@ a_crash_dump_shows_nothing(Config) ->
     Dump = filename:join(Dir, "erl_crash.dump"),
     [A | _] = Vms = pair(Config, Dir, #{env => [{"ERL_CRASH_DUMP", Dump}]}),
     {ok, _} = merlon_live_ct:reload(A),
-    _ = (catch merlon_ct:call(A, erlang, spawn, [erlang, halt, ["planted slogan"]])), % no answer
-    merlon_peers:wait(fun() -> ends(Dump, <<"=end">>) end, 60000),
-    contains(Dump, [<<"planted slogan">>, <<"=proc_heap:">>, <<"merlon_reload">>]),
+    dumped(A, Dump),
     nothing(merlon_secrecy:in_file(Dump, patterns(Config, Vms)), crash_dump).
+
+dumped(Vm, Dump) ->
+    _ = (catch merlon_ct:call(Vm, erlang, spawn, [erlang, halt, ["planted slogan"]])), % no answer
+    merlon_peers:wait(fun() -> ends(Dump, <<"=end">>) end, 60000),
+    contains(Dump, [<<"planted slogan">>, <<"=proc_heap:">>, <<"merlon_reload">>]).
+
+%% `{token, {value, ...}}` of a provider.
+a_crash_dump_shows_no_token_of_the_configuration(Config) ->
+    {_, Token} = planted(Config),
+    Keyring = merlon_keyring_core:text(entries(Config)),
+    Server = merlon_secrets_ct:server(merlon_secrets_ct:vault(Keyring, 1)),
+    Provider = {vault, [{url, merlon_secrets_ct:url(Server)}, {path, "m"}, {refresh, 1}, {token, {value, binary_to_list(Token)}}]},
+    Dir = merlon_peers:new_dir(proplists:get_value(priv_dir, Config), "shop"),
+    File = filename:join(Dir, "merlon.config"),
+    ok = merlon_peers:write_secret(File, io_lib:format("{cluster, \"shop\"}.~n{secret, ~p}.~n", [Provider])),
+    Dump = filename:join(Dir, "erl_crash.dump"),
+    A = node_in(Config, Dir, #{certify => true, env => [{"ERL_CRASH_DUMP", Dump}]}),
+    [Request | _] = merlon_secrets_ct:asked(Server),
+    {_, _} = binary:match(Request, Token),
+    dumped(A, Dump),
+    nothing(merlon_secrecy:in_file(Dump, merlon_secrecy:patterns([{token, Token}])), crash_dump).
 
 ends(File, Word) ->
     case file:read_file(File) of

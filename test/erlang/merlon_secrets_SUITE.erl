@@ -11,7 +11,8 @@
          bad_files_keep_a_node_from_starting/1, bad_programs_keep_a_node_from_starting/1,
          bad_servers_keep_a_node_from_starting/1, no_process_and_no_log_shows_a_fetched_secret/1,
          the_distribution_starts_again_at_run_time/1, a_keyring_of_a_provider_makes_certificates/1,
-         a_keyring_of_a_provider_is_not_rotated/1]).
+         a_keyring_of_a_provider_is_not_rotated/1, an_older_keyring_of_a_provider_is_not_taken/1,
+         credentials_of_aws_are_gone_from_the_environment/1]).
 
 -import(merlon_live_ct, [events/2]).
 -import(merlon_secrets_ct, [provider/2, put_file/3, text/1, hex/1, server/1, answer/2, url/1, vault/2, reply/2,
@@ -27,7 +28,8 @@ all() ->
      bad_files_keep_a_node_from_starting, bad_programs_keep_a_node_from_starting,
      bad_servers_keep_a_node_from_starting, no_process_and_no_log_shows_a_fetched_secret,
      the_distribution_starts_again_at_run_time, a_keyring_of_a_provider_makes_certificates,
-     a_keyring_of_a_provider_is_not_rotated].
+     a_keyring_of_a_provider_is_not_rotated, an_older_keyring_of_a_provider_is_not_taken,
+     credentials_of_aws_are_gone_from_the_environment].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -340,3 +342,38 @@ a_keyring_of_a_provider_is_not_rotated(Config) ->
     timer:sleep(3000), % three looks of merlon_rotate
     true = ids(A) =:= [id(1)],
     [] = filelib:wildcard("keyring*", DirA).
+
+%% A replica that lags, or a backup, would bring back what has been taken out.
+an_older_keyring_of_a_provider_is_not_taken(Config) ->
+    Now = erlang:system_time(second),
+    Made = fun(Byte, Ago) -> merlon_keyring_core:text([(merlon_keyring_ct:entry(Byte))#{created := Now - Ago}]) end,
+    Server = server(vault(Made(2, 50), 2)),
+    {DirA, _} = dirs(Config, vault_options(Server, [{refresh, 600}]), [1]),
+    A = node_in(Config, DirA, [{"TEST_TOKEN", "s.token"}]),
+    answer(Server, vault(Made(1, 100), 1)),
+    {error, {secrets, {_, {older, _, _}}}} = refresh(A),
+    {error, {secrets, {_, {older, _, _}}}} = refresh(A),
+    uses(A, [2]),
+    merlon_peers:wait(fun() -> events(A, secret_stale) =/= [] end),
+    [#{text := Text}] = events(A, secret_stale), % told once
+    {match, _} = re:run(Text, "gives an older keyring than the one in use.*newer entry"),
+    answer(Server, vault(Made(3, 10), 3)),
+    {ok, reloaded} = refresh(A),
+    uses(A, [3]).
+
+%% Unless the application needs them.
+credentials_of_aws_are_gone_from_the_environment(Config) ->
+    Quoted = binary:replace(text([1]), <<"\n">>, <<"\\n">>, [global]),
+    Server = server(reply(200, ["{\"SecretString\":\"", Quoted, "\",\"VersionId\":\"v\"}"])),
+    Env = [{"AWS_ACCESS_KEY_ID", "AKIDOFTHETEST"}, {"AWS_SECRET_ACCESS_KEY", "keyOfTheTest"}, {"AWS_SESSION_TOKEN", "tokenOfTheTest"}],
+    Start = fun(More) ->
+                    Options = [{region, "eu-central-1"}, {secret, "merlon"}, {endpoint, url(Server)} | More],
+                    {DirA, _} = dirs(Config, {aws_secretsmanager, Options}, [1]),
+                    A = node_in(Config, DirA, Env),
+                    uses(A, [1]),
+                    {ok, unchanged} = refresh(A), % they are still known to the native library
+                    {A, [merlon_ct:call(A, os, getenv, [Name]) || {Name, _} <- Env]}
+            end,
+    {A, [false, false, false]} = Start([]),
+    nomatch = string:find(merlon_ct:call(A, os, cmd, ["env"]), "OfTheTest"),
+    {_, ["AKIDOFTHETEST" | _]} = Start([{environment, "keep"}]).

@@ -2,6 +2,12 @@
 -module(merlon_secrets_core_tests).
 -include_lib("eunit/include/eunit.hrl").
 
+an_older_keyring_is_told_from_a_newer_one_test() ->
+    Made = fun(Times) -> [#{created => Time} || Time <- Times] end,
+    ?assertEqual({older, 5, 7}, merlon_secrets_core:older(Made([5, 3]), Made([3, 7]))),
+    [?assertEqual(no, merlon_secrets_core:older(Made(Given), Made(InUse)))
+     || {Given, InUse} <- [{[7], [3, 7]}, {[8], [7]}, {[0], [7]}, {[7], [0]}]].
+
 pauses_grow_to_a_bound_and_differ_from_node_to_node_test() ->
     Pauses = [merlon_secrets_core:pause(Tries, 0) || Tries <- lists:seq(0, 100)],
     ?assertEqual([200, 400, 800, 1600, 3200, 5000, 5000], lists:sublist(Pauses, 7)),

@@ -37,25 +37,9 @@ build27() {
 build_here() {
     mkdir -p "$shared/merlon" "$shared/ebin" &&
         cp -rL "$root"/_build/default/lib/merlon/{ebin,priv} "$shared/merlon/" &&
-        erlc -W -o "$shared/ebin" "$fixtures/merlon_crossotp.erl" "$root"/test/erlang/merlon_{peers,log_sink}.erl
+        erlc -W -o "$shared/ebin" "$fixtures"/merlon_{crossotp,steps}.erl "$root"/test/erlang/merlon_{peers,log_sink}.erl
 }
 
-# Each line of it that says ok or FAILED counts.
-nodes() {
-    erl -noshell -noinput -boot no_dot_erlang -pa "$shared/ebin" "$shared/merlon/ebin" \
-        -eval "merlon_crossotp:main(\"$shared\", \"$otp27\")." </dev/null >"$tmp/nodes.log" 2>&1 &
-    local driver=$!
-    started+=("$driver")
-    wait "$driver"
-    # With the reason behind each failure.
-    awk '/^(ok|FAILED) / { shown = 1 } /^(=|merlon:|all done)/ { shown = 0 } shown' "$tmp/nodes.log"
-    passed=$((passed + $(grep -c '^ok ' "$tmp/nodes.log")))
-    failed=$((failed + $(grep -c '^FAILED ' "$tmp/nodes.log")))
-    if ! grep -qx 'all done' "$tmp/nodes.log"; then
-        failed=$((failed + 1))
-        tail -n 60 "$tmp/nodes.log" | sed 's/^/    /'
-    fi
-}
-
-check "the library for OTP $(otp_release)" build_here && check 'the library for OTP 27, in its root' build27 && nodes
+check "the library for OTP $(otp_release)" build_here && check 'the library for OTP 27, in its root' build27 &&
+    driven -pa "$shared/ebin" "$shared/merlon/ebin" -eval "merlon_crossotp:main(\"$shared\", \"$otp27\")."
 finish

@@ -9,6 +9,8 @@ guide=$root/docs/guides/providers.md
 ebin=$root/_build/default/lib/merlon/ebin
 cache=${MERLON_CACHE:-$HOME/.cache/merlon}
 host=127.0.0.1
+node_a=prov_a_$$@$host
+node_b=prov_b_$$@$host
 store=$tmp/store
 export PATH=$root/bin:$PATH
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_REGION AWS_DEFAULT_REGION AWS_ROLE_ARN AWS_PROFILE
@@ -145,12 +147,12 @@ linked() {
     local first status=0
     dir "$1" "$2" && rm -rf "$tmp/filed" && cp -r "$tmp/cluster" "$tmp/filed" && install -m 600 "$tmp/new" "$tmp/filed/keyring" || return 1
     $3 "$tmp/old" || return 1
-    (boot "prov_a@$host" "$tmp/$1") >"$tmp/$1.log" 2>&1 &
+    (boot "$node_a" "$tmp/$1") >"$tmp/$1.log" 2>&1 &
     first=$!
     started+=("$first")
-    within 20 answers "prov_a@$host" || status=1
-    [ $status = 0 ] && (boot "prov_b@$host" "$tmp/filed" "halt(case net_kernel:connect_node('prov_a@$host') of false -> 0; _ -> 1 end).") || status=1
-    [ $status = 0 ] && $3 "$tmp/new" && (boot "prov_b@$host" "$tmp/filed" "link_check:main('prov_a@$host').") || status=1
+    within 20 answers "$node_a" || status=1
+    [ $status = 0 ] && (boot "$node_b" "$tmp/filed" "halt(case net_kernel:connect_node('$node_a') of false -> 0; _ -> 1 end).") || status=1
+    [ $status = 0 ] && $3 "$tmp/new" && (boot "$node_b" "$tmp/filed" "link_check:main('$node_a').") || status=1
     stop "$first"
     [ $status = 0 ] || sed 's/^/node: /' "$tmp/$1.log"
     ! grep -qFf "$tmp/secrets" "$tmp/$1.log" && return $status
@@ -159,7 +161,7 @@ linked() {
 # refused NAME SETTING WORDS: a node that does not start, and says why, and nothing else.
 refused() {
     dir "$1" "$2"$'\n{secret_wait, 2000}.' || return 1
-    (boot "prov_a@$host" "$tmp/$1" 'halt().') >"$tmp/$1.log" 2>&1 && { cat "$tmp/$1.log"; return 1; }
+    (boot "$node_a" "$tmp/$1" 'halt().') >"$tmp/$1.log" 2>&1 && { cat "$tmp/$1.log"; return 1; }
     cat "$tmp/$1.log"
     grep -q "$3" "$tmp/$1.log" && ! grep -qFf "$tmp/secrets" "$tmp/$1.log"
 }
@@ -179,7 +181,7 @@ check 'the tree is built' test -s "$ebin/merlon.app" || finish
 check 'the check of a link compiles' erlc -o "$tmp" "$fixtures/link_check.erl"
 check 'moto, from the cache or PyPI' moto_installed || finish
 check 'certificates' certificates && check 'stores' stores && check 'moto runs' moto || finish
-check 'a cluster' new_dir "$tmp/cluster" shop "prov_a@$host" "prov_b@$host" || finish
+check 'a cluster' new_dir "$tmp/cluster" shop "$node_a" "$node_b" || finish
 check 'keyrings' keyrings || finish
 check 'a service account' account
 install -m 600 /dev/stdin "$tmp/token" <<<s.root

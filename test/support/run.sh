@@ -58,13 +58,15 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 # Whatever needs more than one VM or other programs: an executable that ends as this one does.
 shell() {
     local script
-    for script in dependency release embedded external-ca providers tls-attacks migrate crossotp; do
+    for script in dependency release embedded external-ca providers tls-attacks migrate machines rotations crossotp; do
         if [ $script = crossotp ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
             echo 'crossotp               left: needs the OTP 27 root (test/support/otp27.sh prepare)'
         elif [ $script = providers ] && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
             echo 'providers              left: needs Python with venv, for a server of AWS'
         elif [ $script = tls-attacks ] && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
             echo 'tls-attacks            left: needs Python with venv, for tlslite-ng'
+        elif [[ $script = machines || $script = rotations ]] && ! (. test/fixtures/netns.sh && can_make_machines); then
+            printf '%-22s left: needs network namespaces (root, or user namespaces) and iproute2\n' $script
         elif [ $script != crossotp ] || [ ! -e /.merlon-ready ]; then
             run $script count_last test/support/$script.sh
         fi

@@ -1,12 +1,12 @@
 //! Secrets from files, variables, programs and servers: what is fetched stays on this side.
 
-use crate::secret::SecretBytes;
+use crate::secret::{Key, SecretBytes};
 use crate::term::{atom, atoms, binary, error, ok};
 use merlon_fetch::{Guard, ProgramError, World, MAX_SECRET};
 use merlon_secret::stored::{last_field, stored, unhex, Stored};
 use merlon_secret::Secret;
 use merlon_store::{aws::Aws, gcp::Gcp, vault::Vault, Error, Options, Source, Store};
-use rustler::{Atom, Binary, Encoder, Env, NifResult, Resource, ResourceArc, Term};
+use rustler::{Atom, Encoder, Env, NifResult, Resource, ResourceArc, Term};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -58,17 +58,17 @@ fn fetch_program<'a>(
     }
 }
 
-/// Each option is `{Name, {value | file | env, Text}}`.
+/// Each option is `{Name, {value | file | env, Text}}`; what is secret of these is a secret.
 #[rustler::nif]
 fn fetch_store<'a>(
     env: Env<'a>,
     kind: Atom,
-    options: Vec<(Atom, (Atom, Binary<'a>))>,
+    options: Vec<(Atom, (Atom, Key<'a>))>,
 ) -> NifResult<Term<'a>> {
     let mut given = Options::default();
     for (name, (from, text)) in options {
         let name = name.to_term(env).atom_to_string()?;
-        given.set(name, source(from, &text)?);
+        given.set(name, source(from, text.bytes())?);
     }
     let ca = given.text("ca");
     let store = if kind == names::vault() {
@@ -89,7 +89,7 @@ fn fetch_store<'a>(
     })
 }
 
-fn source(from: Atom, text: &Binary) -> NifResult<Source> {
+fn source(from: Atom, text: &[u8]) -> NifResult<Source> {
     let text = std::str::from_utf8(text).map_err(|_| rustler::Error::BadArg)?;
     if from == names::value() {
         Ok(Source::Value(Secret::new(text.to_string())))
