@@ -56,7 +56,8 @@ commands() ->
      {"renew", merlon_cli_renew}, {"revoke", merlon_cli_revoke}, {"revoked", merlon_cli_revoked}, {"csr", merlon_cli_csr},
      {"cookie", merlon_cli_cookie}, {"keyring", merlon_cli_keyring},
      {"token", merlon_cli_token}, {"enroll", merlon_cli_enroll}, {"join", merlon_cli_join},
-     {"rotate", merlon_cli_rotate}, {"audit", merlon_cli_audit}].
+     {"rotate", merlon_cli_rotate}, {"audit", merlon_cli_audit},
+     {"shell", merlon_cli_shell}].
 
 loaded(Module, Options, More) ->
     case merlon_nif:load() of
