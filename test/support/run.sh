@@ -66,7 +66,7 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 # Whatever needs more than one VM or other programs: an executable that ends as this one does.
 shell() {
     local script
-    for script in dependency hex prebuilt release configured embedded rebar3_release phoenix remote-shell external-ca providers crossotp; do
+    for script in dependency hex prebuilt release configured embedded rebar3_release phoenix deploy remote-shell external-ca providers crossotp; do
         if [ $script = crossotp ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
             echo 'crossotp               left: needs the OTP 27 root (test/support/otp27.sh prepare)'
         elif [ $script = hex ] && [ ! -e /.merlon-ready ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
