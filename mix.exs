@@ -20,7 +20,10 @@ defmodule Merlon.MixProject do
       elixirc_paths: ["elixir_lib"],
       elixirc_options: [warnings_as_errors: strict?()],
       test_paths: ["test/elixir"],
-      deps: []
+      deps: [],
+      name: "Merlon",
+      package: package(),
+      docs: docs()
     ]
   end
 
@@ -32,6 +35,42 @@ defmodule Merlon.MixProject do
       registered: @app[:registered],
       env: @app[:env],
       extra_applications: @app[:applications] -- [:kernel, :stdlib]
+    ]
+  end
+
+  defp package do
+    [
+      licenses: Enum.map(@app[:licenses], &to_string/1),
+      links: %{
+        "Documentation" => "https://hexdocs.pm/merlon",
+        "Changelog" => "https://hexdocs.pm/merlon/changelog.html"
+      },
+      build_tools: ["mix", "rebar3"],
+      files: files()
+    ]
+  end
+
+  # What a build from source needs, the commands, and what people look for first. Of the crates their
+  # sources alone: cargo wants every member of the workspace, but no tests.
+  defp files do
+    ~w(mix.exs rebar.config Cargo.toml Cargo.lock native/build.escript native/checksums.txt) ++
+      ~w(erlang_src elixir_lib bin/merlon README.md CHANGELOG.md LICENSE) ++
+      Enum.flat_map(crates(), &[&1 <> "/Cargo.toml", &1 <> "/src"])
+  end
+
+  defp crates do
+    workspace = File.read!(Path.join(__DIR__, "Cargo.toml"))
+    [members] = Regex.run(~r/^members = \[(.*?)^\]/ms, workspace, capture: :all_but_first)
+    ~r/"(.+?)"/ |> Regex.scan(members, capture: :all_but_first) |> List.flatten()
+  end
+
+  # For `mix docs`, where ex_doc is.
+  defp docs do
+    [
+      main: "readme",
+      extras: ~w(README.md CHANGELOG.md SECURITY.md) ++ Path.wildcard("docs/**/*.md"),
+      groups_for_extras: [Guides: ~r"^docs/guides/", Internals: ~r"^docs/[^/]+$"],
+      nest_modules_by_prefix: [Merlon]
     ]
   end
 end

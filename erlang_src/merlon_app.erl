@@ -11,11 +11,19 @@
 start(_Type, _Args) ->
     case {carrier(node(), merlon_registry:listening(), init:get_argument(proto_dist)),
           required()} of
-        {ok, _} -> merlon_sup:start_link();
+        {ok, _} -> start();
         {{error, Text}, true} -> {error, {not_the_carrier, Text}};
         {{error, Text}, false} ->
             merlon_event:not_the_carrier(Text),
             merlon_sup:start_link()
+    end.
+
+%% The distribution came up before some of the configuration was known: that is taken now, or refused.
+start() ->
+    case merlon_config_env:take() of
+        ok -> merlon_sup:start_link();
+        {error, Reason} ->
+            {error, {configuration, unicode:characters_to_list(merlon_config_env:format_error(Reason))}}
     end.
 
 -spec stop(term()) -> ok.

@@ -57,7 +57,7 @@ commands() ->
      {"cookie", merlon_cli_cookie}, {"keyring", merlon_cli_keyring},
      {"token", merlon_cli_token}, {"enroll", merlon_cli_enroll}, {"join", merlon_cli_join},
      {"rotate", merlon_cli_rotate}, {"audit", merlon_cli_audit}, {"doctor", merlon_cli_doctor},
-     {"explain", merlon_cli_explain}].
+     {"explain", merlon_cli_explain}, {"shell", merlon_cli_shell}].
 
 %% The doctor says what is wrong with the native library.
 loaded(merlon_cli_doctor, Options, _More) -> merlon_cli_doctor:run(Options);

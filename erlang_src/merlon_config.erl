@@ -23,7 +23,8 @@
           source_burst := pos_integer(), source_rate := pos_integer(),
           source_backoff := non_neg_integer(), log_interval := non_neg_integer(), interop := merlon_interop:interop(),
           epmd := merlon_epmd_core:strategy()}.
--type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
+%% `application` is the application's environment, in the place of a line of the file.
+-type reason() :: {merlon_dir:path(), Line :: non_neg_integer() | application, Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
 -type kind() :: cluster | epmd | interop | patterns | boolean | rotation | networks | places | {integer, non_neg_integer(), pos_integer()} |
                 {one_of, [atom()]} | secret | {secret, Must :: iodata()}.
@@ -108,7 +109,7 @@ load(Dir) ->
     try
         Given = given(File, Dir),
         ok = private(File, Given),
-        {ok, (with_defaults(File, Given))#{dir => Dir}}
+        {ok, (with_defaults(File, maps:merge(Given, of_application())))#{dir => Dir}}
     catch
         throw:{problem, Line, Problem} -> {error, {config, {File, Line, Problem}}}
     end.
@@ -118,6 +119,15 @@ given(File, Dir) ->
     case merlon_dir:exists(File) orelse not merlon_identity_secret:bare(Dir) of
         true -> settings(File, text(File, Dir));
         false -> #{cluster => merlon_identity_secret:default_cluster(), identity => secret}
+    end.
+
+%% What the application's configuration says counts more than the file.
+of_application() ->
+    Settings = lists:foldl(fun(Term, Settings) -> setting(application, Term, Settings, none) end,
+                           #{}, merlon_config_env:settings()),
+    case merlon_secrets:is_inline(maps:get(secret, Settings, none)) of
+        true -> problem(application, inline_secret);
+        false -> Settings
     end.
 
 %% With a secret in it, it is one.
@@ -281,7 +291,7 @@ with_default({Key, _, _, _}, Config, _File) when is_map_key(Key, Config) -> Conf
 with_default({Key, {default, Value}, _, _}, Config, _File) -> Config#{Key => Value};
 with_default({Key, required, _, _}, _Config, _File) -> problem(0, {missing, Key}).
 
--spec problem(non_neg_integer(), term()) -> no_return().
+-spec problem(non_neg_integer() | application, term()) -> no_return().
 problem(Line, Problem) -> throw({problem, Line, Problem}).
 
 %% ---- words ----
@@ -301,6 +311,8 @@ format_error({File, 0, {mixed, Files}}) ->
      "(the secret identity), remove ", lists:join(", ", Files)];
 format_error({File, 0, {missing, Key}}) ->
     [File, ": no ", atom_to_binary(Key), " is set: add {", atom_to_binary(Key), ", \"NAME\"}."];
+format_error({_File, application, Problem}) ->
+    ["the application's configuration (config :merlon, or merlon in sys.config): ", words(Problem)];
 format_error({File, Line, Problem}) ->
     [File, $:, integer_to_list(Line), ": ", words(Problem)].
 
@@ -308,6 +320,8 @@ words(not_utf8) ->
     "not UTF-8 text: save the file as UTF-8";
 words({syntax, Description}) ->
     [bytes(Description), ": each setting is {Key, Value} and a full stop"];
+words(inline_secret) ->
+    "a secret must not stand there, where every process and each crash dump has it: name a provider that fetches it";
 words(not_a_setting) ->
     "not a setting: write {Key, Value} and a full stop";
 words({twice, Key}) ->

@@ -39,7 +39,7 @@ default() ->
     end.
 
 explicit() ->
-    case argument(merlon_dir, argument(merlon, env("MERLON_DIR"))) of
+    case argument(merlon_dir, argument(merlon, either(env("MERLON_DIR"), merlon_config_env:dir()))) of
         none -> none;
         Dir -> {ok, Dir}
     end.
@@ -56,6 +56,9 @@ argument(Flag, Default) ->
         [] -> Default;
         _ -> unquoted(lists:last(Values))
     end.
+
+either(none, Default) -> Default;
+either(Value, _Default) -> Value.
 
 dir_of(merlon, ["dir", Dir | _]) -> [Dir];
 dir_of(merlon_dir, [Dir | _]) -> [Dir];

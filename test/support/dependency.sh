@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Fresh mix and rebar3 projects with merlon as a dependency: they compile, and two nodes of each link up.
 . "$(dirname "$0")/../fixtures/lib.sh"
-export MIX_HOME=$tmp/mix REBAR_CACHE_DIR=$tmp/rebar3
-cookie=dependency
+. "$fixtures/projects.sh"
 
 # The tree as a git repository, whether it is one here or not and with what is not committed yet.
 repository() {
@@ -21,63 +20,9 @@ age_clones() {
     export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.hooksPath GIT_CONFIG_VALUE_0=$tmp/hooks
 }
 
-# mix_project NAME DEP_OPTIONS
-mix_project() {
-    cd "$tmp" && mix new "$1" &&
-        sed -i "/defp deps do/{n;s|\[|[{:merlon, $2}|}" "$1/mix.exs" &&
-        mkdir "$1/src" && cp "$fixtures/link_check.erl" "$1/src/" &&
-        cd "$1" && mix deps.get && mix compile --warnings-as-errors
-}
+rebar3_checkout() { rebar3_project rebar3_checkout "$tmp/source" "$root"; }
 
-# rebar3_project NAME
-rebar3_project() {
-    cd "$tmp" && rebar3 new lib name="$1" &&
-        printf '{deps, [{merlon, {git, "file://%s", {branch, "main"}}}]}.\n' "$tmp/source" >"$1/rebar.config" &&
-        cp "$fixtures/link_check.erl" "$1/src/"
-}
-
-rebar3_checkout() {
-    rebar3_project rebar3_checkout && cd rebar3_checkout &&
-        mkdir _checkouts && ln -s "$root" _checkouts/merlon && rebar3 compile
-}
-
-rebar3_git() { rebar3_project rebar3_git && cd rebar3_git && rebar3 compile; }
-
-# complete LIB_DIR: every module, the application's file and the library.
-complete() {
-    local source
-    for source in "$root"/erlang_src/*.erl; do
-        [ -s "$1/ebin/$(basename "$source" .erl).beam" ] || { echo "no $source in $1/ebin"; return 1; }
-    done
-    [ -s "$1/ebin/merlon.app" ] && [ -s "$1/priv/merlon_nif.so" ] || { ls -lR "$1/"; return 1; }
-}
-
-# linked PROJECT START [START2]: START NAME OPTIONS becomes a node, START2 NAME OPTIONS PEER one that checks its
-# link to PEER; by default both are started the same way.
-linked() {
-    local project=$1 start=$2 first status=0 dir=$tmp/$1-$2 name=$1_$2
-    local a=${name}_a@127.0.0.1 b=${name}_b@127.0.0.1 options="-proto_dist merlon -merlon_dir $tmp/$1-$2"
-    new_dir "$dir" test "$a" "$b" && cd "$tmp/$project" || return 1
-    "$start" "$a" "$options" >"$dir/log" 2>&1 &
-    first=$!
-    started+=("$first")
-    ("${3:-$start}" "$b" "$options" "$a") || status=1
-    stop "$first"
-    [ $status = 0 ] || sed 's/^/first node: /' "$dir/log"
-    return $status
-}
-
-# The distribution starts before mix sets its code path: merlon has to be on Erlang's.
-mix_run() {
-    exec elixir --name "$1" --cookie $cookie --erl "-pa _build/dev/lib/merlon/ebin $2" \
-        -S mix run --no-compile --no-halt ${3:+-e ":link_check.main(:\"$3\")"}
-}
-
-erl_with_pa() {
-    # shellcheck disable=SC2086
-    exec erl -noshell -noinput -pa _build/default/{lib,checkouts}/*/ebin -name "$1" -setcookie $cookie $2 \
-        ${3:+-eval "link_check:main('$3')."}
-}
+rebar3_git() { rebar3_project rebar3_git "$tmp/source"; }
 
 # As mix does it for a moment while it starts: off the code path, and in a folder from where a relative one leads nowhere.
 off_the_code_path() {

@@ -1,15 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Erlang releases in embedded mode over merlon: one from a systools boot script, and one of relx with its extended start
-# script, whose tools come through the secured link.
+# A release in embedded mode over merlon, from a systools boot script.
 . "$(dirname "$0")/../fixtures/lib.sh"
-export REBAR_CACHE_DIR=$tmp/rebar3
 dir=$tmp/merlon
 libs=$tmp/libs
 a=embedded_a@127.0.0.1
 b=embedded_b@127.0.0.1
-
-# ---- systools ----
 
 # The applications where a release would have them, and a boot script that names them.
 systools() {
@@ -60,83 +56,10 @@ ends_at_once() {
     [ $status = 1 ] && [ "$(grep -c '^merlon: there is no certificate for stranger@127.0.0.1' "$tmp/stranger.log")" = 1 ]
 }
 
-# ---- relx ----
-
-relx() {
-    cd "$tmp" && rebar3 new app name=shop && cd shop && cp "$fixtures/link_check.erl" src/ &&
-        mkdir _checkouts config && ln -s "$root" _checkouts/merlon &&
-        echo '[].' >config/sys.config &&
-        printf -- '-name %s\n-setcookie embedded\n-proto_dist merlon\n-merlon_dir %s\n' $a "$dir" >config/vm.args &&
-        cat >rebar.config <<'CONFIG' && rebar3 release
-{deps, [{merlon, {git, "file:///of/the/checkout", {branch, "main"}}}]}.
-{relx, [{release, {shop, "1"}, [shop, merlon, sasl]}, {mode, prod}, {include_erts, true},
-        {extended_start_script, true}, {include_nodetool, true},
-        {vm_args, "config/vm.args"}, {sys_config, "config/sys.config"}]}.
-CONFIG
-    release=$tmp/shop/_build/default/rel/shop
-    # Its tools are VMs of their own: not erl_call, which speaks plain TCP only; and they have to find merlon and its dir.
-    export USE_NODETOOL=1 ERL_LIBS=$release/lib MERLON_DIR=$dir PIPE_DIR=$tmp/pipe/
-}
-
-shop() { timeout 30 "$release/bin/shop" "$@"; }
-
-comes_as_tool() {
-    local answer
-    answer=$(shop eval '[L] = merlon:connections(), {maps:get(identity, L), maps:get(direction, L), maps:get(tls_version, L)}.')
-    echo "$answer"
-    [ "$answer" = "{{cli,<<\"test\">>,<<\"$(id -un)\">>,<<\"127.0.0.1\">>},accept,<<\"1.3\">>}" ]
-}
-
-# On a terminal, by a dynamic node name.
-console() {
-    local shell status=0
-    mkfifo "$tmp/keys" && : >"$tmp/screen"
-    exec 8<>"$tmp/keys"
-    script -qefc "$release/bin/shop remote_console" "$tmp/screen" <&8 >/dev/null 2>&1 8>&- &
-    shell=$!
-    started+=("$shell")
-    within 20 grep -qF "($a)1>" "$tmp/screen" || status=1
-    printf '[{here, I} || #{identity := I} <- merlon:connections()].\r' >&8
-    within 10 grep -qF "[{here,{cli,<<\"test\">>,<<\"$(id -un)\">>,<<\"127.0.0.1\">>}}]" "$tmp/screen" || status=1
-    printf '\007' >&8
-    within 5 grep -qF -- '-->' "$tmp/screen" && printf 'q\r' >&8
-    within 5 gone "$shell" || status=1
-    exec 8>&-
-    cat "$tmp/screen"
-    stop "$shell"
-    return $status
-}
-
-without_identity() {
-    local status=0
-    mv "$dir/cli" "$dir/cli.away"
-    shop ping && status=1
-    shop eval 'node().' && status=1
-    "$release"/erts-*/bin/erl_call -name $a -c embedded -timeout 5 -a 'erlang node' && status=1
-    mv "$dir/cli.away" "$dir/cli"
-    [ $status = 0 ] && shop ping || return 1
-    within 5 grep -q 'merlon: refused side=accept phase=tls reason=plaintext_dist' "$release"/log/erlang.log.* ||
-        { tail -n 30 "$release"/log/erlang.log.*; return 1; }
-}
-
-stops() {
-    local pid
-    pid=$(shop pid) && shop stop && within 10 gone "$pid" && ! shop ping
-}
-
 check 'the tree is built' test -s "$root/_build/default/lib/merlon/ebin/merlon.app" || finish
-new_dir "$dir" test $a $b && "$root/bin/merlon" cert --cli "$(id -un)" 127.0.0.1 --dir "$dir" >/dev/null
+new_dir "$dir" test $a $b
 if check 'systools makes a boot script' systools; then
     check 'systools: two nodes in embedded mode link' linked
     check 'systools: without its certificate a node says so and ends' ends_at_once
-fi
-if check 'relx makes a release' relx; then
-    check 'relx daemon: starts and is reached' shop daemon
-    check 'relx ping' shop ping
-    check 'relx eval: comes through the secured link as a tool' comes_as_tool
-    check 'relx rpc' test "$(shop rpc erlang node)" = "'$a'"
-    check 'relx remote_console: opens as a tool' console
-    check 'relx: without a tool certificate, or with erl_call, nothing is reached' without_identity
-    check 'relx stop: the daemon ends' stops
 fi
 finish

@@ -3,27 +3,11 @@
 # docs/guides/external-ca.md: its OpenSSL commands as they stand there, and files as step-ca and spiffe-helper leave them.
 # Two nodes of each link, are known by their certificates' names, and refuse a node whose certificate is for another.
 . "$(dirname "$0")/../fixtures/lib.sh"
+. "$fixtures/guide.sh"
 guide=$root/docs/guides/external-ca.md
 ebin=$root/_build/default/lib/merlon/ebin
 host=127.0.0.1
 export PATH=$root/bin:$PATH
-
-# recipe NAME: the commands of that block of the guide.
-recipe() {
-    awk -v mark="<!-- recipe: $1 -->" '
-        $0 == mark { found = 1; next }
-        found && /^```sh$/ { inside = 1; next }
-        inside && /^```$/ { exit }
-        inside { print }' "$guide"
-}
-
-# follow NAME DIR: as a reader types it, in that folder, stopping at the first that fails.
-follow() {
-    local commands
-    commands=$(recipe "$1")
-    [ -n "$commands" ] || { echo "no recipe $1 in the guide"; return 1; }
-    (cd "$2" && NODE=${node:-} DIR=${dir:-} bash -euc "$commands")
-}
 
 # ---- plain OpenSSL ----
 

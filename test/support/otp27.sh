@@ -14,11 +14,11 @@ here=$(cd "$(dirname "$0")/../.." && pwd -P)
 cache=${MERLON_CACHE:-$HOME/.cache/merlon}
 root=$cache/otp27-root
 suite=trixie
-packages="erlang-nox erlang-dev erlang-src erlang-proper elixir rebar3 gcc libc6-dev make openssl procps iproute2 iptables
+packages="erlang-nox erlang-dev erlang-src erlang-proper elixir erlang-hex rebar3 gcc libc6-dev make openssl procps iproute2 iptables
           strace git rsync ca-certificates locales-all"
 ready=$root/.merlon-ready
 # Raise it when `packages` changes: every older root is then brought up to date.
-edition=2
+edition=3
 
 main() {
     case ${1:-prepare} in

@@ -3,6 +3,7 @@
 # An Elixir release over merlon: start, pid, rpc, remote and stop go through the secured link as a tool's identity, and are
 # refused without one. Also the ways in which a release may boot.
 . "$(dirname "$0")/../fixtures/lib.sh"
+. "$fixtures/terminal.sh"
 export MIX_HOME=$tmp/mix MIX_ENV=prod
 dir=$tmp/merlon
 node=shop@127.0.0.1
@@ -49,25 +50,17 @@ comes_as_tool() {
     echo "$answer" | grep -E "^\{\{:cli, \"shop\", \"$(id -un)\", \"127.0.0.1\"\}, :accept, \"1.3\", :\"rpc-[0-9a-f]+-$node\"\}$"
 }
 
-# On a terminal, as a person has it. Ctrl-\ leaves the shell and not the node.
+# As a person has it. Ctrl-\ leaves the shell and not the node.
 remote() {
-    local shell status=0
-    rm -f "$tmp/keys" && mkfifo "$tmp/keys" && : >"$tmp/screen"
-    exec 8<>"$tmp/keys"
-    TERM=xterm script -qefc "$project/_build/prod/rel/shop/bin/shop remote" "$tmp/screen" <&8 >/dev/null 2>&1 8>&- &
-    shell=$!
-    started+=("$shell")
-    within 20 grep -q "iex($node)1>" "$tmp/screen" || status=1
+    local status=0
+    terminal "$project/_build/prod/rel/shop/bin/shop" remote
+    shows "iex($node)1>" 20 || status=1
     if [ $status = 0 ]; then
-        printf 'IO.inspect({:here, System.pid(), hd(Merlon.connections()).identity}, width: 200)\r' >&8
-        within 10 grep -q "{:here, \"$(vm)\", {:cli, \"shop\", \"$(id -un)\", \"127.0.0.1\"}}" "$tmp/screen" || status=1
+        types 'IO.inspect({:here, System.pid(), hd(Merlon.connections()).identity}, width: 200)'
+        shows "{:here, \"$(vm)\", {:cli, \"shop\", \"$(id -un)\", \"127.0.0.1\"}}" 10 || status=1
     fi
-    printf '\034' >&8
-    within 5 gone "$shell" || status=1
-    exec 8>&-
-    cat "$tmp/screen"
-    stop "$shell"
-    return $status
+    keys '\034'
+    ended && return $status
 }
 
 # refused WORDS COMMAND...: it fails, says WORDS, and is back soon.

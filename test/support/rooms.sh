@@ -48,7 +48,7 @@ grep -nE '!|\bspawn|\bets:|erlang:(send|system_time|monotonic_time|now|time)|os:
     erlang_src/*_core.erl 2>/dev/null | grep -v '^[^:]*:[0-9]*: *%' | rule '*_core.erl never sends, spawns, reads a clock or a table'
 # What runs while the node boots: no file server, no io, no application started.
 grep -nE '\b(file:(read|write|open|list|make|del|rename|consult|get_cwd)|filelib:|io:(format|put|get|fwrite)|application:(ensure|start))' \
-    erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,registry,event,event_text,config,identity,identity_secret,dump,keyring,keyring_core,dir,text,pki_text}.erl \
+    erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,registry,event,event_text,config,config_env,identity,identity_secret,dump,keyring,keyring_core,dir,text,pki_text}.erl \
     erlang_src/merlon_{secrets,secrets_core,secrets_watch,secrets_text,secrets_env,secrets_file,secrets_exec,secrets_store}.erl \
     erlang_src/merlon_{interop,linked,beside,enroll,join_server,join_wire,join_core,join_rate_core,token,token_core,sign}.erl \
     erlang_src/merlon6_dist.erl 2>/dev/null | grep -v '^[^:]*:[0-9]*:\( *%\|-spec\|-type\)' |

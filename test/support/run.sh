@@ -58,9 +58,12 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 # Whatever needs more than one VM or other programs: an executable that ends as this one does.
 shell() {
     local script
-    for script in dependency release embedded external-ca providers tls-attacks migrate machines rotations crossotp; do
+    for script in dependency hex prebuilt release configured embedded rebar3_release phoenix deploy remote-shell \
+                  external-ca providers tls-attacks migrate machines rotations crossotp; do
         if [ $script = crossotp ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
             echo 'crossotp               left: needs the OTP 27 root (test/support/otp27.sh prepare)'
+        elif [ $script = hex ] && [ ! -e /.merlon-ready ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
+            echo 'hex                    left: needs Hex, which is in the OTP 27 root (test/support/otp27.sh prepare)'
         elif [ $script = providers ] && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
             echo 'providers              left: needs Python with venv, for a server of AWS'
         elif [ $script = tls-attacks ] && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then

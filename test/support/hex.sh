@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The hex package: made by `mix hex.build`, it holds what a build from source needs and nothing else; unpacked, it is a
+# dependency of a fresh mix and a fresh rebar3 project, two nodes of each of which link up. Hex comes with Debian 13: on
+# another machine the package is made in the OTP 27 root. `hex.sh --clean` builds the crates anew, which takes minutes.
+. "$(dirname "$0")/../fixtures/lib.sh"
+. "$fixtures/projects.sh"
+export HEX_HOME=$tmp/hex HEX_OFFLINE=1
+package=$tmp/package
+[ "${1:-}" != --clean ] || export CARGO_TARGET_DIR=$tmp/target
+
+with_hex() {
+    if [ -e /.merlon-ready ] || mix hex.info >/dev/null 2>&1; then "$@"
+    else "$root/test/support/otp27.sh" run -C "$PWD" "$@"; fi
+}
+
+# Without a word of warning.
+built() {
+    copy_tree "$tmp/source" && cd "$tmp/source" && with_hex mix hex.build >"$tmp/hex.log" 2>&1 || { cat "$tmp/hex.log"; return 1; }
+    cat "$tmp/hex.log"
+    ! grep -iE 'warning|missing|not found' "$tmp/hex.log"
+}
+
+unpacked() {
+    mkdir "$tmp/tarball" "$package" && tar -xf "$tmp/source/merlon-$version.tar" -C "$tmp/tarball" &&
+        tar -xzf "$tmp/tarball/contents.tar.gz" -C "$package" &&
+        [ "$(cd "$tmp/tarball" && cat VERSION metadata.config contents.tar.gz | sha256sum | cut -d' ' -f1)" = \
+          "$(tr '[:upper:]' '[:lower:]' <"$tmp/tarball/CHECKSUM")" ] || return 1
+    # Files of a package look new, and cargo goes by their times: aged, its sources are those built before.
+    find "$package" -exec touch -d 2000-01-01 {} +
+}
+
+described() {
+    erl -noshell -noinput -boot no_dot_erlang -eval '
+        [File, Version] = init:get_plain_arguments(),
+        {ok, Terms} = file:consult(File),
+        Get = fun(Key) -> {_, Value} = lists:keyfind(Key, 1, Terms), Value end,
+        io:format("~p~n", [Terms]),
+        {<<"merlon">>, <<"merlon">>, [<<"Apache-2.0">>], []} =
+            {Get(<<"name">>), Get(<<"app">>), Get(<<"licenses">>), Get(<<"requirements">>)},
+        true = Get(<<"version">>) =:= list_to_binary(Version),
+        {<<_:20/binary, _/binary>>, <<"~> 1.14">>} = {Get(<<"description">>), Get(<<"elixir">>)},
+        [<<"mix">>, <<"rebar3">>] = lists:sort(Get(<<"build_tools">>)),
+        [{_, <<"https://", _/binary>>} | _] = Get(<<"links">>),
+        halt().' -extra "$tmp/tarball/metadata.config" "$version"
+}
+
+# By rule, from the tree and not from mix.exs. The crates are all that native/ has beside its own workspace native/dev.
+expected() {
+    cd "$tmp/source" && find . -type f | sed 's|^\./||' | grep -E -e '^(mix\.exs|rebar\.config|Cargo\.(toml|lock))$' \
+        -e '^(README\.md|CHANGELOG\.md|LICENSE)$' -e '^bin/merlon$' -e '^(erlang_src|elixir_lib)/' \
+        -e '^native/(build\.escript|checksums\.txt)$' -e '^native/[a-z]+/(Cargo\.toml$|src/)' | grep -v '^native/dev/' | sort
+}
+
+holds_what_it_should() {
+    (cd "$package" && find . -type f | sed 's|^\./||' | sort) >"$tmp/found"
+    expected >"$tmp/expected" && [ "$(wc -l <"$tmp/expected")" -gt 200 ] && diff "$tmp/expected" "$tmp/found"
+}
+
+# Nothing of a test, a build or a person's machine, whatever the rule above says; and what is there is what is in the tree.
+holds_nothing_else() {
+    ! grep -E '(^|/)(tests?|benches|docs|examples|dev|fuzz|target|_build|priv)/|_SUITE\.erl|_tests\.erl|_test\.exs|\.(so|beam|pem|key|log|orig|rej)$|/\.' "$tmp/found" || return 1
+    local file
+    while read -r file; do cmp "$tmp/source/$file" "$package/$file" || return 1; done <"$tmp/found"
+    [ -x "$package/bin/merlon" ]
+}
+
+# What cargo would need of files that are not there, it says here.
+crates_are_complete() { cd "$package" && cargo metadata --locked --no-deps --format-version 1 >/dev/null; }
+
+from_package() { mix_project hex_mix "path: \"$package\""; }
+rebar3_from_package() { rebar3_project hex_rebar3 "$package" "$package"; }
+
+# The commands come along: beside ebin/, as in _build/default/lib/merlon of a rebar3 project that has it from hex.
+has_commands() {
+    local built=$tmp/hex_rebar3/_build/default/checkouts/merlon
+    cp -r "$package/bin" "$built/" && [ "$("$built/bin/merlon" --version)" = "merlon $version" ]
+}
+
+version=$(sed -n 's/^ *{vsn, "\(.*\)"},$/\1/p' "$root/erlang_src/merlon.app.src")
+check 'the tree is built' escript "$root/native/build.escript" || finish
+check 'mix hex.build makes the package, with nothing to say against it' built || finish
+check 'the package is unpacked, and its checksum is right' unpacked || finish
+check 'its metadata are complete' described
+check 'it holds what a build needs' holds_what_it_should
+check 'it holds nothing else, and nothing that is not in the tree' holds_nothing_else
+check 'its crates are complete' crates_are_complete
+check 'mix: the package compiles' from_package &&
+    check 'mix: two nodes link' linked hex_mix mix_run
+check 'mix: merlon is complete' complete "$tmp/hex_mix/_build/dev/lib/merlon"
+check 'rebar3: the package compiles' rebar3_from_package &&
+    check 'rebar3: two nodes link' linked hex_rebar3 erl_with_pa
+check 'rebar3: merlon is complete' complete "$tmp/hex_rebar3/_build/default/checkouts/merlon"
+check 'its commands work' has_commands
+finish

@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# examples/phoenix_cluster: three nodes that find each other by DNS, over merlon. The real app where PHOENIX_SOURCES is a
+# folder with the sources of phoenix, bandit, dns_cluster and all that they depend on, each in a folder of its name, and
+# Elixir is 1.18 or newer; else a stand-in on plain OTP in the same release. The first line says which it was.
+. "$(dirname "$0")/../fixtures/lib.sh"
+. "$fixtures/terminal.sh"
+export MIX_HOME=$tmp/mix MIX_ENV=prod MIX_REBAR3=${MIX_REBAR3:-$(command -v rebar3)} MERLON_DIR=$tmp/merlon
+export SHOP_SOURCES=$tmp/sources SECRET_KEY_BASE=0123456789012345678901234567890123456789012345678901234567890123 SHOP_DNS=shop.internal
+project=$tmp/shop
+
+real() {
+    [ -n "${PHOENIX_SOURCES:-}" ] && elixir -e 'unless Version.match?(System.version(), "~> 1.18"), do: System.halt(1)'
+}
+
+sources() {
+    mkdir "$SHOP_SOURCES" && ln -s "$root" "$SHOP_SOURCES/merlon" && cp -r "$root/examples/phoenix_cluster" "$project" || return 1
+    if real; then
+        ln -s "$PHOENIX_SOURCES"/* "$SHOP_SOURCES/"
+    else
+        rm -r "$project/lib" && cp -r "$fixtures/plain_shop" "$project/lib" &&
+            sed -i 's/~> 1\.18/~> 1.14/' "$project/mix.exs"
+    fi
+}
+
+assembled() { cd "$project" && mix deps.get && mix compile && mix release; }
+
+# All nodes are called `shop`, each at an address and without epmd, as in containers. A tool listens to nobody.
+port=$(free_port)
+names="-start_epmd false -erl_epmd_port $port"
+tool="$names -dist_listen false"
+address() { echo "{127,0,0,$1}"; }
+
+name_server() {
+    local dns
+    dns=$(free_port)
+    escript "$fixtures/dns.escript" "$dns" 127.0.0.1 127.0.0.2 127.0.0.3 >"$tmp/dns.log" 2>&1 &
+    started+=($!)
+    printf '{resolv_conf, "/dev/null"}.\n{nameserver, {127,0,0,1}, %s}.\n' "$dns" >"$tmp/inetrc"
+    export ERL_INETRC=$tmp/inetrc
+}
+
+# node_at N COMMAND...: of the release on 127.0.0.N.
+node_at() {
+    RELEASE_NODE=shop@127.0.0.$1 ELIXIR_ERL_OPTIONS=$tool timeout 30 "$project/_build/prod/rel/shop/bin/shop" "${@:2}"
+}
+rpc() { node_at "$1" rpc "$2"; }
+
+start_node() {
+    local n=$1 here="-kernel inet_dist_use_interface $(address "$1") inet_dist_listen_min $port inet_dist_listen_max $port"
+    web[n]=$(free_port)
+    RELEASE_NODE=shop@127.0.0.$n PORT=${web[n]} RELEASE_TMP=$tmp/run$n ELIXIR_ERL_OPTIONS="$names $here" \
+        "$project/_build/prod/rel/shop/bin/shop" start >"$tmp/node$n.log" 2>&1 &
+    nodes[n]=$!
+    started+=("${nodes[n]}")
+}
+
+starts() {
+    local n
+    for n in 1 2 3; do start_node $n; done
+    for n in 1 2 3; do within 20 node_at $n pid || { node_at $n pid; cat "$tmp/node$n.log"; return 1; }; done
+}
+
+# linked N COUNT: that many nodes, each link merlon's; a tool's link is hidden.
+linked() { [ "$(rpc "$1" "IO.inspect({length(Node.list()), Enum.all?(Node.list(), &Merlon.encrypted?/1)})")" = "{$2, true}" ]; }
+
+discovered() { local n; for n in 1 2 3; do within 15 linked $n 2 || { rpc $n 'IO.inspect({node(), Node.list(), :inet_res.lookup(~c"shop.internal", :in, :a)})'; return 1; }; done; }
+
+# says N TEXT ELIXIR: that is what ELIXIR prints there.
+says() { local said; said=$(rpc "$1" "$3") || return 1; echo "$said"; [ "$said" = "$2" ]; }
+
+# One node listens, another one speaks.
+published() {
+    says 1 ready 'me = self(); pid = spawn(fn -> Shop.subscribe("lobby"); send(me, :up); receive do %{event: "said", payload: %{text: text}} -> :persistent_term.put(:heard, {text, node()}) end end); Process.register(pid, :listener); receive do :up -> IO.puts("ready") end' &&
+        rpc 3 'Shop.say("lobby", "hello from 3")' && within 5 says 1 '{"hello from 3", :"shop@127.0.0.1"}' 'IO.inspect(:persistent_term.get(:heard, nil))'
+}
+
+# Who is on one node is known on the others, and no more when it has left.
+present() {
+    rpc 2 'pid = spawn(fn -> Process.sleep(:infinity) end); Process.register(pid, :guest); Shop.enter("lobby", pid, "joe")' &&
+        within 10 says 3 '[{"joe", :"shop@127.0.0.2"}]' 'IO.inspect(Shop.present("lobby"))' &&
+        rpc 2 'Process.exit(Process.whereis(:guest), :kill)' && within 10 says 3 '[]' 'IO.inspect(Shop.present("lobby"))'
+}
+
+# A browser on node 2 hears what is said on node 1, and is present for node 3.
+channel() {
+    escript "$fixtures/channel.escript" "${web[2]}" mia >"$tmp/channel" 2>&1 &
+    local client=$!
+    started+=("$client")
+    within 10 grep -q '"status":"ok"' "$tmp/channel" && within 10 says 3 '[{"mia", :"shop@127.0.0.2"}]' 'IO.inspect(Shop.present("lobby"))' &&
+        rpc 1 'Shop.say("lobby", "hello, browser")' && within 10 grep -q '"said",{"text":"hello, browser"}' "$tmp/channel"
+    local status=$?
+    stop "$client"
+    cat "$tmp/channel"
+    return $status
+}
+
+remote() {
+    local status=0
+    terminal env RELEASE_NODE=shop@127.0.0.1 ELIXIR_ERL_OPTIONS="$tool" "$project/_build/prod/rel/shop/bin/shop" remote
+    shows 'iex(shop@127.0.0.1)1>' 20 || status=1
+    types 'IO.inspect({:here, length(Node.list())})'
+    shows '{:here, 2}' 10 || status=1
+    keys '\034'
+    ended && return $status
+}
+
+# A new certificate under live links: another one is in use, and no link has gone down for it.
+reloaded() {
+    local before='IO.inspect(Merlon.connections() |> Enum.filter(&(&1.node == :"shop@127.0.0.1")) |> Enum.map(&{&1.since, &1.fingerprint}), width: 500)' old new
+    old=$(rpc 2 "$before") && "$root/bin/merlon" renew shop@127.0.0.1 --dir "$MERLON_DIR" >/dev/null &&
+        rpc 1 'Merlon.reload()' && within 10 other "$old" || return 1
+    new=$(rpc 2 "$before")
+    printf '%s\n' "$old" "$new"
+    [ "$(echo "$old" | cut -d, -f1)" = "$(echo "$new" | cut -d, -f1)" ]
+}
+other() { new=$(rpc 2 "$before") && [ -n "$new" ] && [ "$new" != '[]' ] && [ "$new" != "$1" ]; }
+
+# What is settled in runtime.exs counts.
+configured() { says 2 60 'IO.inspect(:merlon_node.config().grace)'; }
+
+# A node of the same name, cookie and code that has no certificate stays out.
+stranger() {
+    mv "$MERLON_DIR/nodes/shop@127.0.0.3" "$tmp/away" && node_at 3 stop && within 10 gone "${nodes[3]}" || return 1
+    start_node 3
+    within 10 gone "${nodes[3]}" && grep -F 'merlon: there is no certificate for shop@127.0.0.3' "$tmp/node3.log" && linked 1 1 || return 1
+    mv "$tmp/away" "$MERLON_DIR/nodes/shop@127.0.0.3"
+    start_node 3
+    within 30 linked 1 2
+}
+
+stops() { local n; for n in 1 2 3; do node_at $n stop && within 10 gone "${nodes[n]}" || return 1; done; }
+
+declare -a web nodes
+if real; then echo "phoenix: the real Phoenix"; else echo "phoenix: a stand-in on plain OTP (no PHOENIX_SOURCES, or Elixir is older than 1.18)"; fi
+check 'the sources' sources && check 'a release' assembled || finish
+new_dir "$MERLON_DIR" shop shop@127.0.0.1 shop@127.0.0.2 shop@127.0.0.3
+for n in 1 2 3; do "$root/bin/merlon" cert --cli "$(id -un)" 127.0.0.$n --dir "$MERLON_DIR" >/dev/null; done
+check 'a name server' name_server
+check 'three nodes start' starts || finish
+check 'they find each other by DNS, over merlon' discovered
+check 'config :merlon in runtime.exs counts' configured
+check 'PubSub: what one says, another hears' published
+check 'Presence: who is where is known everywhere' present
+if real; then check 'a channel: a browser on one node hears another node' channel; fi
+check 'remote: a shell on one of them' remote
+check 'a new certificate under live links' reloaded
+check 'a node without a certificate stays out, and comes back with one' stranger
+check 'stop' stops
+finish

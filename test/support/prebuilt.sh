@@ -1,0 +1,127 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The library for this machine as a release has it, made by what .github/workflows/release.yml calls; and a tree that
+# takes it in place of building: from a folder and over HTTP, and only if it is what the checksum file says.
+. "$(dirname "$0")/../fixtures/lib.sh"
+artefacts=$tmp/artefacts
+tree=$tmp/tree
+installed=$tree/priv/merlon_nif.so
+
+produced() {
+    library=$(escript "$root/native/build.escript" artefact "$artefacts" | tail -1)
+    name=$(escript "$root/native/build.escript" name)
+    [ "$library" = "$artefacts/$name" ] && (cd "$artefacts" && sha256sum -c "$name.sha256")
+}
+
+named() { echo "$name" | grep -xE 'merlon_nif-[0-9]+\.[0-9]+\.[0-9]+-nif-2\.16-(x86_64|aarch64)-(unknown-linux-(gnu|musl)|apple-darwin)\.so'; }
+
+loads() {
+    mkdir -p "$tmp/app/ebin" "$tmp/app/priv" && cp "$library" "$tmp/app/priv/merlon_nif.so" &&
+        cp "$root/_build/default/lib/merlon/ebin/merlon_nif.beam" "$tmp/app/ebin/" &&
+        erl -noshell -noinput -boot no_dot_erlang -pa "$tmp/app/ebin" -eval '
+            ok = merlon_nif:load(), _ = merlon_nif:keyring_new(), halt().'
+}
+
+# Beside the C library nothing has to be there.
+needs_little() {
+    command -v readelf >/dev/null || { echo 'no readelf'; return 0; }
+    ! readelf -d "$library" | grep NEEDED | grep -vE 'lib(c|m|gcc_s|pthread|dl|rt)\.(so|musl)|ld-linux|ld-musl'
+}
+
+# fresh [CHECKSUM_LINE]: a tree with nothing in priv/, and with that checksum.
+fresh() {
+    rm -rf "$tree/priv"
+    mkdir -p "$tree" && cp -r "$root"/{Cargo.toml,native,erlang_src} "$tree/" 2>/dev/null
+    printf '# comment\n%s\n' "${1:-}" >"$tree/native/checksums.txt"
+}
+
+# Where there is no cargo: what works here has built nothing.
+mkdir -p "$tmp/bin" "$tmp/home" && ln -s "$(command -v erl)" "$(command -v escript)" "$tmp/bin/"
+take() { env HOME="$tmp/home" PATH="$tmp/bin:/usr/bin:/bin" "$@" escript "$tree/native/build.escript"; }
+no_cargo() { ! env HOME="$tmp/home" PATH="$tmp/bin:/usr/bin:/bin" sh -c 'command -v cargo'; }
+
+sum() { cat "$artefacts/$name.sha256"; }
+taken() { cmp "$library" "$installed" && [ "$(stat -c %a "$installed")" = 755 ]; }
+
+from_folder() { fresh "$(sum)" && take MERLON_PREBUILT="$artefacts" "$@" && taken; }
+
+# Once it is there, the place is not asked again.
+without_place() { take MERLON_BUILD=prebuilt && taken; }
+
+serve() {
+    erl -noshell -noinput -boot no_dot_erlang -eval '
+        {ok, _} = application:ensure_all_started(inets),
+        [Root] = init:get_plain_arguments(),
+        {ok, Pid} = inets:start(httpd, [{port, 0}, {bind_address, {127, 0, 0, 1}}, {server_name, "localhost"},
+                                        {server_root, Root}, {document_root, Root}]),
+        [{port, Port}] = httpd:info(Pid, [port]),
+        ok = file:write_file(filename:join(Root, "port"), integer_to_list(Port)).' -extra "$artefacts" >"$tmp/httpd.log" 2>&1 &
+    started+=($!)
+    within 10 test -s "$artefacts/port"
+    url=http://127.0.0.1:$(cat "$artefacts/port")
+}
+
+over_http() { fresh "$(sum)" && take MERLON_PREBUILT="$url" MERLON_BUILD=prebuilt && taken; }
+
+# refused WORDS VARIABLE=VALUE...: it fails, says WORDS and installs nothing.
+refused() {
+    local words=$1 said
+    shift
+    if said=$(take "$@" 2>&1); then echo "not refused: $said"; return 1; fi
+    echo "$said"
+    echo "$said" | grep -qE "$words" && [ ! -e "$installed" ]
+}
+
+# One bit of it is another; said in every mode in which it would be taken.
+tampered() {
+    mkdir -p "$tmp/tampered" && cp "$library" "$tmp/tampered/$name" || return 1
+    printf '\001' | dd of="$tmp/tampered/$name" bs=1 seek=4096 conv=notrunc status=none
+    cmp -s "$library" "$tmp/tampered/$name" && return 1
+    fresh "$(sum)" && refused "IS NOT WHAT WAS RELEASED.*SHA-256" MERLON_PREBUILT="$tmp/tampered" &&
+        refused "IS NOT WHAT WAS RELEASED.*SHA-256" MERLON_PREBUILT="$tmp/tampered" MERLON_BUILD=prebuilt
+}
+
+# What stands in priv/ is not trusted either.
+replaced_in_priv() {
+    fresh "$(sum)" && mkdir -p "$tree/priv" && cp "$tmp/tampered/$name" "$installed" &&
+        take MERLON_PREBUILT="$artefacts" && taken
+}
+
+not_listed() {
+    fresh "$(printf '%064d' 0)  other.so" &&
+        refused "checksums.txt does not list $name.*prebuilt forbids" MERLON_PREBUILT="$artefacts" MERLON_BUILD=prebuilt &&
+        fresh "$(sum)x" && refused 'does not list' MERLON_PREBUILT="$artefacts" MERLON_BUILD=prebuilt
+}
+
+absent() {
+    fresh "$(sum)" && refused "can't be had .*404" MERLON_PREBUILT="$url/nothing" MERLON_BUILD=prebuilt &&
+        refused "can't be had .*enoent" MERLON_PREBUILT="$tmp/nowhere" MERLON_BUILD=prebuilt &&
+        refused 'MERLON_PREBUILT does not say where' MERLON_BUILD=prebuilt
+}
+
+# Without cargo the attempt to build is what shows.
+builds_instead() {
+    fresh && refused 'does not list .*: building from source' MERLON_PREBUILT="$artefacts" &&
+        refused 'cargo, the Rust builder, is missing' MERLON_PREBUILT="$artefacts" &&
+        fresh "$(sum)" && refused 'cargo, the Rust builder, is missing' MERLON_PREBUILT="$artefacts" MERLON_BUILD=source &&
+        refused 'cargo, the Rust builder, is missing' MERLON_BUILD=
+}
+
+no_such_mode() { fresh "$(sum)" && refused 'must be source or prebuilt, not binary' MERLON_PREBUILT="$artefacts" MERLON_BUILD=binary; }
+
+check 'the library of this machine is made, with its checksum' produced || finish
+check 'its name says version, NIF version and target' named
+check 'it loads' loads
+check 'it needs the C library and nothing else' needs_little
+check 'there is no cargo for the tree that takes it' no_cargo || finish
+check 'taken from a folder' from_folder
+check 'taken from a folder and nowhere else' from_folder MERLON_BUILD=prebuilt
+check 'once it is there it is not fetched again' without_place
+check 'an HTTP server with it' serve && check 'taken over HTTP' over_http
+check 'one that was changed is refused loudly' tampered
+check 'a changed one in priv/ is replaced' replaced_in_priv
+check 'one that is not in the checksum file is not taken' not_listed
+check 'one that is not there is not had' absent
+check 'otherwise it is built from source' builds_instead
+check 'a mode that is none stops' no_such_mode
+finish
