@@ -38,6 +38,7 @@ check(is_anonymous, Site) -> lists:member(text(arg(1, Site)), [<<"all">>, <<"ano
 check(is_password, #{args := Args}) -> lists:any(fun is_password_name/1, words(Args));
 check(has_few_rounds, Site) -> has_few_rounds(arg(4, Site));
 check(is_pkcs1, Site) -> is_pkcs1(arg(3, Site), arg(4, Site));
+check(is_insecure, Site) -> is_insecure(last_list(Site));
 check(is_tool, Site) -> [] =/= [Tool || Tool <- atoms(arg(1, Site)), lists:member(Tool, ?TOOLS)].
 
 arg(N, #{resolved := Args}) when length(Args) >= N -> lists:nth(N, Args);
@@ -63,9 +64,13 @@ option(versions, Value) ->
 option(ciphers, Value) ->
     Weak = [Cipher || Cipher <- texts(Value), is_weak(Cipher)],
     [{tls_ciphers, hd(Weak)} || Weak =/= []];
+option(hackney, Value) -> [{tls_verify_none, <<"insecure">>} || is_insecure(Value)];
 option(extra_applications, Value) ->
     Tools = [Tool || Tool <- atoms(Value), lists:member(Tool, [observer, debugger, wx, et])],
     [{prod_tool, atom_to_binary(hd(Tools))} || Tools =/= []].
+
+%% hackney's word for no check at all.
+is_insecure(Options) -> has_option(insecure, true, Options).
 
 is_weak(Cipher) ->
     re:run(Cipher, "RC4|(^|[-_])DES[-_]|3DES|DES-CBC|NULL|EXP(ORT)?[-_]|anon|ADH|AECDH|[-_]MD5|rc4_128|des_cbc|null",

@@ -21,7 +21,7 @@
                             orelse Field =:= <<"path_info">> orelse Field =:= <<"request_path">>)).
 %% Options that rules are about.
 -define(is_option(Name), (Name =:= verify orelse Name =:= keep_secrets orelse Name =:= versions
-                          orelse Name =:= ciphers orelse Name =:= extra_applications)).
+                          orelse Name =:= ciphers orelse Name =:= extra_applications orelse Name =:= hackney)).
 
 -spec function([term()], map()) ->
           {merlon_audit_flow:value(), [merlon_audit_flow:site()],

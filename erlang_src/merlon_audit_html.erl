@@ -7,9 +7,9 @@
 
 -spec encode(merlon_audit:report()) -> iodata().
 encode(#{findings := Findings, suppressed := Suppressed, known := Known, scanned := Scanned, unscanned := Unscanned}) ->
-    #{beam := Beams, source := Sources} = Scanned,
-    [head(), "<h1>merlon audit</h1>\n<p>", integer_to_list(Beams), " BEAM files and ", integer_to_list(Sources),
-     " sources scanned, ", integer_to_list(length(Unscanned)), " files could not be. ",
+    #{beam := Beams, source := Sources, config := Configs} = Scanned,
+    [head(), "<h1>merlon audit</h1>\n<p>", integer_to_list(Beams), " BEAM files, ", integer_to_list(Sources),
+     " sources and ", integer_to_list(Configs), " configuration files scanned, ", integer_to_list(length(Unscanned)), " files could not be. ",
      integer_to_list(length(Suppressed)), " findings are allowed by comments, ", integer_to_list(length(Known)),
      " are in the baseline.</p>\n",
      filters(Findings), "<table><thead><tr><th>Severity<th>Rule<th>Where<th>What</tr></thead>\n<tbody id=\"rows\">\n",

@@ -67,8 +67,8 @@ code(note) -> "2".
 -spec summary(merlon_audit:report()) -> iodata().
 summary(#{findings := Findings, suppressed := Suppressed, known := Known, scanned := Scanned, unscanned := Unscanned,
           left := Left}) ->
-    #{beam := Beams, source := Sources} = Scanned,
-    [count(Beams, "BEAM file"), " and ", count(Sources, "source"), " scanned: ",
+    #{beam := Beams, source := Sources, config := Configs} = Scanned,
+    [count(Beams, "BEAM file"), ", ", count(Sources, "source"), " and ", count(Configs, "configuration file"), " scanned: ",
      lists:join(", ", [[integer_to_list(N), $\s, atom_to_list(Severity)] || {Severity, N} <- severities(Findings)]),
      [[", ", integer_to_list(length(Suppressed)), " allowed by comments"] || Suppressed =/= []],
      [[", ", integer_to_list(length(Known)), " in the baseline"] || Known =/= []], ".\n",
@@ -87,11 +87,11 @@ count(N, Thing) -> [integer_to_list(N), $\s, Thing, $s].
 %% ---- JSON ----
 
 -spec json(merlon_audit:report()) -> iodata().
-json(#{findings := Findings, suppressed := Suppressed, known := Known, scanned := #{beam := Beams, source := Sources},
+json(#{findings := Findings, suppressed := Suppressed, known := Known, scanned := Scanned,
        unscanned := Unscanned, left := Left}) ->
     [merlon_audit_json:encode(
        {[{version, 1},
-         {scanned, {[{beam, Beams}, {source, Sources}]}},
+         {scanned, {[{Kind, maps:get(Kind, Scanned)} || Kind <- [beam, source, config]]}},
          {unscanned, [{[{file, merlon_audit_texts:printable(File)}, {why, Why}]} || {File, Why} <- Unscanned]},
          {left, [merlon_audit_texts:printable(File) || File <- Left]},
          {counts, {severities(Findings)}},

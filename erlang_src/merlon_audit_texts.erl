@@ -48,7 +48,7 @@ of_file(File, Raws, Lines) ->
     Findings.
 
 finding(#{line := Line, rule := Rule} = Raw, File, Lines, Seen) ->
-    Shown = shown(Rule, Line, Lines),
+    Shown = shown(Raw, Rule, Line, Lines),
     Print = print(Raw, File, Shown),
     Count = maps:get(Print, Seen, 0),
     Known = maps:with([rule, severity, flow, line, place, what], Raw),
@@ -62,8 +62,17 @@ with_snippet(Finding, <<>>) -> Finding;
 with_snippet(Finding, Shown) -> Finding#{snippet => Shown}.
 
 %% A cookie is never shown, nor is it in the fingerprint: reports go to more people than sources.
-shown(cookie_literal, _Line, _Lines) -> <<>>;
-shown(_Rule, Line, Lines) -> snippet(Line, Lines).
+shown(#{hide := true}, _Rule, _Line, _Lines) -> <<>>;
+shown(_Raw, Rule, _Line, _Lines) when Rule =:= cookie_literal; Rule =:= cookie_weak -> <<>>;
+shown(#{source := config}, _Rule, Line, Lines) -> without_cookie(snippet(Line, Lines));
+shown(_Raw, _Rule, Line, Lines) -> snippet(Line, Lines).
+
+%% A line that speaks of one may hold it in a spelling that nobody has thought of.
+without_cookie(Shown) ->
+    case re:run(Shown, "cookie|private key", [caseless, {capture, none}]) of
+        match -> <<>>;
+        nomatch -> Shown
+    end.
 
 snippet(Line, Lines) when Line > 0, Line =< tuple_size(Lines) -> string:trim(printable(element(Line, Lines)));
 snippet(_, _) -> <<>>.
