@@ -129,8 +129,12 @@ has_key(Key, Expr) ->
     {Known, _} = options(Expr),
     lists:keymember(Key, 1, Known).
 
+%% In a list, or in a map as Poison takes them.
 has_atom_keys(Expr) ->
-    {Known, _} = options(Expr),
+    Known = find(fun({tuple, _, [{atom, _, Key}, Value]}) -> [{Key, Value}];
+                    ({map_field_assoc, _, {atom, _, Key}, Value}) -> [{Key, Value}];
+                    (_) -> []
+                 end, Expr),
     lists:any(fun({Key, Value}) ->
                   lists:member(Key, [keys, labels, object_keys]) andalso
                       lists:member(text(Value), [<<"atom">>, <<"atoms">>, <<"attempt_atom">>])
