@@ -64,12 +64,16 @@ with_snippet(Finding, Shown) -> Finding#{snippet => Shown}.
 %% A cookie is never shown, nor is it in the fingerprint: reports go to more people than sources.
 shown(#{hide := true}, _Rule, _Line, _Lines) -> <<>>;
 shown(_Raw, Rule, _Line, _Lines) when Rule =:= cookie_literal; Rule =:= cookie_weak -> <<>>;
-shown(#{source := config}, _Rule, Line, Lines) -> without_cookie(snippet(Line, Lines));
-shown(_Raw, _Rule, Line, Lines) -> snippet(Line, Lines).
+shown(#{source := config}, _Rule, Line, Lines) -> unless("cookie|private key", snippet(Line, Lines));
+shown(#{file := File}, _Rule, Line, Lines) ->
+    case filename:extension(File) of
+        <<".exs">> -> unless("cookie", snippet(Line, Lines));
+        _ -> unless("set_?cookie", snippet(Line, Lines))
+    end.
 
-%% A line that speaks of one may hold it in a spelling that nobody has thought of.
-without_cookie(Shown) ->
-    case re:run(Shown, "cookie|private key", [caseless, {capture, none}]) of
+%% A line that speaks of a cookie may hold it in a spelling that nobody has thought of.
+unless(Words, Shown) ->
+    case re:run(Shown, Words, [caseless, {capture, none}]) of
         match -> <<>>;
         nomatch -> Shown
     end.

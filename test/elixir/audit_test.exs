@@ -141,17 +141,28 @@ defmodule Merlon.AuditTest do
 
   test "scripts in config are code, and mix.exs is both", %{dir: dir} do
     File.mkdir_p!(Path.join(dir, "config"))
+
     File.write!(Path.join(dir, "config/runtime.exs"), """
     import Config
     config :libcluster, topologies: [a: [strategy: Cluster.Strategy.Gossip, config: [port: 1]]]
     config :kernel, inet_dist_use_interface: {0, 0, 0, 0}
     """)
 
-    File.write!(Path.join(dir, "mix.exs"), "[releases: [a: [cookie: \"monster\"]]]\n")
-    {:ok, report} = Merlon.Audit.scan([dir])
+    File.write!(
+      Path.join(dir, "mix.exs"),
+      "[releases: [a: [cookie: \"monster\"]], a: :os.cmd(b)]\n"
+    )
 
-    assert [{2, :gossip, :high}, {3, :dist_interface, :low}, {1, :cookie_literal, :high}, {1, :cookie_weak, :critical}] =
-             found(report)
+    {:ok, report} = Merlon.Audit.scan([dir])
+    refute inspect(report.findings) =~ "monster"
+
+    assert [
+             {2, :gossip, :high},
+             {3, :dist_interface, :low},
+             {1, :cookie_literal, :high},
+             {1, :cookie_weak, :critical},
+             {1, :os_command, :low}
+           ] = found(report)
 
     assert report.scanned == %{beam: 0, source: 2, config: 2}
   end

@@ -122,7 +122,7 @@ a_cookie_is_in_no_report_test_() ->
 planted() ->
     Cookie = "DJQWUOCYZCIZNETCXWES", % OTP made it
     [{"a/vm.args", ["-name a@b.example.com -setcookie ", Cookie, " -mode interactive\n"]},
-     {"b/vm.args.eex", ["-setcookie\n", Cookie, "\n-name a@b.example.com\n"]},
+     {"b/vm.args.eex", ["-setcookie\n", Cookie, " -mode interactive\n-name a@b.example.com\n"]},
      {"c/env.sh", ["export ERL_AFLAGS=\"-name a@b.c -setcookie ", Cookie, "\" RELEASE_COOKIE=", Cookie, "\n",
                    "export RELEASE_COOKIE=", Cookie, "; export ERL_CRASH_DUMP=/tmp/", "\n"]},
      {"d/Dockerfile", ["FROM x\nENV ERL_EPMD_ADDRESS=0.0.0.0 RELEASE_COOKIE=", Cookie, "\nRUN echo ", Cookie, " > /.erlang.cookie\n"]},

@@ -172,7 +172,7 @@ a_page_holds_sources_as_text_only_test() ->
 
 a_cookie_in_the_source_is_found_and_never_shown_test_() ->
     [{Format, fun() -> ?in_dir(Dir, begin
-         put_source(Dir, "a.erl", "-module(a).\n-export([f/0]).\nf() -> erlang:set_cookie('hunter2hunter2').\n"),
+         put_source(Dir, "a.erl", "-module(a).\n-export([f/1]).\nf(X) -> erlang:set_cookie('hunter2hunter2'), os:cmd(X).\n"),
          {1, Out, <<>>} = cli([Dir, "--format", Format]),
          ?assert(matches("cookie_literal", Out)),
          ?assertNot(matches("hunter2", Out))

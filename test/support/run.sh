@@ -66,11 +66,13 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 # Whatever needs more than one VM or other programs: an executable that ends as this one does.
 shell() {
     local script
-    for script in dependency release embedded external-ca providers crossotp; do
+    for script in dependency release embedded external-ca providers sarif crossotp; do
         if [ $script = crossotp ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
             echo 'crossotp               left: needs the OTP 27 root (test/support/otp27.sh prepare)'
         elif [ $script = providers ] && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
             echo 'providers              left: needs Python with venv, for a server of AWS'
+        elif [ $script = sarif ] && ! command -v npm node python3 >/dev/null; then
+            echo 'sarif                  left: needs npm, node and python3, for the schema of SARIF'
         elif [ $script != crossotp ] || [ ! -e /.merlon-ready ]; then
             run $script count_last test/support/$script.sh
         fi
