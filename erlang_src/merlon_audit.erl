@@ -120,9 +120,11 @@ report(Root, Results, Faults, Sources, Left, #{} = Options) ->
     Raws = lists:append([Raws || #{raws := Raws} <- Results]) ++ merlon_audit_allow:unscanned(Results, Faults),
     Texts = merlon_audit_texts:new(Sources),
     {Kept, Allowed} = merlon_audit_allow:apply(wanted(Raws, Options), Texts, Options),
-    Findings = merlon_audit_texts:findings(Kept, Texts),
+    %% As one, so that what is allowed has no fingerprint of what is not.
+    {Suppressed, Findings} = lists:partition(fun(Finding) -> is_map_key(allowed, Finding) end,
+                                             merlon_audit_texts:findings(Kept ++ [Raw#{allowed => true} || Raw <- Allowed], Texts)),
     {Known, New} = lists:partition(fun(Finding) -> is_known(Finding, Options) end, Findings),
-    #{root => Root, findings => New, suppressed => merlon_audit_texts:findings(Allowed, Texts), known => Known,
+    #{root => Root, findings => New, suppressed => [maps:remove(allowed, Finding) || Finding <- Suppressed], known => Known,
       scanned => #{beam => length([ok || #{kind := beam, result := ok} <- Results]),
                    source => length([ok || #{kind := source, result := ok} <- Results]),
                    config => length([ok || #{kind := config, result := ok} <- Results])},

@@ -51,7 +51,7 @@ finding(#{line := Line, rule := Rule} = Raw, File, Lines, Seen) ->
     Shown = shown(Raw, Rule, Line, Lines),
     Print = print(Raw, File, Shown),
     Count = maps:get(Print, Seen, 0),
-    Known = maps:with([rule, severity, flow, line, place, what], Raw),
+    Known = maps:with([rule, severity, flow, line, place, what, allowed], Raw),
     Plain = maps:map(fun(Key, Text) when Key =:= file; Key =:= what; Key =:= place -> printable(Text);
                         (_, Value) -> Value
                      end, Known#{file => File, source => maps:get(source, Raw, code),
