@@ -14,7 +14,7 @@
 -spec findings([file()]) -> [found()].
 findings(Files) ->
     Starts = lists:append([starts(Folder) || Folder <- folders(Files)]),
-    lists:append([twice(Start) ++ fitting(Start) || Start <- Starts]) ++ named(Starts, Files)
+    lists:append([twice(Start) ++ fitting(Start) || Start <- Starts]) ++ deployed(Files) ++ named(Starts, Files)
         ++ environments(Files, Starts) ++ released(Files) ++ remote(Files) ++ certificates(Files)
         ++ merlon_audit_advisories:findings(Files, facts(Starts, Files)).
 
@@ -61,6 +61,14 @@ here(_, Line) -> Line.
 one_line(Given) ->
     Counts = lists:foldl(fun(At, Acc) -> maps:update_with(At, fun(N) -> N + 1 end, 1, Acc) end, #{}, Given),
     [{File, {Line, proto_dist_twice, <<"-proto_dist is given twice">>}} || {{File, Line, _}, N} <- maps:to_list(Counts), N > 1].
+
+%% What a container or a service sets comes on top of the release's own args file, wherever that lies in the tree.
+deployed(Files) ->
+    Own = [Name || {Name, vm_args, Items} <- Files, merlon_audit_conf_kind:start(Name) =:= node,
+                   {flag, _, <<"-proto_dist">>, _, _} <- Items],
+    [{File, {Line, proto_dist_twice, <<"-proto_dist in ", Variable/binary, ", and in ", (hd(Own))/binary>>}}
+     || Own =/= [], {File, Kind, Items} <- Files, Kind =/= env, Kind =/= vm_args,
+        {flag, Line, <<"-proto_dist">>, _, {env, Variable}} <- Items].
 
 %% ---- options and carrier ----
 
