@@ -24,7 +24,6 @@ exact(<<"erl_crash.dump">>, _) -> crash_dump;
 exact(<<"otp_version">>, _) -> otp_version;
 exact(<<"start_erl.data">>, _) -> start_erl;
 exact(<<".tool-versions">>, _) -> versions;
-exact(<<"mix.exs">>, _) -> mix;
 exact(<<"config.exs">>, <<"rel">>) -> mix; % Distillery's
 exact(<<"rebar.config">>, _) -> rebar;
 exact(<<"rabbitmq-env.conf">>, _) -> env;
@@ -42,7 +41,7 @@ like(Name) ->
                 {"^(ssl_dist|inter_node_tls|tls_dist).*\\.(conf|config|optfile)(\\.eex)?$|ssl_dist_opt|\\.optfile$",
                  optfile},
                 {"^\\.?(erl_)?inetrc$", inetrc},
-                {"^(config|runtime|prod|dev|releases)\\.exs$", exs},
+                {"^mix\\.exs$", mix}, {"^(config|runtime|prod|dev|releases)\\.exs$", exs},
                 {"^(docker|container)file(\\..*)?$|\\.dockerfile$", docker}, {"\\.ya?ml$", yaml},
                 {"\\.(service|socket)$", unit}, {"\\.(pem|crt|cer|key)$", pem}],
     case [Kind || {Pattern, Kind} <- Patterns, re:run(Name, Pattern, [{capture, none}]) =:= match] of
