@@ -47,7 +47,8 @@ arg(_, _) -> none.
 %% ---- what is not a call ----
 
 %% The rule of a place that is an option, a list or a comparison, and what to call it.
--spec others(merlon_audit_flow:site() | #{kind := option | list, name => atom(), resolved := [merlon_audit_flow:expr()]}) -> [{merlon_audit_rules:id(), What :: binary()}].
+-spec others(merlon_audit_flow:site() |
+             #{kind := option | list, name => atom(), resolved := [merlon_audit_flow:expr()]}) -> [{merlon_audit_rules:id(), What :: binary()}].
 others(#{kind := option, name := Name, resolved := [Value]}) -> option(Name, Value);
 others(#{kind := list, resolved := Elements}) -> discovery(Elements);
 others(#{kind := compare, args := [A, B], resolved := [X, Y]} = Site) ->
