@@ -25,25 +25,27 @@
           findings := [finding()],             % by file and line; those that could not be scanned are among them
           suppressed := [finding()],           % by a comment that holds
           known := [finding()],                % by the baseline
-          scanned := #{beam | source | port | node | connection => non_neg_integer()},
+          scanned := #{beam | source | config | port | node | connection => non_neg_integer()},
           nodes => [[{atom(), binary()}]],     % a row for each, of an audit of nodes
           unscanned := [{binary(), Why :: binary()}],
           left := [binary()]}.                 % Elixir scripts that nobody here can parse
 %% Elixir's parser: quoted code, with names that are no atoms as binaries.
 -type parser() :: fun((binary(), File :: binary()) -> {ok, term()} | {error, {Line :: non_neg_integer(), iodata()}}).
 %% `only` and `skip`: rules. `baseline`: fingerprints that are known. `today` is for tests.
--type options() :: #{all => boolean(), exclude => [string()], sources => boolean(),
+%% `templates`: .eex and .heex too. `now`: seconds since 1970, for dates of certificates.
+-type options() :: #{all => boolean(), templates => boolean(), exclude => [string()], sources => boolean(),
                      only => [merlon_audit_rules:id()], skip => [merlon_audit_rules:id()],
                      baseline => #{binary() => term()}, parser => parser(), new_atoms => non_neg_integer(),
                      progress => fun((non_neg_integer(), non_neg_integer()) -> term()),
-                     workers => pos_integer(), timeout => pos_integer(), today => calendar:date()}.
+                     workers => pos_integer(), timeout => pos_integer(), today => calendar:date(), now => integer()}.
 -type reason() :: nothing_to_scan.
 
-%% Scans Erlang and Elixir: BEAM files, and sources of which there is no BEAM file that is as new.
+%% Scans Erlang and Elixir: BEAM files, and sources of which there is no BEAM file that is as new. And what configures and
+%% starts nodes, and what builds leave behind.
 -spec scan([file:filename_all()], options()) ->
           {ok, report()} | {error, {audit, reason()} | {files, merlon_audit_files:reason()}}.
 scan(Paths, Options) ->
-    case merlon_audit_files:find(Paths, maps:with([all, exclude], Options)) of
+    case merlon_audit_files:find(Paths, maps:with([all, templates, exclude], Options)) of
         {ok, _Root, [], []} -> {error, {audit, nothing_to_scan}};
         {ok, Root, Files, Faults} -> scanned(Root, Files, Faults, Options);
         {error, _} = Error -> Error
@@ -51,14 +53,16 @@ scan(Paths, Options) ->
 
 scanned(Root, Files, Faults, Options) ->
     Run = #{index => merlon_audit_sinks:index(), atoms => budget(Options), options => Options},
-    {Beams, Sources} = lists:partition(fun(#{kind := Kind}) -> Kind =:= beam end, Files),
+    Beams = [File || #{kind := beam} = File <- Files],
+    Sources = [File || #{kind := Kind} = File <- Files, Kind =:= erl orelse Kind =:= ex],
     Compiled = compiled(chosen(Beams, Options), merlon_audit_files:sources(Sources), Run),
     {Left, Rest} = lists:partition(fun(File) -> is_left(File, Options) end, uncovered(Sources, Compiled)),
     Read = merlon_audit_source:scan(Rest, Files, Run),
-    Results = Compiled ++ Read,
+    Configured = merlon_audit_conf:scan([File || #{conf := _} = File <- Files], Files, Run),
+    Results = Compiled ++ Read ++ Configured,
     case [ok || #{result := ok} <- Results] of
         [] when Faults =:= [], Results =:= [] -> {error, {audit, nothing_to_scan}};
-        _ -> {ok, report(Root, Results, Faults, Sources, [Name || #{name := Name} <- Left], Options)}
+        _ -> {ok, report(Root, Results, Faults, [File || #{kind := Kind} = File <- Files, Kind =/= beam], [Name || #{name := Name} <- Left], Options)}
     end.
 
 budget(#{new_atoms := Most}) -> merlon_audit_atoms:start(Most);
@@ -117,11 +121,14 @@ report(Root, Results, Faults, Sources, Left, #{} = Options) ->
     Raws = lists:append([Raws || #{raws := Raws} <- Results]) ++ merlon_audit_allow:unscanned(Results, Faults),
     Texts = merlon_audit_texts:new(Sources),
     {Kept, Allowed} = merlon_audit_allow:apply(wanted(Raws, Options), Texts, Options),
-    Findings = merlon_audit_texts:findings(Kept, Texts),
+    %% As one, so that what is allowed has no fingerprint of what is not.
+    {Suppressed, Findings} = lists:partition(fun(Finding) -> is_map_key(allowed, Finding) end,
+                                             merlon_audit_texts:findings(Kept ++ [Raw#{allowed => true} || Raw <- Allowed], Texts)),
     {Known, New} = lists:partition(fun(Finding) -> is_known(Finding, Options) end, Findings),
-    #{root => Root, findings => New, suppressed => merlon_audit_texts:findings(Allowed, Texts), known => Known,
+    #{root => Root, findings => New, suppressed => [maps:remove(allowed, Finding) || Finding <- Suppressed], known => Known,
       scanned => #{beam => length([ok || #{kind := beam, result := ok} <- Results]),
-                   source => length([ok || #{kind := source, result := ok} <- Results])},
+                   source => length([ok || #{kind := source, result := ok} <- Results]),
+                   config => length([ok || #{kind := config, result := ok} <- Results])},
       unscanned => Unscanned, left => Left}.
 
 %% A report of what other scanners than that of files have found.
@@ -149,4 +156,5 @@ counted(#{findings := Findings}, Least) ->
 
 -spec format_error(reason()) -> iodata().
 format_error(nothing_to_scan) ->
-    "there is nothing to scan: no .beam, .erl, .hrl, .ex or .exs file is there (--all looks at deps and test too)".
+    "there is nothing to scan: no .beam, .erl, .hrl, .ex or .exs file and no configuration of a node is there "
+    "(--all looks at deps and test too)".

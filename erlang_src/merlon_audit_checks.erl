@@ -38,6 +38,7 @@ check(is_anonymous, Site) -> lists:member(text(arg(1, Site)), [<<"all">>, <<"ano
 check(is_password, #{args := Args}) -> lists:any(fun is_password_name/1, words(Args));
 check(has_few_rounds, Site) -> has_few_rounds(arg(4, Site));
 check(is_pkcs1, Site) -> is_pkcs1(arg(3, Site), arg(4, Site));
+check(is_insecure, Site) -> is_insecure(last_list(Site));
 check(is_tool, Site) -> [] =/= [Tool || Tool <- atoms(arg(1, Site)), lists:member(Tool, ?TOOLS)].
 
 arg(N, #{resolved := Args}) when length(Args) >= N -> lists:nth(N, Args);
@@ -46,7 +47,8 @@ arg(_, _) -> none.
 %% ---- what is not a call ----
 
 %% The rule of a place that is an option, a list or a comparison, and what to call it.
--spec others(merlon_audit_flow:site()) -> [{merlon_audit_rules:id(), What :: binary()}].
+-spec others(merlon_audit_flow:site() |
+             #{kind := option | list, name => atom(), resolved := [merlon_audit_flow:expr()]}) -> [{merlon_audit_rules:id(), What :: binary()}].
 others(#{kind := option, name := Name, resolved := [Value]}) -> option(Name, Value);
 others(#{kind := list, resolved := Elements}) -> discovery(Elements);
 others(#{kind := compare, args := [A, B], resolved := [X, Y]} = Site) ->
@@ -63,9 +65,13 @@ option(versions, Value) ->
 option(ciphers, Value) ->
     Weak = [Cipher || Cipher <- texts(Value), is_weak(Cipher)],
     [{tls_ciphers, hd(Weak)} || Weak =/= []];
+option(hackney, Value) -> [{tls_verify_none, <<"insecure">>} || is_insecure(Value)];
 option(extra_applications, Value) ->
     Tools = [Tool || Tool <- atoms(Value), lists:member(Tool, [observer, debugger, wx, et])],
     [{prod_tool, atom_to_binary(hd(Tools))} || Tools =/= []].
+
+%% hackney's word for no check at all.
+is_insecure(Options) -> has_option(insecure, true, Options).
 
 is_weak(Cipher) ->
     re:run(Cipher, "RC4|(^|[-_])DES[-_]|3DES|DES-CBC|NULL|EXP(ORT)?[-_]|anon|ADH|AECDH|[-_]MD5|rc4_128|des_cbc|null",
@@ -124,8 +130,12 @@ has_key(Key, Expr) ->
     {Known, _} = options(Expr),
     lists:keymember(Key, 1, Known).
 
+%% In a list, or in a map as Poison takes them.
 has_atom_keys(Expr) ->
-    {Known, _} = options(Expr),
+    Known = find(fun({tuple, _, [{atom, _, Key}, Value]}) -> [{Key, Value}];
+                    ({map_field_assoc, _, {atom, _, Key}, Value}) -> [{Key, Value}];
+                    (_) -> []
+                 end, Expr),
     lists:any(fun({Key, Value}) ->
                   lists:member(Key, [keys, labels, object_keys]) andalso
                       lists:member(text(Value), [<<"atom">>, <<"atoms">>, <<"attempt_atom">>])

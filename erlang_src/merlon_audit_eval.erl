@@ -21,7 +21,7 @@
                             orelse Field =:= <<"path_info">> orelse Field =:= <<"request_path">>)).
 %% Options that rules are about.
 -define(is_option(Name), (Name =:= verify orelse Name =:= keep_secrets orelse Name =:= versions
-                          orelse Name =:= ciphers orelse Name =:= extra_applications)).
+                          orelse Name =:= ciphers orelse Name =:= extra_applications orelse Name =:= hackney)).
 
 -spec function([term()], map()) ->
           {merlon_audit_flow:value(), [merlon_audit_flow:site()],
@@ -168,6 +168,8 @@ expr({'receive', _, Clauses, Timeout, Body}, St) ->
     {join(Value, Other), Last};
 expr({'try', _, Body, Clauses, Catches, Finally}, St) -> attempt(Body, Clauses, Catches, Finally, St);
 expr({'fun', _, {clauses, Clauses}}, St) -> fun_of(Clauses, ?COMPUTED, St);
+%% Whoever gets the map calls it with what he likes.
+expr({map_field_assoc, _, _, {'fun', _, {clauses, Clauses}}}, St) -> fun_of(Clauses, ?PARAMETER, St);
 expr({named_fun, _, _, Clauses}, St) -> fun_of(Clauses, ?COMPUTED, St);
 expr({'fun', Anno, Named}, St) -> captured(Named, Anno, ?COMPUTED, St);
 expr({Kind, _, Result, Generators}, St) when Kind =:= lc; Kind =:= bc; Kind =:= mc ->
@@ -188,10 +190,7 @@ softened(Of, St) ->
 
 %% Of what is compared or counted only the fact remains.
 number(Values) ->
-    case lists:all(fun(Value) -> Value =:= ?LITERAL end, Values) of
-        true -> ?LITERAL;
-        false -> ?COMPUTED
-    end.
+    case lists:usort(Values) -- [?LITERAL] of [] -> ?LITERAL; _ -> ?COMPUTED end.
 
 %% The list itself is looked at by rules about libcluster's topologies.
 list(List, St) ->

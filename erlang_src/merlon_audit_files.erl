@@ -8,19 +8,22 @@
 
 -include_lib("kernel/include/file.hrl").
 
--type kind() :: beam | erl | ex.
-%% `name` is relative to the root, with /, as people see it; `path` is what is opened.
+-type kind() :: beam | erl | ex | conf.
+%% `name` is relative to the root, with /, as people see it; `path` is what is opened. `conf`: what kind of configuration it
+%% is, alone or besides being a script of Elixir.
 -type file() :: #{name := binary(), path := file:filename_all(), kind := kind(), size := non_neg_integer(),
-                  mtime := integer(), script => boolean()}.
+                  mtime := integer(), mode := non_neg_integer(), script => boolean(), conf => merlon_audit_conf_kind:kind()}.
 -type reason() :: {no_such_path, file:filename_all()} | {too_many_files, pos_integer()} |
                   {too_deep, binary()} | {too_big, non_neg_integer()} | {read, file:posix() | badarg | terminated | system_limit}.
--type options() :: #{all => boolean(), exclude => [string()]}.
+-type options() :: #{all => boolean(), templates => boolean(), exclude => [string()]}.
 
 -define(FILES, 200000).
 -define(DEPTH, 64).
 -define(BYTES, 16#2000000).
 %% Others' code and what is not shipped; `all` takes them too.
--define(FOREIGN, ["deps", "test", "config", "_checkouts"]).
+-define(FOREIGN, ["deps", "test", "_checkouts"]).
+%% Of these only what is known as configuration.
+-define(SETTINGS, ["config"]).
 -define(NEVER, [".git", ".hg", ".svn", "node_modules", ".elixir_ls"]).
 
 %% The files below Paths, by name. Folders and files that the scan leaves out are not among them.
@@ -61,7 +64,8 @@ plain(Path) ->
 
 walked(Root, Paths, Options) ->
     Excluded = [Pattern || {ok, Pattern} <- [glob(Glob) || Glob <- maps:get(exclude, Options, [])]],
-    Walk = #{root => Root, all => maps:get(all, Options, false), exclude => Excluded},
+    Walk = #{root => Root, all => maps:get(all, Options, false), templates => maps:get(templates, Options, false),
+             exclude => Excluded, settings => false},
     try lists:foldl(fun(Path, Acc) -> argument(Path, Walk, Acc) end, {#{}, []}, Paths) of
         {Files, Faults} -> {ok, Root, [File || {_, File} <- lists:sort(maps:to_list(Files))], lists:reverse(Faults)}
     catch
@@ -101,10 +105,14 @@ member(Folder, Name, Depth, Walk, Acc) ->
         {ok, Info} ->
             case is_left_out(Path, Name, Info, Walk) of
                 true -> Acc;
-                false -> entry(Path, Info, Depth + 1, Walk, Acc)
+                false -> entry(Path, Info, Depth + 1, inside(Name, Info, Walk), Acc)
             end;
         {error, Posix} -> fault(Path, {read, Posix}, Walk, Acc)
     end.
+
+inside(Name, #file_info{type = directory}, #{all := false} = Walk) ->
+    Walk#{settings := maps:get(settings, Walk) orelse lists:member(Name, ?SETTINGS)};
+inside(_Name, _Info, Walk) -> Walk.
 
 is_left_out(Path, Name, #file_info{type = Type}, #{all := All, exclude := Excluded} = Walk) ->
     (Type =:= directory andalso (lists:member(Name, ?NEVER) orelse (not All andalso is_foreign(Path, Name))))
@@ -128,23 +136,32 @@ is_real(Path) ->
 
 is_dependency(Path, Name) -> is_real(filename:join([Path, "..", "..", "..", "..", "deps", Name])).
 
-regular(Path, #file_info{size = Size, mtime = Time}, Walk, {Files, Faults} = Acc) ->
-    case kind(filename:extension(Path)) of
+regular(Path, #file_info{size = Size, mtime = Time, mode = Mode}, Walk, {Files, Faults} = Acc) ->
+    Name = name(Path, Walk),
+    case kinds(filename:extension(Path), merlon_audit_conf_kind:kind(Name), Walk) of
         none -> Acc;
-        {Kind, Script} ->
+        Kinds ->
             map_size(Files) < ?FILES orelse throw({files, {too_many_files, ?FILES}}),
-            Name = name(Path, Walk),
-            {Files#{Name => #{name => Name, path => Path, kind => Kind, size => Size, mtime => Time, script => Script}},
-             Faults}
+            {Files#{Name => Kinds#{name => Name, path => Path, size => Size, mtime => Time, mode => Mode}}, Faults}
     end.
 
-kind(Extension) when is_binary(Extension) -> kind(binary_to_list(Extension));
-kind(".beam") -> {beam, false};
-kind(".erl") -> {erl, false};
-kind(".hrl") -> {erl, false};
-kind(".ex") -> {ex, false};
-kind(".exs") -> {ex, true};
-kind(_) -> none.
+kinds(Extension, Conf, Walk) when is_binary(Extension) -> kinds(binary_to_list(Extension), Conf, Walk);
+kinds(Extension, Conf, #{settings := Settings, templates := Templates}) ->
+    case {kind(Extension, Templates), Conf} of
+        {none, none} -> none;
+        {none, _} -> #{kind => conf, conf => Conf};
+        {_, none} when Settings -> none;
+        {{Kind, Script}, none} -> #{kind => Kind, script => Script};
+        {{Kind, Script}, _} -> #{kind => Kind, script => Script, conf => Conf}
+    end.
+
+kind(".beam", _) -> {beam, false};
+kind(".erl", _) -> {erl, false};
+kind(".hrl", _) -> {erl, false};
+kind(".ex", _) -> {ex, false};
+kind(".exs", _) -> {ex, true};
+kind(Template, true) when Template =:= ".eex"; Template =:= ".heex" -> {ex, false};
+kind(_, _) -> none.
 
 fault(Path, Reason, Walk, {Files, Faults}) -> {Files, [{name(Path, Walk), Reason} | Faults]}.
 
@@ -188,7 +205,7 @@ read_all({error, Posix}, _Limit) -> {error, {files, {read, Posix}}}.
 %% The sources among the files, by their last part.
 -spec sources([file()]) -> #{binary() => [file()]}.
 sources(Files) ->
-    lists:foldr(fun(#{kind := beam}, Acc) -> Acc;
+    lists:foldr(fun(#{kind := Kind}, Acc) when Kind =:= beam; Kind =:= conf -> Acc;
                    (#{name := Name} = File, Acc) ->
                         maps:update_with(filename:basename(Name), fun(Known) -> [File | Known] end, [File], Acc)
                 end, #{}, Files).

@@ -142,7 +142,7 @@ remote(Module, Name, Meta, Args, C) ->
 form('__block__', Line, Args, C) -> {block, Line, exprs(Args, C)};
 form('__aliases__', Line, Parts, C) -> {atom, Line, full_name(Parts, C)};
 form('{}', Line, Args, C) -> {tuple, Line, exprs(Args, C)};
-form('%{}', Line, Args, C) -> {block, Line, exprs(Args, C)};
+form('%{}', Line, Args, C) when is_list(Args) -> {block, Line, [field(Arg, Line, C) || Arg <- Args]};
 form('<<>>', Line, Parts, C) -> {bin, Line, [{bin_element, Line, segment(P, C), default, default} || P <- Parts]};
 form('=', Line, [Pattern, Expr], C) -> {match, Line, expr(Pattern, C), expr(Expr, C)};
 form('<-', Line, [Pattern, Expr], C) -> {match, Line, expr(Pattern, C), expr(Expr, C)};
@@ -170,6 +170,9 @@ form('!==', Line, [A, B], C) -> {op, Line, '=/=', expr(A, C), expr(B, C)};
 form(Name, Line, Args, C) when Name =:= with; Name =:= for; Name =:= quote; Name =:= '%'; Name =:= '->'; Name =:= '::' ->
     {block, Line, lists:flatmap(fun(Arg) -> part(Arg, C) end, Args)};
 form(Name, Line, Args, C) -> {call, Line, {atom, Line, Name}, exprs(Args, C)}.
+
+field({Key, {fn, _, _} = Fun}, Line, C) -> {map_field_assoc, Line, expr(Key, C), expr(Fun, C)};
+field(Arg, _Line, C) -> expr(Arg, C).
 
 %% ~w()a makes atoms; of literals those are the code's own.
 words(true, Line, _Words, _C) -> {nil, Line};

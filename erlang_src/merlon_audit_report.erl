@@ -89,7 +89,8 @@ summary(#{findings := Findings, suppressed := Suppressed, known := Known, scanne
 looked(#{node := Nodes}) -> count(Nodes, "node");
 looked(#{port := Ports}) -> count(Ports, "port");
 looked(#{connection := Connections}) -> count(Connections, "connection");
-looked(#{beam := Beams, source := Sources}) -> [count(Beams, "BEAM file"), " and ", count(Sources, "source")].
+looked(#{beam := Beams, source := Sources, config := Configs}) ->
+    [count(Beams, "BEAM file"), ", ", count(Sources, "source"), " and ", count(Configs, "configuration file")].
 
 severities(Findings) ->
     [{Severity, length([F || #{severity := S} = F <- Findings, S =:= Severity])}

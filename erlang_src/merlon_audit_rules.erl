@@ -1,5 +1,5 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% The rules of the audit: one table, whose rows are kept by subject (`*_data`, `*_link`, `*_wire`). A scanner says which
+%% The rules of the audit: one table, whose rows are kept by subject (`merlon_audit_rules_*`). A scanner says which
 %% rule and how far the data came; severity, words and references are here alone.
 -module(merlon_audit_rules).
 
@@ -25,7 +25,9 @@
 
 %% Whoever adds a scanner adds its rows here.
 -spec all() -> [row()].
-all() -> merlon_audit_rules_data:rows() ++ merlon_audit_rules_link:rows() ++ merlon_audit_rules_wire:rows().
+all() ->
+    merlon_audit_rules_data:rows() ++ merlon_audit_rules_link:rows() ++ merlon_audit_rules_conf:rows()
+        ++ merlon_audit_rules_artefact:rows() ++ merlon_audit_rules_wire:rows().
 
 -spec ids() -> [id()].
 ids() -> [Id || #{id := Id} <- all()].

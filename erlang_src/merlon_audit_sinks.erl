@@ -95,6 +95,8 @@ commands() ->
      {"System", cmd, [2, 3], os_command, [2], is_shell},
      {"System", cmd, [2, 3], program_choice, [1]},
      {exec, [run, run_link], [2, 3], os_command, [1]},
+     {peer, [start, start_link, start_it], [1, 2], program_choice, [1]},
+     {slave, [start, start_link], [3, 4], program_choice, [3]},
      {erlang, open_port, [2], open_port, [1], is_spawn},
      {"Port", open, [2], open_port, [1], is_spawn},
      {erlang, open_port, [2], os_command, [2], is_spawned_shell},
@@ -116,7 +118,8 @@ code() ->
      {erlang, apply, [3], dynamic_call, [1, 2], is_named_by_data},
      {erlang, load_nif, [2], native_code, [1]},
      {erl_ddll, [load, load_driver, reload, reload_driver], [2], native_code, [1]},
-     {erl_ddll, try_load, [3], native_code, [1]}].
+     {erl_ddll, try_load, [3], native_code, [1]},
+     {compile, [forms, noenv_forms], [1, 2], eval, [1]}].
 
 cluster() ->
     [{rpc, [call, block_call, cast, async_call, server_call, multi_server_call, abcast, sbcast], any, remote_node, [1]},
@@ -145,6 +148,7 @@ tls() ->
      {ssl, listen, [2], tls_no_versions, any, has_no_versions},
      {ssl, connect, [3], tls_no_versions, any, has_no_versions},
      {ssl, connect, [4], tls_no_versions, any, has_no_versions},
+     {hackney, [request, get, post, put, delete, head, patch, connect], any, tls_verify_none, any, is_insecure},
      {ssl, cipher_suites, [2, 3], tls_ciphers, any, is_anonymous}].
 
 crypto() ->

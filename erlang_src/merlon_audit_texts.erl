@@ -48,10 +48,10 @@ of_file(File, Raws, Lines) ->
     Findings.
 
 finding(#{line := Line, rule := Rule} = Raw, File, Lines, Seen) ->
-    Shown = shown(Rule, Line, Lines),
+    Shown = shown(Raw, Rule, Line, Lines),
     Print = print(Raw, File, Shown),
     Count = maps:get(Print, Seen, 0),
-    Known = maps:with([rule, severity, flow, line, place, what], Raw),
+    Known = maps:with([rule, severity, flow, line, place, what, allowed], Raw),
     Plain = maps:map(fun(Key, Text) when Key =:= file; Key =:= what; Key =:= place -> printable(Text);
                         (_, Value) -> Value
                      end, Known#{file => File, source => maps:get(source, Raw, code),
@@ -62,8 +62,21 @@ with_snippet(Finding, <<>>) -> Finding;
 with_snippet(Finding, Shown) -> Finding#{snippet => Shown}.
 
 %% A cookie is never shown, nor is it in the fingerprint: reports go to more people than sources.
-shown(cookie_literal, _Line, _Lines) -> <<>>;
-shown(_Rule, Line, Lines) -> snippet(Line, Lines).
+shown(#{hide := true}, _Rule, _Line, _Lines) -> <<>>;
+shown(_Raw, Rule, _Line, _Lines) when Rule =:= cookie_literal; Rule =:= cookie_weak -> <<>>;
+shown(#{source := config}, _Rule, Line, Lines) -> unless("cookie|private key", snippet(Line, Lines));
+shown(#{file := File}, _Rule, Line, Lines) ->
+    case filename:extension(File) of
+        <<".exs">> -> unless("cookie", snippet(Line, Lines));
+        _ -> unless("set_?cookie", snippet(Line, Lines))
+    end.
+
+%% A line that speaks of a cookie may hold it in a spelling that nobody has thought of.
+unless(Words, Shown) ->
+    case re:run(Shown, Words, [caseless, {capture, none}]) of
+        match -> <<>>;
+        nomatch -> Shown
+    end.
 
 snippet(Line, Lines) when Line > 0, Line =< tuple_size(Lines) -> string:trim(printable(element(Line, Lines)));
 snippet(_, _) -> <<>>.

@@ -1,5 +1,5 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% `merlon audit`: what is dangerous in the code of a project, or (merlon_cli_audit_net) in what runs.
+%% `merlon audit`: what is dangerous in the code and configuration of a project, or (merlon_cli_audit_net) in what runs.
 -module(merlon_cli_audit).
 -behaviour(merlon_cli).
 
@@ -7,7 +7,7 @@
 
 -spec spec() -> merlon_cli_args:spec().
 spec() ->
-    #{summary => "Finds what is dangerous in Erlang and Elixir code, in running nodes, on the wire",
+    #{summary => "Finds what is dangerous in code, configuration and releases, in running nodes, on the wire",
       argument => {several, "PATH"},
       options => [{format, {one_of, [text, json, sarif, html]}, "text by default"},
                   {output, {text, "FILE"}, "write the report there, and only its summary here"},
@@ -16,7 +16,8 @@ spec() ->
                   {only, {many, "RULE"}, "only this rule; may be given again"},
                   {skip, {many, "RULE"}, "all but this rule; may be given again"},
                   {exclude, {many, "GLOB"}, "leave files or folders out, by their path"},
-                  {all, flag, "dependencies, tests and config/ too"},
+                  {all, flag, "dependencies and tests too"},
+                  {templates, flag, ".eex and .heex too (mix merlon.audit)"},
                   {sources, flag, "look at sources only, not at BEAM files"},
                   {notes, flag, "show notes too: what is dangerous elsewhere, with literals only here"},
                   {baseline, {text, "FILE"}, "leave out the findings that are in it"},
@@ -90,7 +91,7 @@ scan(Options, Found) ->
 
 scan_code(Options, Found) ->
     Paths = maps:get(argument, Options, ["."]),
-    Settings = maps:merge(maps:with([all, sources, exclude], Options), Found),
+    Settings = maps:merge(maps:with([all, templates, sources, exclude], Options), Found),
     Result = merlon_audit:scan(Paths, Settings#{progress => progress()}),
     clear(),
     case Result of

@@ -48,34 +48,18 @@ lines(#{class := Class, length := Length, bits := Bits, marks := Marks} = Report
     [io_lib:format("length    ~b characters~nverdict   ~ts~n", [Length, verdict(Class)]),
      seed(Report, Options),
      io_lib:format("strength  at most ~.1f bits~n", [Bits]),
-     ["attack    ", attack(Class), ": ", time(Cpu), " on one core, ", time(Gpu), " on one GPU\n"],
+     ["attack    ", merlon_cookie_text:attack(Class), ": ", merlon_cookie_text:time(Cpu), " on one core, ", merlon_cookie_text:time(Gpu), " on one GPU\n"],
      [["mark      ", mark(Mark), $\n] || Mark <- Marks],
      advice(Report)].
 
-verdict(known) -> "WEAK: a default that everyone knows";
-verdict(derived) -> "WEAK: derived from the node's or the host's name";
-verdict(otp) -> "WEAK: made by OTP's own generator, which knows 2^36 cookies";
-verdict(livebook) -> "WEAK: date, time and a small number, as Livebook makes it on Windows";
-verdict(low_entropy) -> "WEAK: too short, or of too few kinds of characters";
-verdict(fine) -> "no known weakness".
-
-attack(known) -> "a dictionary, on-line";
-attack(derived) -> "variants of the names, on-line";
-attack(otp) -> "all seeds against one captured digest";
-attack(_) -> "all of its kind against one captured digest".
+verdict(fine) -> merlon_cookie_text:verdict(fine);
+verdict(Class) -> ["WEAK: ", merlon_cookie_text:verdict(Class)].
 
 %% A tenth of a second still leaves an attacker what the verdict says anyway.
 seed(#{seed := Seed}, Options) ->
     [io_lib:format("made      ~.1f s after its VM started (or a multiple of 68.7 s later)~n", [Seed() / 1.0e9]),
      [["seed      ", integer_to_list(Seed()), $\n] || is_map_key('show-seed', Options)]];
 seed(_Report, _Options) -> "".
-
-time(Seconds) when Seconds < 1 -> "less than a second";
-time(Seconds) when Seconds < 120 -> io_lib:format("~b s", [round(Seconds)]);
-time(Seconds) when Seconds < 7200 -> io_lib:format("~b min", [round(Seconds / 60)]);
-time(Seconds) when Seconds < 172800 -> io_lib:format("~b hours", [round(Seconds / 3600)]);
-time(Seconds) when Seconds < 3.2e9 -> io_lib:format("~b days", [round(Seconds / 86400)]);
-time(_) -> "more than 100 years".
 
 mark({mode, Mode}) -> io_lib:format("WEAK: others may use its file (mode ~4.8.0b)", [Mode]);
 mark(owner) -> "WEAK: its file belongs to another user";
@@ -123,7 +107,7 @@ proved({error, {state, {File, Posix}}}, _Seconds, _Options) ->
 progress(Done, Rate) ->
     Left = ((1 bsl 36) - Done) / max(Rate, 1.0),
     io:format(standard_error, "~.1f % done, ~.1f million a second, at most ~ts to go~n",
-              [Done * 100 / (1 bsl 36), Rate / 1.0e6, time(Left)]).
+              [Done * 100 / (1 bsl 36), Rate / 1.0e6, merlon_cookie_text:time(Left)]).
 
 number(Text) ->
     case string:to_integer(Text) of

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 defmodule Merlon.Audit do
   @moduledoc """
-  The audit of code: the Erlang module `:merlon_audit` for Elixir, which reads sources of Elixir too.
+  The audit of code and configuration: the Erlang module `:merlon_audit` for Elixir, which reads sources of Elixir too.
 
       {:ok, report} = Merlon.Audit.scan(["."])
       for %{rule: rule, file: file, line: line} <- report.findings, do: {rule, file, line}
@@ -28,14 +28,22 @@ defmodule Merlon.Audit do
   def parse(source, file) do
     options = [file: file, static_atoms_encoder: &known_atom/2, emit_warnings: false]
 
-    case Code.string_to_quoted(source, options) do
+    case quoted(Path.extname(file), source, options) do
       {:ok, quoted} -> {:ok, quoted}
       {:error, {meta, _message, _token}} -> {:error, {meta[:line] || 0, "it is no Elixir"}}
     end
   rescue
+    # What a template says about itself.
+    error in [EEx.SyntaxError] -> {:error, {error.line || 0, "it is no template of EEx"}}
     # The parser takes names for atoms in some places.
     _ -> {:error, {0, "it is no Elixir"}}
   end
+
+  defp quoted(extension, source, options) when extension in [".eex", ".heex"] do
+    {:ok, Merlon.Audit.Template.quoted(extension, source, options)}
+  end
+
+  defp quoted(_extension, source, options), do: Code.string_to_quoted(source, options)
 
   defp known_atom(name, _meta) do
     {:ok, String.to_existing_atom(name)}

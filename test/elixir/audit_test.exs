@@ -46,7 +46,7 @@ defmodule Merlon.AuditTest do
   test "sources give what the corpus says", %{dir: dir} do
     File.cp!(@corpus, Path.join(dir, "lib/corpus.ex"))
     {:ok, report} = Merlon.Audit.scan([dir])
-    assert report.scanned == %{beam: 0, source: 1}
+    assert report.scanned == %{beam: 0, source: 1, config: 0}
     assert length(expected()) > 50
     assert {expected() -- found(report), found(report) -- expected()} == {[], []}
   end
@@ -56,7 +56,7 @@ defmodule Merlon.AuditTest do
     File.cp!(@corpus, file)
     compile(dir, file)
     {:ok, report} = Merlon.Audit.scan([dir])
-    assert report.scanned == %{beam: 5, source: 0}
+    assert report.scanned == %{beam: 5, source: 0, config: 0}
     assert {expected() -- found(report), found(report) -- expected()} == {[], []}
 
     # Without Elixir's parser too: what is compiled needs none.
@@ -113,6 +113,58 @@ defmodule Merlon.AuditTest do
     {:ok, report} = Merlon.Audit.scan([dir])
     assert [{4, :os_command, :high}, {4, :suppression, :medium}] = found(report)
     assert [%{line: 3}] = report.suppressed
+  end
+
+  test "templates are looked at when they are asked for", %{dir: dir} do
+    File.write!(Path.join(dir, "lib/a.html.eex"), """
+    <p>os.cmd(x)</p>
+    <%= for name <- @names do %>
+      <%= :os.cmd(name) %>
+    <% end %>
+    """)
+
+    File.write!(Path.join(dir, "lib/b.html.heex"), """
+    <style>p {color: red}</style>
+    <p class={:erlang.binary_to_term(@class)}>{@text}</p>
+    <script>let a = {b: 1}</script>
+    """)
+
+    File.write!(Path.join(dir, "lib/c.html.eex"), "<%= if x do %>\n")
+    assert {:error, _} = Merlon.Audit.scan([dir])
+    {:ok, report} = Merlon.Audit.scan([dir], templates: true)
+    assert [{"lib/c.html.eex", why}] = report.unscanned
+    assert why =~ "no template"
+
+    assert [{"lib/a.html.eex", 3, :os_command}, {"lib/b.html.heex", 2, :unsafe_term}] =
+             for(%{file: f, line: l, rule: r} <- report.findings, r != :unscanned, do: {f, l, r})
+  end
+
+  test "scripts in config are code, and mix.exs is both", %{dir: dir} do
+    File.mkdir_p!(Path.join(dir, "config"))
+
+    File.write!(Path.join(dir, "config/runtime.exs"), """
+    import Config
+    config :libcluster, topologies: [a: [strategy: Cluster.Strategy.Gossip, config: [port: 1]]]
+    config :kernel, inet_dist_use_interface: {0, 0, 0, 0}
+    """)
+
+    File.write!(
+      Path.join(dir, "mix.exs"),
+      "[releases: [a: [cookie: \"monster\"]], a: :os.cmd(b)]\n"
+    )
+
+    {:ok, report} = Merlon.Audit.scan([dir])
+    refute inspect(report.findings) =~ "monster"
+
+    assert [
+             {2, :gossip, :high},
+             {3, :dist_interface, :low},
+             {1, :cookie_literal, :high},
+             {1, :cookie_weak, :critical},
+             {1, :os_command, :low}
+           ] = found(report)
+
+    assert report.scanned == %{beam: 0, source: 2, config: 2}
   end
 
   test "the mix task has help and its exit codes", %{dir: dir} do

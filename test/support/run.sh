@@ -59,7 +59,7 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 shell() {
     local script
     for script in dependency hex prebuilt release configured embedded rebar3_release phoenix deploy remote-shell \
-                  external-ca providers tls-attacks migrate machines rotations crossotp; do
+                  external-ca providers tls-attacks migrate machines rotations sarif crossotp; do
         if [ $script = crossotp ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
             echo 'crossotp               left: needs the OTP 27 root (test/support/otp27.sh prepare)'
         elif [ $script = hex ] && [ ! -e /.merlon-ready ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
@@ -70,6 +70,8 @@ shell() {
             echo 'tls-attacks            left: needs Python with venv, for tlslite-ng'
         elif [[ $script = machines || $script = rotations ]] && ! (. test/fixtures/netns.sh && can_make_machines); then
             printf '%-22s left: needs network namespaces (root, or user namespaces) and iproute2\n' $script
+        elif [ $script = sarif ] && ! { command -v npm && command -v node && command -v python3; } >/dev/null; then
+            echo 'sarif                  left: needs npm, node and python3, for the schema of SARIF'
         elif [ $script != crossotp ] || [ ! -e /.merlon-ready ]; then
             run $script count_last test/support/$script.sh
         fi

@@ -26,6 +26,7 @@ export PYTHONPATH=$work/py
 # Findings of all kinds: the corpus, a file that can't be read, a comment that holds and one that does not.
 mkdir tree
 cp "$root"/test/audit/erlang/*.erl tree
+cp -r "$root"/test/audit/conf tree
 printf -- '-module(broken).\nf( -> x.\n' >tree/broken.erl
 cat >tree/allowed.erl <<'END'
 -module(allowed).

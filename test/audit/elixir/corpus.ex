@@ -55,6 +55,10 @@ defmodule Corpus.Atoms do
     {a, b, c, d, e, f, Jason.decode!(name, keys: :atoms!)}
   end
 
+  def dynamic_atom_poison(json), do: json |> Poison.decode!(%{keys: :atoms}) #! dynamic_atom medium
+
+  def dynamic_atom_poison_near(json), do: Poison.decode!(json, %{keys: :atoms!})
+
   # A controller's action: params are what the client has sent.
   def show(conn, %{"sort" => sort}), do: {conn, String.to_atom(sort)} #! dynamic_atom high
 
@@ -165,6 +169,15 @@ defmodule Corpus.Link do
   def tls_verify_none(host), do: :ssl.connect(host, 443, verify: :verify_none, versions: [:"tlsv1.3"]) #! tls_verify_none high
 
   def tls_verify_none_near(host), do: {host, :verify_none, verify: :verify_peer}
+
+  def insecure(url) do
+    HTTPoison.get!(url, [], hackney: [:insecure, pool: :shop]) #! tls_verify_none high
+  end
+
+  def insecure_near(url), do: HTTPoison.get!(url, [], hackney: [pool: :insecure_too])
+
+  # A fun in a map is called by whoever has the map.
+  def handlers, do: %{convert: fn name -> :os.cmd(~c"convert " ++ name) end} #! os_command high
 
   def tls_client_cert(port) do
     options = [verify: :verify_peer, versions: [:"tlsv1.3"]]

@@ -3,7 +3,8 @@
 -export([os_command/1, os_command_near/1, os_command_tricky/2, handle_call/3, open_port/1, open_port_near/1,
          open_port_tricky/1, program_choice/1, program_choice_near/0, program_choice_tricky/1, eval/1, eval_near/1,
          eval_tricky/2, dynamic_call/1, dynamic_call_near/2, dynamic_call_tricky/1, native_code/1, native_code_near/0,
-         native_code_tricky/1, quoted/1, pid/1, shell/1, loop/1]).
+         native_code_tricky/1, quoted/1, pid/1, shell/1, loop/1,
+         handlers/0, forms/1, forms_near/0, peer/1]).
 -record(link, {transport, buffer}).
 -import(os, [cmd/1]).
 -record(state, {tool}).
@@ -98,3 +99,14 @@ loop(#link{transport = Transport} = Link) ->
 fed(Data, #link{transport = Transport} = Link) ->
     Transport:ack(Data),
     Link#link{buffer = Data}.
+
+%% A fun in a map is called by whoever has the map.
+handlers() ->
+    #{convert => fun(Name) -> os:cmd("convert " ++ Name) end, %! os_command high
+      version => fun() -> os:cmd("convert -version") end}. %! os_command note
+
+forms(Forms) -> compile:forms(Forms, [binary]). %! eval high
+
+forms_near() -> compile:file("src/own.erl", [debug_info]).
+
+peer(Options) -> peer:start_link(Options). %! program_choice low

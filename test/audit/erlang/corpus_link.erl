@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: Apache-2.0
 -module(corpus_link).
--export([tls_verify_none/1, tls_verify_none_near/1, tls_verify_none_tricky/2, tls_client_cert/1, tls_client_cert_near/2,
+-export([insecure/1, insecure_near/1, tls_verify_none/1, tls_verify_none_near/1, tls_verify_none_tricky/2, tls_client_cert/1, tls_client_cert_near/2,
          tls_client_cert_tricky/1, tls_versions/0, tls_versions_near/0, tls_versions_tricky/1, tls_no_versions/1,
          tls_no_versions_near/2, tls_no_versions_tricky/1, tls_ciphers/0, tls_ciphers_near/0, tls_ciphers_tricky/0,
          tls_keep_secrets/0, tls_keep_secrets_near/0, tls_keep_secrets_tricky/1, weak_kdf/1, weak_kdf_near/1,
@@ -119,3 +119,7 @@ prod_tool_near() -> {application:ensure_all_started(ssl), observer}.
 prod_tool_tricky() ->
     App = debugger,
     application:start(App). %! prod_tool low
+
+insecure(Url) -> hackney:request(get, Url, [], <<>>, [insecure, with_body]). %! tls_verify_none high
+
+insecure_near(Url) -> hackney:request(get, Url, [], <<>>, [with_body, {insecure, false}]).

@@ -1,0 +1,1 @@
+export RELEASE_DISTRIBUTION=none

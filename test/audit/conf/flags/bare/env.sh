@@ -1,0 +1,2 @@
+#! dist_flags high
+export ELIXIR_ERL_OPTIONS="-proto_dist inet_tls"

@@ -1,0 +1,5 @@
+# Near-miss: one of the two.
+case $RELEASE_COMMAND in
+  start) export ELIXIR_ERL_OPTIONS="-proto_dist merlon" ;;
+  *) export ELIXIR_ERL_OPTIONS="-proto_dist merlon -hidden" ;;
+esac
