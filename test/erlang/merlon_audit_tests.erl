@@ -2,6 +2,7 @@
 -module(merlon_audit_tests).
 -include_lib("eunit/include/eunit.hrl").
 
+-define(slow(Dir, Body), {timeout, 60, fun() -> ?in_dir(Dir, Body) end}).
 -define(in_dir(Dir, Body), merlon_test_dir:with(fun(Dir) -> Body end)).
 -define(EVIL, "-module(evil).\n-export([run/1]).\nrun(X) -> os:cmd(X).\n").
 
@@ -92,8 +93,8 @@ a_beam_file_with_too_many_atoms_makes_none_test() ->
         ?assertMatch(#{unscanned := []}, scan(Dir))
     end).
 
-an_inflated_bomb_in_a_beam_file_is_refused_test() ->
-    ?in_dir(Dir, begin
+an_inflated_bomb_in_a_beam_file_is_refused_test_() ->
+    ?slow(Dir, begin
         Bomb = term_to_binary(binary:copy(<<0>>, 300000000), [compressed]),
         Padding = (4 - byte_size(Bomb) rem 4) rem 4,
         Chunk = <<"Dbgi", (byte_size(Bomb)):32, Bomb/binary, 0:(8 * Padding)>>,
@@ -103,8 +104,8 @@ an_inflated_bomb_in_a_beam_file_is_refused_test() ->
     end).
 
 %% Each macro doubles the one before.
-macros_that_explode_are_told_and_cost_little_test() ->
-    ?in_dir(Dir, begin
+macros_that_explode_are_told_and_cost_little_test_() ->
+    ?slow(Dir, begin
         Macros = [io_lib:format("-define(M~b, ?M~b, ?M~b).~n", [N, N - 1, N - 1]) || N <- lists:seq(1, 60)],
         put_source(Dir, "laughs.erl", ["-module(laughs).\n-define(M0, a).\n", Macros, "f() -> [?M60].\n"]),
         {Time, Report} = timer:tc(fun() -> scan(Dir) end),
@@ -113,8 +114,8 @@ macros_that_explode_are_told_and_cost_little_test() ->
     end).
 
 %% Each variable has the one before twice: followed to the end there are 2^60 of the first.
-values_that_double_cost_little_test() ->
-    ?in_dir(Dir, begin
+values_that_double_cost_little_test_() ->
+    ?slow(Dir, begin
         Lines = [io_lib:format("    X~b = {X~b, [X~b | X~b]},~n", [N, N - 1, N - 1, N - 1]) || N <- lists:seq(1, 60)],
         put_source(Dir, "a.erl", ["-module(a).\n-export([f/1]).\nf(X0) ->\n", Lines, "    {Y, _} = X60,\n    os:cmd(Y).\n"]),
         {Time, Report} = timer:tc(fun() -> scan(Dir, #{timeout => 5000}) end),
@@ -122,8 +123,8 @@ values_that_double_cost_little_test() ->
         ?assert(Time < 5000000)
     end).
 
-funs_that_call_each_other_twice_cost_little_test() ->
-    ?in_dir(Dir, begin
+funs_that_call_each_other_twice_cost_little_test_() ->
+    ?slow(Dir, begin
         Lines = [io_lib:format("    F~b = fun(X) -> lists:map(F~b, lists:map(F~b, X)) end,~n", [N, N - 1, N - 1])
                  || N <- lists:seq(1, 60)],
         put_source(Dir, "a.erl", ["-module(a).\n-export([f/1]).\nf(A) ->\n    F0 = fun(X) -> os:cmd(X) end,\n", Lines, "    F60(A).\n"]),

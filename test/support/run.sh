@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # All tests, each kind in its turn, and one summary. The last line is `N passed, N failed`; exit 0 only if
 # nothing failed. `run.sh KIND...` runs those kinds only:
-# rust, knockouts, eunit, ct, elixir, shell.
+# rust, knockouts, eunit, ct, elixir, releases, clusters.
 set -uo pipefail
 
 root=$(cd "$(dirname "$0")/../.." && pwd -P)
@@ -55,33 +55,44 @@ eunit() { run eunit count_tests rebar3 eunit; }
 ct() { run ct count_last test/support/ct.sh; }
 elixir() { run elixir count_tests mix test --warnings-as-errors; }
 
-# Whatever needs more than one VM or other programs: an executable that ends as this one does.
-shell() {
-    local script
-    for script in dependency hex prebuilt release configured embedded rebar3_release phoenix deploy remote-shell \
-                  external-ca providers tls-attacks migrate machines rotations sarif crossotp; do
-        if [ $script = crossotp ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
-            echo 'crossotp               left: needs the OTP 27 root (test/support/otp27.sh prepare)'
-        elif [ $script = hex ] && [ ! -e /.merlon-ready ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
-            echo 'hex                    left: needs Hex, which is in the OTP 27 root (test/support/otp27.sh prepare)'
-        elif [ $script = providers ] && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
-            echo 'providers              left: needs Python with venv, for a server of AWS'
-        elif [ $script = tls-attacks ] && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
-            echo 'tls-attacks            left: needs Python with venv, for tlslite-ng'
-        elif [[ $script = machines || $script = rotations ]] && ! (. test/fixtures/netns.sh && can_make_machines); then
-            printf '%-22s left: needs network namespaces (root, or user namespaces) and iproute2\n' $script
-        elif [ $script = sarif ] && ! { command -v npm && command -v node && command -v python3; } >/dev/null; then
-            echo 'sarif                  left: needs npm, node and python3, for the schema of SARIF'
-        elif [ $script != crossotp ] || [ ! -e /.merlon-ready ]; then
-            run $script count_last test/support/$script.sh
+# Ways in which a node is built, packed and booted.
+releases() { scripts dependency hex release configured embedded rebar3_release phoenix deploy remote-shell; }
+
+# Whatever else needs more than one VM or other programs.
+clusters() { scripts prebuilt external-ca providers tls-attacks migrate machines rotations sarif crossotp; }
+
+# scripts NAME...: executables that end as this one does. What can't be run here says what it lacks.
+scripts() {
+    local name lacks
+    for name; do
+        lacks=$(lacks "$name")
+        if [ -n "$lacks" ]; then
+            printf '%-22s left: needs %s\n' "$name" "$lacks"
+        else
+            run "$name" count_last "test/support/$name.sh"
         fi
     done
+}
+
+lacks() {
+    local root27
+    root27=$(test/support/otp27.sh path)
+    case $1 in
+        hex) [ -e /.merlon-ready ] || [ -e "$root27/.merlon-ready" ] ||
+                 echo 'Hex, which is in the OTP 27 root (test/support/otp27.sh prepare)' ;;
+        crossotp) [ ! -e /.merlon-ready ] && [ -e "$root27/.merlon-ready" ] ||
+                      echo 'the OTP 27 root beside another OTP (test/support/otp27.sh prepare)' ;;
+        providers | tls-attacks) python3 -c 'import venv, ensurepip' 2>/dev/null || echo 'Python with venv' ;;
+        machines | rotations) (. test/fixtures/netns.sh && can_make_machines) >/dev/null 2>&1 ||
+                                  echo 'network namespaces (root, or user namespaces) and iproute2' ;;
+        sarif) { command -v npm && command -v node && command -v python3; } >/dev/null || echo 'npm, node and python3' ;;
+    esac
 }
 
 # Every check has a test that misses it when it is taken out.
 knockouts() { if [ -x test/support/knockouts.sh ]; then run knockouts count_last test/support/knockouts.sh; fi; }
 
-kinds="rust knockouts eunit ct elixir shell"
+kinds="rust knockouts eunit ct elixir releases clusters"
 for kind in ${*:-$kinds}; do
     case " $kinds " in
         *" $kind "*) $kind ;;
