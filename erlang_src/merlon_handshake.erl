@@ -3,7 +3,7 @@
 %% deadline (monotonic milliseconds) for all steps together.
 -module(merlon_handshake).
 
--export([dial/5, connect/3, serve/3, evicted/0, send/3, recv/2, time_left/1]).
+-export([dial/5, connect/3, serve/3, cookie/1, evicted/0, send/3, recv/2, time_left/1]).
 -export_type([claim/0, deadline/0]).
 
 -type deadline() :: integer().
@@ -103,6 +103,11 @@ with_secrets(Node, Use) ->
             used(Use, [{keyring, Ref, Now} || #{ref := Ref} <- Entries])
     end.
 
+%% Whether there is a cookie that can prove a node of that name by itself.
+-spec cookie(Name :: binary()) -> ok | {error, failure()}.
+cookie(Name) ->
+    with_cookie(known_node(Name), fun(_) -> ok end).
+
 %% A node without a cookie (`nocookie` says so) has nothing to prove and takes no proof.
 with_cookie(Node, Use) ->
     case merlon_registry:secret(Node) of
@@ -123,7 +128,7 @@ used(Use, Secrets) ->
 %% No atom is made for a name before the peer has proven the secret.
 known_node(Name) ->
     try binary_to_existing_atom(Name)
-    catch error:badarg -> undefined
+    catch error:_ -> undefined
     end.
 
 own_name(nonode@nohost) -> own_name(merlon_node:name());
