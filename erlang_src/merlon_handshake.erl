@@ -20,8 +20,7 @@
 dial(Node, Ip, Port, MyNode, {Answer, Deadline}) ->
     connect(Ip, Port, Deadline, fun(Conn) -> [fun() -> foreign(Conn, merlon_interop:dials_inet_tls(Node)) end,
                                               fun() -> start_dial(Conn, Node, MyNode) end,
-                                              fun() -> answered(Conn, Answer, Deadline) end,
-                                              fun() -> advance(Conn, fun no_claim/1, Deadline, none) end]
+                                              fun() -> answered(Conn, Answer, Deadline) end]
                                 end).
 
 %% TCP and nothing else.
@@ -36,17 +35,17 @@ connect(Ip, Port, Deadline, Steps) ->
         {error, Reason} -> {error, tcp(Reason)}
     end.
 
-%% Sends the ClientHello and waits for anything.
-answered(_Conn, Deadline, Deadline) ->
-    ok;
-answered(Conn, Answer, _Deadline) ->
+%% Sends the ClientHello and goes on if anything comes by Answer. It may have come, and all be done, in that very step.
+answered(Conn, Deadline, Deadline) ->
+    advance(Conn, fun no_claim/1, Deadline, none);
+answered(Conn, Answer, Deadline) ->
     case merlon_nif:advance(Conn) of
         wait ->
-            receive {select, _, _, _} -> ok
+            receive {select, _, _, _} -> answered(Conn, Deadline, Deadline)
             after time_left(Answer) ->
                     {error, #{phase => tls, reason => silent, text => <<"the peer does not answer a TLS ClientHello">>}}
             end;
-        {error, Failure} -> {error, Failure}
+        Result -> advanced(Result, Conn, {fun no_claim/1, Deadline, none})
     end.
 
 start_dial(Conn, Node, MyNode) ->
@@ -160,16 +159,16 @@ connected(Conn, Deadline) ->
     end.
 
 advance(Conn, Claims, Deadline, Evictor) ->
-    case merlon_nif:advance(Conn) of
+    advanced(merlon_nif:advance(Conn), Conn, {Claims, Deadline, Evictor}).
+
+advanced(Result, Conn, {Claims, Deadline, Evictor}) ->
+    Again = fun() -> advance(Conn, Claims, Deadline, Evictor) end,
+    case Result of
         established -> ok;
         join -> join;
         foreign -> foreign;
-        wait ->
-            wait_then(any, Deadline, Evictor, tls,
-                      fun() -> advance(Conn, Claims, Deadline, Evictor) end);
-        {claim, Claim} ->
-            run([fun() -> Claims(Claim) end,
-                 fun() -> advance(Conn, Claims, Deadline, Evictor) end]);
+        wait -> wait_then(any, Deadline, Evictor, tls, Again);
+        {claim, Claim} -> run([fun() -> Claims(Claim) end, Again]);
         {error, Failure} -> {error, Failure}
     end.
 
