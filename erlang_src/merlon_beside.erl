@@ -50,8 +50,26 @@ named(Carrier, Conn, Limits) ->
     end.
 
 %% A node that asks for a dynamic name has no past.
-claimed(Carrier, Conn, Host, true) -> allowed(Carrier, Conn, <<$@, Host/binary>>, ok);
-claimed(Carrier, Conn, Name, false) -> allowed(Carrier, Conn, Name, merlon_interop:may_claim(Name, Carrier)).
+claimed(Carrier, Conn, Host, true) -> allowed(Carrier, Conn, <<$@, Host/binary>>, merlon_handshake:cookie(<<$@, Host/binary>>));
+claimed(Carrier, Conn, Name, false) -> allowed(Carrier, Conn, Name, may_claim(Carrier, Conn, Name)).
+
+%% By its past, under this name and under that of its certificate; and as the cookie alone is to prove it.
+may_claim(Carrier, Conn, Name) ->
+    run([fun() -> merlon_interop:may_claim(Each, Carrier) end || Each <- [Name | certified(Conn)]]
+        ++ [fun() -> merlon_handshake:cookie(Name) end]).
+
+certified(Conn) ->
+    case merlon_nif:link_info(Conn) of
+        #{identity := {node, _, Name, Host}} -> [<<Name/binary, $@, Host/binary>>];
+        #{} -> []
+    end.
+
+run([]) -> ok;
+run([Step | Steps]) ->
+    case Step() of
+        ok -> run(Steps);
+        {error, _} = Error -> Error
+    end.
 
 allowed(plain, _Conn, Name, ok) -> {ok, #{name => Name, carrier => plain}};
 allowed(inet_tls, Conn, Name, ok) ->
@@ -116,7 +134,7 @@ dial(Node, Address, MyNode, Cookie, Deadline) ->
              end,
     case merlon_handshake:dial(Node, Address, MyNode, Cookie, {Answer, Deadline}) of
         {ok, Conn} -> {ok, Conn, claim(Node, merlon)};
-        {foreign, Conn} -> {ok, Conn, claim(Node, inet_tls)};
+        {foreign, Conn} -> proven(Conn, claim(Node, inet_tls));
         {error, #{reason := silent}} when Answer < Deadline -> without_tls(Node, Address, Deadline);
         {error, Failure} -> {error, Failure}
     end.
@@ -125,8 +143,17 @@ without_tls(Node, Address, Deadline) ->
     case merlon_handshake:connect(Address, Deadline) of
         {ok, Conn} ->
             ok = merlon_nif:plain(Conn),
-            {ok, Conn, claim(Node, plain)};
+            proven(Conn, claim(Node, plain));
         {error, _} = Error -> Error
+    end.
+
+%% As far as it can be before dist_util's challenge.
+proven(Conn, #{name := Name, carrier := Carrier} = Claim) ->
+    case may_claim(Carrier, Conn, Name) of
+        ok -> {ok, Conn, Claim};
+        {error, _} = Error ->
+            ok = merlon_nif:close(Conn),
+            Error
     end.
 
 claim(Node, Carrier) -> #{name => atom_to_binary(Node), carrier => Carrier}.

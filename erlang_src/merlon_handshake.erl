@@ -3,7 +3,7 @@
 %% deadline (monotonic milliseconds) for all steps together.
 -module(merlon_handshake).
 
--export([dial/5, connect/2, serve/3, evicted/0, send/3, recv/2, time_left/1]).
+-export([dial/5, connect/2, serve/3, cookie/1, evicted/0, send/3, recv/2, time_left/1]).
 -export_type([claim/0, deadline/0]).
 
 -type deadline() :: integer().
@@ -21,8 +21,7 @@
 dial(Node, Address, MyNode, Cookie, {Answer, Deadline}) ->
     connect(Address, Deadline, fun(Conn) -> [fun() -> foreign(Conn, merlon_interop:dials_inet_tls(Node)) end,
                                              fun() -> start_dial(Conn, Node, MyNode, Cookie) end,
-                                             fun() -> answered(Conn, Answer, Deadline) end,
-                                             fun() -> advance(Conn, fun no_claim/1, Deadline, none) end]
+                                             fun() -> answered(Conn, Answer, Deadline) end]
                                end).
 
 %% TCP and nothing else.
@@ -40,17 +39,17 @@ connect({Ip, Port}, Deadline, Steps) ->
 explained({error, Failure}) -> {error, merlon_roots:explained(Failure)};
 explained(Done) -> Done.
 
-%% Sends the ClientHello and waits for anything.
-answered(_Conn, Deadline, Deadline) ->
-    ok;
-answered(Conn, Answer, _Deadline) ->
+%% Sends the ClientHello and goes on if anything comes by Answer. It may have come, and all be done, in that very step.
+answered(Conn, Deadline, Deadline) ->
+    advance(Conn, fun no_claim/1, Deadline, none);
+answered(Conn, Answer, Deadline) ->
     case merlon_nif:advance(Conn) of
         wait ->
-            receive {select, _, _, _} -> ok
+            receive {select, _, _, _} -> answered(Conn, Deadline, Deadline)
             after time_left(Answer) ->
                     {error, #{phase => tls, reason => silent, text => <<"the peer does not answer a TLS ClientHello">>}}
             end;
-        {error, Failure} -> {error, Failure}
+        Result -> advanced(Result, Conn, {fun no_claim/1, Deadline, none})
     end.
 
 start_dial(Conn, Node, MyNode, Cookie) ->
@@ -108,6 +107,11 @@ with_secrets(Node, Cookie, Use) ->
             used(Use, [{keyring, Ref, Now} || #{ref := Ref} <- Entries])
     end.
 
+%% Whether there is a cookie that can prove a node of that name by itself.
+-spec cookie(Name :: binary()) -> ok | {error, failure()}.
+cookie(Name) ->
+    with_cookie(merlon_registry:secret(known_node(Name)), fun(_) -> ok end).
+
 %% A node without a cookie (`nocookie` says so) has nothing to prove and takes no proof.
 with_cookie(None, _Use) when None =:= <<"nocookie">>; None =:= <<>> ->
     {error, #{phase => preamble, reason => no_cookie,
@@ -126,7 +130,7 @@ used(Use, Secrets) ->
 %% No atom is made for a name before the peer has proven the secret.
 known_node(Name) ->
     try binary_to_existing_atom(Name)
-    catch error:badarg -> undefined
+    catch error:_ -> undefined
     end.
 
 own_name(nonode@nohost) -> own_name(merlon_node:name());
@@ -158,16 +162,16 @@ connected(Conn, Deadline) ->
     end.
 
 advance(Conn, Claims, Deadline, Evictor) ->
-    case merlon_nif:advance(Conn) of
+    advanced(merlon_nif:advance(Conn), Conn, {Claims, Deadline, Evictor}).
+
+advanced(Result, Conn, {Claims, Deadline, Evictor}) ->
+    Again = fun() -> advance(Conn, Claims, Deadline, Evictor) end,
+    case Result of
         established -> ok;
         join -> join;
         foreign -> foreign;
-        wait ->
-            wait_then(any, Deadline, Evictor, tls,
-                      fun() -> advance(Conn, Claims, Deadline, Evictor) end);
-        {claim, Claim} ->
-            run([fun() -> Claims(Claim) end,
-                 fun() -> advance(Conn, Claims, Deadline, Evictor) end]);
+        wait -> wait_then(any, Deadline, Evictor, tls, Again);
+        {claim, Claim} -> run([fun() -> Claims(Claim) end, Again]);
         {error, Failure} -> {error, Failure}
     end.
 

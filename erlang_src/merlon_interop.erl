@@ -23,8 +23,13 @@
 none() -> #{inet_tls => false, plain => none}.
 
 -spec check(term()) -> {ok, interop()} | error.
-check([_ | _] = Several) -> several([part(Each) || Each <- Several]);
-check(One) -> several([part(One)]).
+check(Value) ->
+    try several([part(Each) || Each <- parts(Value)])
+    catch error:_ -> error   % a list without an end, a character in it that is none
+    end.
+
+parts([_ | _] = Several) -> Several;
+parts(One) -> [One].
 
 several(Parts) ->
     Given = maps:from_list([Part || {_, _} = Part <- Parts]),
@@ -131,23 +136,25 @@ until() -> maps:get(until, setting()).
 %% Whether somebody who speaks without TLS is listened to.
 -spec admits(inet:ip_address()) -> ok | {error, failure()}.
 admits(Ip) ->
-    #{allow := Allow} = setting(),
-    case merlon_cidr:member(Ip, Allow) of
-        true -> in_time();
-        false -> {error, #{phase => tls, reason => plain_denied,
-                           text => <<"it speaks plain distribution, and interop in merlon.config lets nobody in "
-                                     "without TLS from its address">>}}
+    case setting() of
+        #{allow := Allow, until := Until} -> admits(merlon_cidr:member(Ip, Allow), Until);
+        none -> admits(false, 0)   % taken out since the first byte came
     end.
 
-in_time() ->
-    case is_over() of
+admits(true, Until) -> in_time(Until);
+admits(false, _) ->
+    {error, #{phase => tls, reason => plain_denied,
+              text => <<"it speaks plain distribution, and interop in merlon.config lets nobody in without TLS from its address">>}}.
+
+in_time(Until) ->
+    case is_over(Until) of
         false -> ok;
         true -> {error, #{phase => tls, reason => plain_over,
                           text => iolist_to_binary(["it speaks plain distribution, and interop in merlon.config has let "
-                                                    "nodes in without TLS until ", merlon_text:date(until())])}}
+                                                    "nodes in without TLS until ", merlon_text:date(Until)])}}
     end.
 
-is_over() -> erlang:system_time(second) >= until().
+is_over(Until) -> erlang:system_time(second) >= Until.
 
 %% Whether the node of that name may link without merlon.
 -spec may_claim(Name :: binary(), plain | inet_tls) -> ok | {error, failure()}.
@@ -164,7 +171,7 @@ may_claim(Name, Carrier) ->
 dials(Node) ->
     Name = atom_to_binary(Node),
     case setting() of
-        #{nodes := Nodes} -> lists:member(Name, Nodes) andalso not is_over() andalso may_claim(Name, plain) =:= ok;
+        #{nodes := Nodes, until := Until} -> lists:member(Name, Nodes) andalso not is_over(Until) andalso may_claim(Name, plain) =:= ok;
         none -> false
     end.
 

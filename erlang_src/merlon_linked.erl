@@ -23,9 +23,10 @@ note(#{carrier := merlon, identity := {node, _, Name, Host}}) -> remember(line(<
 note(#{carrier := inet_tls, name := <<First, _/binary>> = Name}) when First =/= $@ -> remember(line(Name, inet_tls));
 note(_) -> ok.
 
+%% What could not be written the last time, or is gone from the file, is written at the next link.
 remember(Line) ->
-    _ = ets:insert_new(?TABLE, {Line}) andalso keep(Line, file()),
-    ok.
+    true = ets:insert(?TABLE, {Line}),
+    keep(Line, file()).
 
 %% A dir that can't be written is told of where it matters only.
 keep(Line, File) ->

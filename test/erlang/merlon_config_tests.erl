@@ -74,7 +74,10 @@ only_an_end_and_networks_let_plain_nodes_in_test_() ->
                    "{plain, [{allow, \"::1\"}, {until, {2027, 1, 1}}, {nodes, [\"a\"]}]}",
                    "{plain, [{allow, \"::1\"}, {until, {2027, 1, 1}}, {nodes, \"a@b\"}]}",
                    "{plain, [{allow, \"::1\"}, {allow, \"::1\"}, {until, {2027, 1, 1}}]}",
-                   "{plain, [{allow, \"::1\"}, {until, {2027, 1, 1}}, {note, 1}]}"]]].
+                   "{plain, [{allow, \"::1\"}, {until, {2027, 1, 1}}, {note, 1}]}", "[inet_tls | plain]",
+                   "{plain, [{allow, \"::1\"} | none]}", "{plain, [{allow, [\"::1\" | none]}, {until, {2027, 1, 1}}]}",
+                   "{plain, [{allow, \"::1\"}, {until, {2027, 1, 1}}, {nodes, [\"a@b\" | none]}]}",
+                   "{plain, [{allow, \"::1\"}, {until, [1000]}]}", "{plain, [{allow, \"::1\"}, {until, [a]}]}"]]].
 
 text_that_is_no_utf8_is_a_problem_of_its_line_test() ->
     ?assertMatch({2, _, _}, load("{cluster, \"shop\"}.\n{cli_names, [<<114,112,99,45,255>>]}.")).

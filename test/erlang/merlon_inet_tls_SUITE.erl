@@ -8,7 +8,7 @@
          key_updates_of_theirs_are_followed/1, it_goes_and_nobody_hangs/1, without_the_setting_it_is_refused/1,
          a_certificate_of_another_ca_is_refused/1, a_certificate_of_another_host_is_refused/1,
          another_nodes_name_is_refused/1, a_name_on_another_host_is_refused/1, a_wrong_cookie_is_refused/1,
-         a_node_that_has_linked_over_merlon_gets_no_inet_tls_link/1, a_node_that_has_linked_over_inet_tls_gets_no_plain_link/1]).
+         without_a_cookie_there_is_no_link/1, a_node_that_has_linked_over_merlon_gets_no_inet_tls_link/1, a_node_that_has_linked_over_inet_tls_gets_no_plain_link/1]).
 
 -define(COOKIE, "merlontest").
 -define(LOCAL, "localhost").
@@ -19,7 +19,7 @@ all() ->
      key_updates_of_theirs_are_followed, it_goes_and_nobody_hangs, without_the_setting_it_is_refused,
      a_certificate_of_another_ca_is_refused, a_certificate_of_another_host_is_refused,
      another_nodes_name_is_refused, a_name_on_another_host_is_refused, a_wrong_cookie_is_refused,
-     a_node_that_has_linked_over_merlon_gets_no_inet_tls_link, a_node_that_has_linked_over_inet_tls_gets_no_plain_link].
+     without_a_cookie_there_is_no_link, a_node_that_has_linked_over_merlon_gets_no_inet_tls_link, a_node_that_has_linked_over_inet_tls_gets_no_plain_link].
 
 init_per_suite(Config) ->
     {ok, _} = application:ensure_all_started(ssl),
@@ -173,6 +173,14 @@ a_wrong_cookie_is_refused(Config) ->
     [#{phase := dist, side := accept}] = merlon_attacker:refusals(Victim),
     [] = merlon_peers:call(Pid, merlon, connections, []).
 
+%% `nocookie` is known to everybody.
+without_a_cookie_there_is_no_link(Config) ->
+    {#{pid := Pid} = Victim, Peer, Old} = pair(Config),
+    [true = merlon_peers:call(Each, erlang, set_cookie, [nocookie]) || Each <- [Pid, Peer]],
+    refused(no_cookie, Victim, Peer),
+    false = merlon_peers:call(Pid, net_kernel, connect_node, [Old]),
+    [#{reason := no_cookie}] = dialled(Victim).
+
 %% Who stands between the two and takes the ALPN protocol away gets nothing, even with the very certificate.
 a_node_that_has_linked_over_merlon_gets_no_inet_tls_link(Config) ->
     #{pid := Pid, node := Node} = Victim = victim([inet_tls], Config),
@@ -185,7 +193,14 @@ a_node_that_has_linked_over_merlon_gets_no_inet_tls_link(Config) ->
     {Peer, Moved} = inet_tls(Moved, Folder, ca(Victim), [], []),
     refused(downgrade, Victim, Peer),
     false = merlon_peers:call(Pid, net_kernel, connect_node, [Moved]),
-    [#{reason := no_alpn}] = dialled(Victim).
+    [#{reason := no_alpn}] = dialled(Victim),
+    merlon_peers:stop(Peer),
+    %% Nor does another name that the same certificate is good for.
+    Derived = list_to_atom(short(Moved) ++ "_prelaunch_1@" ?LOCAL),
+    {Late, Derived} = inet_tls(Derived, Folder, ca(Victim), [], []),
+    refused(downgrade, Victim, Late),
+    false = merlon_peers:call(Pid, net_kernel, connect_node, [Derived]),
+    [no_alpn, wrong_name] = lists:sort([Reason || #{reason := Reason} <- dialled(Victim)]).
 
 a_node_that_has_linked_over_inet_tls_gets_no_plain_link(Config) ->
     Old = name("old"),

@@ -10,7 +10,9 @@
          what_can_not_be_read_counts_as_linked_over_tls/1, a_node_that_is_not_listed_is_not_dialled_plain/1,
          nodes_that_both_have_merlon_link_over_it/1, a_wrong_cookie_is_refused/1,
          garbage_is_refused_and_costs_no_memory/1, a_slow_first_byte_is_cut_off/1,
-         plain_handshakes_hold_places_and_give_way/1, another_name_than_the_first_is_refused/1]).
+         plain_handshakes_hold_places_and_give_way/1, another_name_than_the_first_is_refused/1,
+         without_a_cookie_nobody_is_let_in_and_nobody_dialled/1, what_could_not_be_kept_is_kept_at_the_next_link/1,
+         a_setting_that_can_not_be_read_changes_nothing/1]).
 -export([echo/2]).
 
 -define(COOKIE, "merlontest").
@@ -25,7 +27,9 @@ all() ->
      what_can_not_be_read_counts_as_linked_over_tls, a_node_that_is_not_listed_is_not_dialled_plain,
      nodes_that_both_have_merlon_link_over_it, a_wrong_cookie_is_refused,
      garbage_is_refused_and_costs_no_memory, a_slow_first_byte_is_cut_off,
-     plain_handshakes_hold_places_and_give_way, another_name_than_the_first_is_refused].
+     plain_handshakes_hold_places_and_give_way, another_name_than_the_first_is_refused,
+     without_a_cookie_nobody_is_let_in_and_nobody_dialled, what_could_not_be_kept_is_kept_at_the_next_link,
+     a_setting_that_can_not_be_read_changes_nothing].
 
 init_per_suite(Config) ->
     {ok, _} = application:ensure_all_started(ssl),
@@ -173,7 +177,18 @@ nodes_that_both_have_merlon_link_over_it(Config) ->
     {Peer, Other} = started(Name, merlon_peers:args(Dir)),
     true = merlon_peers:call(Pid, net_kernel, connect_node, [Other]),
     [#{carrier := merlon}] = [link(Pid, Other)],
-    [#{carrier := merlon}] = merlon_peers:call(Peer, merlon, connections, []).
+    [#{carrier := merlon}] = merlon_peers:call(Peer, merlon, connections, []),
+    %% However fast it answers: on a busy machine all of TLS is over in the call that sends the ClientHello.
+    Busy = [spawn_link(fun Spin() -> _ = lists:seq(1, 10000), Spin() end) || _ <- lists:seq(1, 3)],
+    [begin
+         true = merlon_peers:call(Pid, erlang, disconnect_node, [Other]),
+         merlon_peers:wait(fun() -> merlon_peers:call(Peer, erlang, nodes, [connected]) =:= [] end),
+         true = merlon_peers:call(Pid, ets, delete_all_objects, [merlon_linked]),
+         ok = file:write_file(filename:join(Dir, "linked-nodes"), ""),
+         {true, Round} = {merlon_peers:call(Pid, net_kernel, connect_node, [Other]), Round},
+         merlon_peers:wait(fun() -> merlon_peers:call(Pid, ets, tab2list, [merlon_linked]) =/= [] end)
+     end || Round <- lists:seq(1, 15)],
+    [begin unlink(Each), exit(Each, kill) end || Each <- Busy].
 
 a_wrong_cookie_is_refused(Config) ->
     #{pid := Pid, node := Node} = Victim = victim([interop([])], Config),
@@ -245,6 +260,47 @@ another_name_than_the_first_is_refused(Config) ->
     {ok, <<0, 3, "sok", _/binary>>} = gen_tcp:recv(Socket, 0, 5000),
     ok = gen_tcp:send(Socket, hello("two@127.0.0.1")),
     #{reason := wrong_name, claimed := <<"one@127.0.0.1">>} = merlon_attacker:refusal(Victim, Local).
+
+%% `nocookie` is what a node has that was given none (a keyring counts in its place): everybody knows it.
+without_a_cookie_nobody_is_let_in_and_nobody_dialled(Config) ->
+    Name = merlon_peers:name("old"),
+    Old = merlon_peers:node(Name),
+    #{pid := Pid} = Victim = victim([interop([{nodes, [Old]}])], Config),
+    true = merlon_peers:call(Pid, erlang, set_cookie, [nocookie]),
+    {Peer, Old} = plain(Name, []),
+    true = merlon_peers:call(Peer, erlang, set_cookie, [nocookie]),
+    refused(no_cookie, Victim, Peer),
+    false = merlon_peers:call(Pid, net_kernel, connect_node, [Old]),
+    [no_cookie] = [Reason || #{side := dial, reason := Reason} <- merlon_attacker:refusals(Victim)].
+
+%% A full disk, or what else keeps a line from being written.
+what_could_not_be_kept_is_kept_at_the_next_link(Config) ->
+    #{node := Node, dir := Dir, pid := Pid} = victim([interop([])], Config),
+    File = filename:join(Dir, "linked-nodes"),
+    ok = file:make_dir(File),
+    Name = merlon_peers:name("moved"),
+    Moved = merlon_peers:node(Name),
+    ok = merlon_peers:add_node(Dir, Moved),
+    {Peer, Moved} = started(Name, merlon_peers:args(Dir)),
+    true = merlon_peers:call(Peer, net_kernel, connect_node, [Node]),
+    merlon_peers:wait(fun() -> [] =/= [Each || #{event := not_remembered} = Each <- merlon_peers:log(Pid)] end),
+    true = merlon_peers:call(Pid, erlang, disconnect_node, [Moved]),
+    merlon_peers:wait(fun() -> merlon_peers:call(Peer, erlang, nodes, [connected]) =:= [] end),
+    ok = file:del_dir(File),
+    true = merlon_peers:call(Pid, net_kernel, connect_node, [Moved]),
+    merlon_peers:wait(fun() ->
+                              {ok, Kept} = case file:read_file(File) of {error, enoent} -> {ok, <<>>}; Read -> Read end,
+                              lists:member(atom_to_binary(Moved), binary:split(Kept, <<"\n">>, [global]))
+                      end).
+
+a_setting_that_can_not_be_read_changes_nothing(Config) ->
+    #{pid := Pid, dir := Dir} = Victim = victim([interop([])], Config),
+    Reload = merlon_peers:call(Pid, erlang, whereis, [merlon_reload]),
+    settings(Dir, [{interop, [inet_tls | plain]}]),
+    {error, {config, _}} = merlon_peers:call(Pid, merlon, reload, []),
+    Reload = merlon_peers:call(Pid, erlang, whereis, [merlon_reload]),
+    {Peer, _} = plain(merlon_peers:name("old"), []),
+    true = connects(Victim, Peer).
 
 hello(Name) ->
     {erts_dflags, Flags, _, _, _, _} = erts_internal:get_dflags(),
