@@ -190,13 +190,16 @@ found(Ip, Name) ->
 source({127, _, _, _}) -> undefined;
 source(_) -> element(1, merlon_hs:connect_options()).
 
-srv({dns_srv, Domain, Nameservers}, Name, Host) ->
-    Options = [{nameservers, Nameservers} || Nameservers =/= []],
-    Records = inet_res:lookup(merlon_epmd_core:srv_name(Name, Domain), in, srv, Options, ?DNS_TIMEOUT),
-    case merlon_epmd_core:srv_port(Records, Host, Domain) of
+srv({dns_srv, Domain, _} = Strategy, Name, Host) ->
+    case merlon_epmd_core:srv_port(records(Strategy, merlon_epmd_core:srv_name(Name, Domain)), Host, Domain) of
         none -> noport;
         Port -> {ok, Port}
     end.
+
+records(_Strategy, none) -> [];
+records({dns_srv, _, Nameservers}, {ok, Service}) ->
+    Options = [{nameservers, Nameservers} || Nameservers =/= []],
+    inet_res:lookup(Service, in, srv, Options, ?DNS_TIMEOUT).
 
 %% Brokers of RabbitMQ dial tools that are linked to another one of them.
 elsewhere(Name) ->

@@ -144,8 +144,14 @@ listed(_, _OnHost) -> [].
 
 %% The node's name is the service: all nodes NAME@... of a domain share one name in DNS, as the pods of a Kubernetes
 %% headless service with a port called NAME do.
--spec srv_name(Name :: string(), Domain :: string()) -> string().
-srv_name(Name, Domain) -> lists:append(["_", Name, "._tcp.", Domain]).
+%% What is no label there has no port: inet_res crashes over it.
+-spec srv_name(Name :: string(), Domain :: string()) -> {ok, string()} | none.
+srv_name(Name, Domain) ->
+    Full = lists:append(["_", Name, "._tcp.", Domain]),
+    case re:run(Name, "\\A[A-Za-z0-9_-]{1,62}\\z", [unicode, {capture, none}]) of
+        match when length(Full) =< 253 -> {ok, Full};
+        _ -> none
+    end.
 
 %% Of the records {Priority, Weight, Port, Target} the one whose target is Host, or Host in the domain.
 -spec srv_port([{integer(), integer(), inet:port_number(), string()}], Host :: string(), Domain :: string()) ->

@@ -105,7 +105,8 @@ dns_says_the_port(Config) ->
     %% Also where a node listens itself: asked while it boots.
     Ports = [port_of(Vm) || Vm <- Vms],
     ok = merlon_ct:connect(A, lists:last(Vms)),
-    noport = merlon_ct:call(A, merlon_epmd, port_please, ["other", "127.0.0.1"]),
+    [noport = merlon_ct:call(A, merlon_epmd, port_please, [Other, "127.0.0.1"])
+     || Other <- ["other", "a..b", lists:duplicate(200, $a)]],
     [Name] = merlon_epmd_ct:names(A, "127.0.0.2"),
     ok = merlon_dns:stop(Dns),
     not_asked(Config).
