@@ -62,11 +62,13 @@ register_node(Name, Port) -> register_node(Name, Port, inet).
 %% -1: net_kernel makes the creation up.
 -spec register_node(name(), inet:port_number(), driver()) -> {ok, integer()} | {error, term()}.
 register_node(Name, Port, Driver) ->
-    case strategy() of
-        daemon ->
+    case {strategy(), merlon_node:current()} of
+        {daemon, _} ->
             ok = gen_server:call(?MODULE, daemon, infinity),
             erl_epmd:register_node(Name, Port, Driver);
-        Strategy -> registered(Strategy, {family(Driver), string(Name), Port})
+        %% Another carrier listens, on a port that is not the strategy's and that no merlon node could use.
+        {_, none} -> merlon_node:fatal({epmd, no_carrier});
+        {Strategy, _} -> registered(Strategy, {family(Driver), string(Name), Port})
     end.
 
 registered(Strategy, {Family, _, _} = Own) ->

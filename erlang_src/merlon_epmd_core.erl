@@ -11,7 +11,7 @@
                     {names, #{port := inet:port_number()}}.
 %% Where a node is, or whom to ask.
 -type place() :: {at, Host :: string(), inet:port_number()} | none | ask.
--type reason() :: {no_own_port, strategy(), Node :: binary()}.
+-type reason() :: {no_own_port, strategy(), Node :: binary()} | no_carrier.
 
 -define(NAMES_PORT, 4370).
 -define(IS_PORT(N), is_integer(N), N > 0, N < 65536).
@@ -169,6 +169,8 @@ lower(Name) -> string:lowercase(string:trim(Name, trailing, ".")).
 %% ---- words ----
 
 -spec format_error(reason()) -> iodata().
+format_error(no_carrier) ->
+    "-epmd_module merlon_epmd is for nodes whose links are merlon's: add -proto_dist merlon, or leave that module out";
 format_error({no_own_port, {static, _}, Node}) ->
     ["{epmd, {static, ...}} in merlon.config does not name ", Node, ": add {'", Node, "', \"ADDRESS\", PORT}"];
 format_error({no_own_port, {base, Base}, Node}) ->
