@@ -6,7 +6,7 @@
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2, end_per_testcase/2]).
 -export([nodes_and_tools_find_each_other/1, another_takes_over_within_a_second/1, a_node_that_ends_is_forgotten/1, net_kernel_stop_and_start/1,
          a_name_is_there_once/1, a_prelaunch_name_starts_and_is_not_listed/1, a_tool_is_found_by_nodes/1,
-         a_tool_alone_keeps_nothing/1, the_server_comes_back/1, ipv6_has_names_of_its_own/1,
+         a_tool_alone_keeps_nothing/1, the_server_comes_back/1, the_server_comes_back_under_load/1, ipv6_has_names_of_its_own/1,
          the_listener_of_names_is_where_links_are/1, a_program_that_takes_the_port_is_complained_of/1]).
 
 suite() -> [{timetrap, {seconds, 90}}].
@@ -14,7 +14,7 @@ suite() -> [{timetrap, {seconds, 90}}].
 all() ->
     [nodes_and_tools_find_each_other, another_takes_over_within_a_second, a_node_that_ends_is_forgotten, net_kernel_stop_and_start,
      a_name_is_there_once, a_prelaunch_name_starts_and_is_not_listed, a_tool_is_found_by_nodes,
-     a_tool_alone_keeps_nothing, the_server_comes_back, ipv6_has_names_of_its_own,
+     a_tool_alone_keeps_nothing, the_server_comes_back, the_server_comes_back_under_load, ipv6_has_names_of_its_own,
      the_listener_of_names_is_where_links_are, a_program_that_takes_the_port_is_complained_of].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
@@ -169,6 +169,15 @@ the_server_comes_back(Config) ->
          merlon_peers:wait(fun() -> catch merlon_epmd_ct:names(A, "127.0.0.1") =:= lists:sort(Names) end)
      end || Vm <- [A, B]],
     ok = merlon_ct:connect(A, B).
+
+%% merlon_epmd, which knows the name, takes its time to say it.
+the_server_comes_back_under_load(Config) ->
+    {Names, [A, B]} = several(Config, ["a", "b"]),
+    ok = merlon_ct:call(B, sys, suspend, [merlon_epmd]),
+    true = merlon_ct:call(B, erlang, exit, [merlon_ct:call(B, erlang, whereis, [merlon_names]), kill]),
+    timer:sleep(900),
+    ok = merlon_ct:call(B, sys, resume, [merlon_epmd]),
+    merlon_peers:wait(fun() -> merlon_epmd_ct:names(A, "127.0.0.1") =:= lists:sort(Names) end).
 
 ipv6_has_names_of_its_own(Config) ->
     {[NameA], [A]} = several(Config, ["a"]),
