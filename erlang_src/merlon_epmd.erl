@@ -7,7 +7,7 @@
 -behaviour(gen_server).
 
 -export([start_link/0, listen_port_please/2, register_node/2, register_node/3, registered_as/0, named/0]).
--export([address_please/3, port_please/2, port_please/3, names/0, names/1, own_family/0]).
+-export([address_please/3, next_port/3, port_please/2, port_please/3, names/0, names/1, own_family/0]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
 %% The version of the distribution protocol; nobody has looked at it since OTP 25.
@@ -153,6 +153,16 @@ with_port({ok, Ip}, Port) ->
         {error, _} = Error -> Error
     end;
 with_port({error, _} = Error, _Port) -> Error.
+
+%% For the carrier, which has an address and no port by address_please/3 of that module. Here that is the answer: by the
+%% name alone the namesake on another host would be found.
+-spec next_port(module(), name(), inet:ip_address()) -> {port, inet:port_number(), integer()} | noport | {error, term()}.
+next_port(?MODULE, Name, Ip) ->
+    case strategy() of
+        daemon -> erl_epmd:port_please(Name, Ip);
+        _ -> noport
+    end;
+next_port(Epmd, Name, Ip) -> Epmd:port_please(Name, Ip).
 
 -spec port_please(name(), host()) -> {port, inet:port_number(), integer()} | noport | {error, term()}.
 port_please(Name, Host) -> port_please(Name, Host, infinity).
