@@ -125,7 +125,7 @@ parts({Kind, _Cluster, Name, Host}) -> {Kind, Name, Host}.
 -spec format_error(reason()) -> iodata().
 format_error({not_kept, Port, Text}) ->
     ["port ", integer_to_list(Port), ", where the names of this host are kept, belongs to a program that is no node of this "
-     "cluster or does not take this one (", Text, "): find it with `ss -ltnp`, or choose another port with "
+     "cluster, does not take this one or hangs (", Text, "): find it with `ss -ltnp`, or choose another port with "
      "{epmd, {names, [{port, N}]}} on all hosts"];
 format_error({listen, _Port, Reason}) ->
     ["the names of this host can't be kept: ", merlon_listen:format_error(Reason)].
