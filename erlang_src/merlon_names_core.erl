@@ -127,5 +127,8 @@ format_error({not_kept, Port, Text}) ->
     ["port ", integer_to_list(Port), ", where the names of this host are kept, belongs to a program that is no node of this "
      "cluster, does not take this one or hangs (", Text, "): find it with `ss -ltnp`, or choose another port with "
      "{epmd, {names, [{port, N}]}} on all hosts"];
+format_error({listen, Port, {listen, _, Posix}}) when Posix =/= einval, Posix =/= eaddrnotavail ->
+    ["the names of this host can't be kept on port ", integer_to_list(Port), ": ", inet:format_error(Posix), "; choose another "
+     "port with {epmd, {names, [{port, N}]}} on all hosts"];
 format_error({listen, _Port, Reason}) ->
     ["the names of this host can't be kept: ", merlon_listen:format_error(Reason)].
