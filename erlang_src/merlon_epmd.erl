@@ -7,7 +7,7 @@
 -behaviour(gen_server).
 
 -export([start_link/0, listen_port_please/2, register_node/2, register_node/3, registered_as/0, named/0]).
--export([address_please/3, port_please/2, port_please/3, names/0, names/1, own_family/0]).
+-export([address_please/3, next_port/3, port_please/2, port_please/3, names/0, names/1, own_family/0]).
 -export([init/1, handle_call/3, handle_cast/2]).
 
 %% The version of the distribution protocol; nobody has looked at it since OTP 25.
@@ -62,11 +62,13 @@ register_node(Name, Port) -> register_node(Name, Port, inet).
 %% -1: net_kernel makes the creation up.
 -spec register_node(name(), inet:port_number(), driver()) -> {ok, integer()} | {error, term()}.
 register_node(Name, Port, Driver) ->
-    case strategy() of
-        daemon ->
+    case {strategy(), merlon_node:current()} of
+        {daemon, _} ->
             ok = gen_server:call(?MODULE, daemon, infinity),
             erl_epmd:register_node(Name, Port, Driver);
-        Strategy -> registered(Strategy, {family(Driver), string(Name), Port})
+        %% Another carrier listens, on a port that is not the strategy's and that no merlon node could use.
+        {_, none} -> merlon_node:fatal({epmd, no_carrier});
+        {Strategy, _} -> registered(Strategy, {family(Driver), string(Name), Port})
     end.
 
 registered(Strategy, {Family, _, _} = Own) ->
@@ -114,7 +116,11 @@ named() ->
 
 %% What has been registered since the distribution was started.
 -spec registered_as() -> [own()].
-registered_as() -> registered_at(node()).
+registered_as() ->
+    %% However long it takes: what is not known here is not said to the name service again.
+    try gen_server:call(?MODULE, registered, infinity)
+    catch exit:_ -> []
+    end.
 
 %% ---- other nodes ----
 
@@ -147,6 +153,16 @@ with_port({ok, Ip}, Port) ->
         {error, _} = Error -> Error
     end;
 with_port({error, _} = Error, _Port) -> Error.
+
+%% For the carrier, which has an address and no port by address_please/3 of that module. Here that is the answer: by the
+%% name alone the namesake on another host would be found.
+-spec next_port(module(), name(), inet:ip_address()) -> {port, inet:port_number(), integer()} | noport | {error, term()}.
+next_port(?MODULE, Name, Ip) ->
+    case strategy() of
+        daemon -> erl_epmd:port_please(Name, Ip);
+        _ -> noport
+    end;
+next_port(Epmd, Name, Ip) -> Epmd:port_please(Name, Ip).
 
 -spec port_please(name(), host()) -> {port, inet:port_number(), integer()} | noport | {error, term()}.
 port_please(Name, Host) -> port_please(Name, Host, infinity).
@@ -190,13 +206,16 @@ found(Ip, Name) ->
 source({127, _, _, _}) -> undefined;
 source(_) -> element(1, merlon_hs:connect_options()).
 
-srv({dns_srv, Domain, Nameservers}, Name, Host) ->
-    Options = [{nameservers, Nameservers} || Nameservers =/= []],
-    Records = inet_res:lookup(merlon_epmd_core:srv_name(Name, Domain), in, srv, Options, ?DNS_TIMEOUT),
-    case merlon_epmd_core:srv_port(Records, Host, Domain) of
+srv({dns_srv, Domain, _} = Strategy, Name, Host) ->
+    case merlon_epmd_core:srv_port(records(Strategy, merlon_epmd_core:srv_name(Name, Domain)), Host, Domain) of
         none -> noport;
         Port -> {ok, Port}
     end.
+
+records(_Strategy, none) -> [];
+records({dns_srv, _, Nameservers}, {ok, Service}) ->
+    Options = [{nameservers, Nameservers} || Nameservers =/= []],
+    inet_res:lookup(Service, in, srv, Options, ?DNS_TIMEOUT).
 
 %% Brokers of RabbitMQ dial tools that are linked to another one of them.
 elsewhere(Name) ->

@@ -11,7 +11,7 @@
                     {names, #{port := inet:port_number()}}.
 %% Where a node is, or whom to ask.
 -type place() :: {at, Host :: string(), inet:port_number()} | none | ask.
--type reason() :: {no_own_port, strategy(), Node :: binary()}.
+-type reason() :: {no_own_port, strategy(), Node :: binary()} | no_carrier.
 
 -define(NAMES_PORT, 4370).
 -define(IS_PORT(N), is_integer(N), N > 0, N < 65536).
@@ -144,8 +144,14 @@ listed(_, _OnHost) -> [].
 
 %% The node's name is the service: all nodes NAME@... of a domain share one name in DNS, as the pods of a Kubernetes
 %% headless service with a port called NAME do.
--spec srv_name(Name :: string(), Domain :: string()) -> string().
-srv_name(Name, Domain) -> lists:append(["_", Name, "._tcp.", Domain]).
+%% What is no label there has no port: inet_res crashes over it.
+-spec srv_name(Name :: string(), Domain :: string()) -> {ok, string()} | none.
+srv_name(Name, Domain) ->
+    Full = lists:append(["_", Name, "._tcp.", Domain]),
+    case re:run(Name, "\\A[A-Za-z0-9_-]{1,62}\\z", [unicode, {capture, none}]) of
+        match when length(Full) =< 253 -> {ok, Full};
+        _ -> none
+    end.
 
 %% Of the records {Priority, Weight, Port, Target} the one whose target is Host, or Host in the domain.
 -spec srv_port([{integer(), integer(), inet:port_number(), string()}], Host :: string(), Domain :: string()) ->
@@ -163,6 +169,8 @@ lower(Name) -> string:lowercase(string:trim(Name, trailing, ".")).
 %% ---- words ----
 
 -spec format_error(reason()) -> iodata().
+format_error(no_carrier) ->
+    "-epmd_module merlon_epmd is for nodes whose links are merlon's: add -proto_dist merlon, or leave that module out";
 format_error({no_own_port, {static, _}, Node}) ->
     ["{epmd, {static, ...}} in merlon.config does not name ", Node, ": add {'", Node, "', \"ADDRESS\", PORT}"];
 format_error({no_own_port, {base, Base}, Node}) ->

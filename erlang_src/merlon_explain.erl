@@ -141,6 +141,8 @@ resolve(_Node, #{name := Name, host := Host, family := Family}) ->
     case merlon_hs:epmd_call(Epmd, address_please, [Name, Host, Family]) of
         {ok, Ip} -> {ok, [Host, " is ", inet:ntoa(Ip)], #{ip => Ip}};
         {ok, Ip, Port, _} -> {ok, [Host, " is ", inet:ntoa(Ip)], #{ip => Ip, port => Port}};
+        {error, {names, Reason}} -> {failed, ["the name service of ", Host, " gives no answer (", word(Reason), "): look there "
+                                              "who listens on its port, and whether that node hangs"]};
         {error, Reason} -> {failed, [Host, " can't be resolved (", word(Reason), "): add it to DNS or /etc/hosts of this "
                                      "host, or correct the node's name"]}
     end.
@@ -148,7 +150,7 @@ resolve(_Node, #{name := Name, host := Host, family := Family}) ->
 port(_Node, #{port := Port}) -> {ok, ["its port is ", integer_to_list(Port)], #{}};
 port(_Node, #{name := Name, host := Host, ip := Ip}) ->
     Epmd = net_kernel:epmd_module(),
-    case Epmd:port_please(Name, Ip) of
+    case merlon_epmd:next_port(Epmd, Name, Ip) of
         {port, Port, _} -> {ok, ["epmd of ", Host, " says port ", integer_to_list(Port)], #{port => Port}};
         _ when Epmd =:= merlon_epmd -> {failed, ["nothing says which port ", Name, " has on ", Host, ": start the node, or look at "
                                                  "{epmd, ...} in merlon.config here and there"]};

@@ -83,10 +83,10 @@ do_setup(Kernel, Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
     Timer = dist_util:start_timer(SetupTime),
     {Name, Host} = split(Family, Node, LongOrShort),
     %% merlon_epmd asks with this node's certificate.
-    Own = merlon_node:ensure(MyNode),
+    known(merlon_node:ensure(MyNode), Node),
     {Ip, Port, Version} = resolve(Family, Node, Name, Host),
     dist_util:reset_timer(Timer),
-    case connect(Own, Node, {Ip, Port}, MyNode, SetupTime) of
+    case merlon_beside:dial(Node, {Ip, Port}, MyNode, deadline(SetupTime)) of
         {ok, Conn, Peer} ->
             pair_cookie(Conn, atom_to_binary(Node)),
             HSData = hs_data(Conn, dial, Peer, deadline(SetupTime)),
@@ -98,17 +98,18 @@ do_setup(Kernel, Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
             shutdown(Node, connection_setup_failed)
     end.
 
-connect(ok, Node, Address, MyNode, SetupTime) ->
-    merlon_beside:dial(Node, Address, MyNode, deadline(SetupTime));
-connect({error, Reason}, _Node, _Address, _MyNode, _SetupTime) ->
-    {error, #{phase => tcp, reason => no_identity, text => iolist_to_binary(merlon_node:format_error(Reason))}}.
+known(ok, _Node) -> ok;
+known({error, Reason}, Node) ->
+    Text = iolist_to_binary(merlon_node:format_error(Reason)),
+    merlon_event:refused(dial, #{phase => tcp, reason => no_identity, text => Text, node => Node}, {error, enotconn}),
+    shutdown(Node, connection_setup_failed).
 
 resolve(Family, Node, Name, Host) ->
     Epmd = net_kernel:epmd_module(),
     case epmd_call(Epmd, address_please, [Name, Host, Family]) of
         {ok, Ip, Port, Version} -> {Ip, Port, Version};
         {ok, Ip} ->
-            case Epmd:port_please(Name, Ip) of
+            case merlon_epmd:next_port(Epmd, Name, Ip) of
                 {port, Port, Version} -> {Ip, Port, Version};
                 Other -> unresolved(Node, no_port, Other)
             end;

@@ -22,6 +22,8 @@
 -define(PATIENCE, 3000).
 %% Between two tries, and at most as much again by chance.
 -define(PAUSE, 50).
+%% The same for a node that has tried for long.
+-define(LONG_PAUSE, 500).
 
 -spec child_spec() -> supervisor:child_spec().
 child_spec() ->
@@ -206,8 +208,15 @@ words(duplicate_name) -> "another node of this host has registered this node's n
 words({names, Reason}) -> merlon_names_core:format_error(Reason).
 
 later(Family, Own, State) ->
-    _ = erlang:send_after(?PAUSE + rand:uniform(?PAUSE), self(), {seek, Family}),
+    Pause = pause(Own),
+    _ = erlang:send_after(Pause + rand:uniform(Pause), self(), {seek, Family}),
     with(Family, Own#own{role = seeking}, State).
+
+pause(#own{until = Until}) ->
+    case is_integer(Until) andalso now_ms() < Until of
+        true -> ?PAUSE;
+        false -> ?LONG_PAUSE
+    end.
 
 names_port() ->
     #{epmd := {names, #{port := Port}}} = merlon_node:config(),

@@ -19,6 +19,9 @@
 
 %% Names of a host at most; an answer with all of them is less than 64 KiB with usual names.
 -define(MOST, 256).
+%% Of these at most for one certificate, and for all tools together: nobody can keep a node of another name out.
+-define(OF_ONE, 32).
+-define(OF_TOOLS, 128).
 %% Bytes of a name: NodeName in native/pki takes no more characters than 255.
 -define(LONGEST, 1020).
 -define(IS_PORT(Port), Port > 0, Port < 65536).
@@ -83,7 +86,14 @@ new() -> #{}.
 -spec enter(Name :: binary(), entry(), table()) -> {ok, table()} | {error, taken | full}.
 enter(Name, _Entry, Table) when is_map_key(Name, Table) -> {error, taken};
 enter(_Name, _Entry, Table) when map_size(Table) >= ?MOST -> {error, full};
-enter(Name, Entry, Table) -> {ok, Table#{Name => Entry}}.
+enter(Name, #{owner := Owner} = Entry, Table) ->
+    Owners = [Each || #{owner := Each} <- maps:values(Table)],
+    Tools = [tool || {cli, _, _, _} <- Owners],
+    case length([same || Each <- Owners, Each =:= Owner]) >= ?OF_ONE orelse
+        (element(1, Owner) =:= cli andalso length(Tools) >= ?OF_TOOLS) of
+        true -> {error, full};
+        false -> {ok, Table#{Name => Entry}}
+    end.
 
 %% Whoever registered by that process is gone.
 -spec left(pid(), table()) -> table().
@@ -115,7 +125,10 @@ parts({Kind, _Cluster, Name, Host}) -> {Kind, Name, Host}.
 -spec format_error(reason()) -> iodata().
 format_error({not_kept, Port, Text}) ->
     ["port ", integer_to_list(Port), ", where the names of this host are kept, belongs to a program that is no node of this "
-     "cluster or does not take this one (", Text, "): find it with `ss -ltnp`, or choose another port with "
+     "cluster, does not take this one or hangs (", Text, "): find it with `ss -ltnp`, or choose another port with "
      "{epmd, {names, [{port, N}]}} on all hosts"];
+format_error({listen, Port, {listen, _, Posix}}) when Posix =/= einval, Posix =/= eaddrnotavail ->
+    ["the names of this host can't be kept on port ", integer_to_list(Port), ": ", inet:format_error(Posix), "; choose another "
+     "port with {epmd, {names, [{port, N}]}} on all hosts"];
 format_error({listen, _Port, Reason}) ->
     ["the names of this host can't be kept: ", merlon_listen:format_error(Reason)].

@@ -14,8 +14,10 @@ serve(Names, Family, Conn, Acceptor) ->
     Deadline = merlon_acceptor:admitted(Acceptor),
     case up(Conn, Deadline) of
         {ok, Peer} ->
+            ok = asked(merlon_join_wire:recv(Conn, Deadline), {Names, Family}, Peer, Conn, Deadline),
+            %% Not before: a session is to give way to others until it is over, or its owner could hold all places.
             Acceptor ! {proven, self()},
-            asked(merlon_join_wire:recv(Conn, Deadline), {Names, Family}, Peer, Conn, Deadline);
+            ok;
         {error, Failure} -> merlon_acceptor:ended(Conn, Acceptor, known(Failure))
     end.
 

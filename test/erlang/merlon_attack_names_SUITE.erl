@@ -9,7 +9,8 @@
          a_tool_can_not_register_a_nodes_name/1, a_name_that_is_taken_stays/1,
          what_can_not_be_read_ends_the_session/1, silent_connections_keep_nobody_out/1,
          a_tool_that_holds_the_port_is_not_believed/1, a_program_that_holds_the_port_stops_the_next_node/1,
-         a_false_port_leads_to_no_link/1]).
+         a_false_port_leads_to_no_link/1, one_certificate_can_not_fill_the_table/1,
+         silent_sessions_of_a_tool_keep_nobody_out/1]).
 
 suite() -> [{timetrap, {seconds, 60}}].
 
@@ -19,7 +20,8 @@ all() ->
      a_node_can_not_register_another_nodes_name, a_tool_can_not_register_a_nodes_name, a_name_that_is_taken_stays,
      what_can_not_be_read_ends_the_session, silent_connections_keep_nobody_out,
      a_tool_that_holds_the_port_is_not_believed, a_program_that_holds_the_port_stops_the_next_node,
-     a_false_port_leads_to_no_link].
+     a_false_port_leads_to_no_link, one_certificate_can_not_fill_the_table,
+     silent_sessions_of_a_tool_keep_nobody_out].
 
 -define(CLUSTER, <<"epmd-tests">>).
 -define(CLI, <<"rabbitmqcli-7-rabbit@127.0.0.1">>).
@@ -161,6 +163,20 @@ silent_connections_keep_nobody_out(Config) ->
     [<<>> = merlon_attacker:last_words(Socket) || Socket <- Silent],
     sound(Config).
 
+%% Nor do those who have shown a certificate and then ask nothing.
+silent_sessions_of_a_tool_keep_nobody_out(Config) ->
+    Folder = filename:join([its(dir, Config), "cli", "mallory@127.0.0.1"]),
+    Options = [{alpn_advertised_protocols, [<<"merlon-names/1">>]} | merlon_attacker:ssl_opts(Folder)],
+    Silent = [begin
+                  {ok, Socket} = ssl:connect({127, 0, 0, 1}, its(port, Config), Options, 5000),
+                  Socket
+              end || _ <- lists:seq(1, 8)],
+    %% Until the keeper has read the last word of each.
+    timer:sleep(100),
+    {Took, ok} = timer:tc(fun() -> sound(Config) end),
+    true = Took < 500000,
+    [ok = ssl:close(Socket) || Socket <- Silent].
+
 %% A user of the host with a tool's certificate binds the port before any node does.
 a_tool_that_holds_the_port_is_not_believed(Config) ->
     {ok, Listener} = merlon_nif:listen({127, 0, 0, 1}, 0, 16, []),
@@ -195,6 +211,28 @@ a_false_port_leads_to_no_link(Config) ->
     false = merlon_peers:call(maps:get(pid, its(victim, Config)), net_kernel, connect_node, [its(other, Config)]),
     ok = merlon_nif:close(Conn),
     sound(Config).
+
+%% Neither keeps a node of another name out: each certificate has a few names only.
+one_certificate_can_not_fill_the_table(Config) ->
+    Tools = [<<"rabbitmqcli-", (integer_to_binary(N))/binary, "-rabbit@127.0.0.1">> || N <- lists:seq(1, 260)],
+    [Base, _] = binary:split(other_name(Config), <<"@">>),
+    Derived = [<<Base/binary, "_prelaunch_", (integer_to_binary(N))/binary, "@127.0.0.1">> || N <- lists:seq(1, 260)],
+    Third = list_to_atom(merlon_epmd_ct:name("third") ++ "@127.0.0.1"),
+    ok = merlon_peers:add_node(its(dir, Config), Third),
+    Held = until_refused(tool_identity(Config), Tools, Config) ++ until_refused(node_identity(Config), Derived, Config),
+    {{ok, registered}, Conn} =
+        merlon_epmd_ct:register(identity(Config, Third), its(port, Config), atom_to_binary(Third), 4711),
+    {ok, {port, 4711}} = ask(node_identity(Config), {find, atom_to_binary(Third)}, Config),
+    [ok = merlon_nif:close(Each) || Each <- [Conn | Held]],
+    sound(Config).
+
+until_refused(_Identity, [], _Config) -> [];
+until_refused(Identity, [Name | Names], Config) ->
+    case merlon_epmd_ct:register(Identity, its(port, Config), Name, 4711) of
+        {{ok, registered}, Conn} -> [Conn | until_refused(Identity, Names, Config)];
+        {{ok, {refused, full}}, Conn} -> [Conn];
+        {{ok, {refused, not_yours}}, Conn} -> [Conn]
+    end.
 
 %% Where another node listens.
 tool_port(Config) ->

@@ -5,14 +5,14 @@
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2, end_per_testcase/2]).
 -export([one_port_for_one_node_per_host/1, the_number_in_the_name_says_the_port/1, a_list_says_the_port/1,
-         dns_says_the_port/1, epmd_itself_is_asked_where_it_is_wanted/1, a_node_that_is_not_listed_does_not_start/1,
+         dns_says_the_port/1, epmd_itself_is_asked_where_it_is_wanted/1, a_node_that_is_not_listed_does_not_start/1, with_another_carrier_no_node_starts/1,
          a_listening_tool_takes_no_nodes_port_and_is_found/1, no_epmd_is_started_or_dialled/1]).
 
 suite() -> [{timetrap, {seconds, 60}}].
 
 all() ->
     [one_port_for_one_node_per_host, the_number_in_the_name_says_the_port, a_list_says_the_port, dns_says_the_port,
-     epmd_itself_is_asked_where_it_is_wanted, a_node_that_is_not_listed_does_not_start,
+     epmd_itself_is_asked_where_it_is_wanted, a_node_that_is_not_listed_does_not_start, with_another_carrier_no_node_starts,
      a_listening_tool_takes_no_nodes_port_and_is_found, no_epmd_is_started_or_dialled].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
@@ -105,7 +105,8 @@ dns_says_the_port(Config) ->
     %% Also where a node listens itself: asked while it boots.
     Ports = [port_of(Vm) || Vm <- Vms],
     ok = merlon_ct:connect(A, lists:last(Vms)),
-    noport = merlon_ct:call(A, merlon_epmd, port_please, ["other", "127.0.0.1"]),
+    [noport = merlon_ct:call(A, merlon_epmd, port_please, [Other, "127.0.0.1"])
+     || Other <- ["other", "a..b", lists:duplicate(200, $a)]],
     [Name] = merlon_epmd_ct:names(A, "127.0.0.2"),
     ok = merlon_dns:stop(Dns),
     not_asked(Config).
@@ -121,6 +122,17 @@ a_node_that_is_not_listed_does_not_start(Config) ->
     Dir = merlon_epmd_ct:new_dir(Config, [{epmd, {static, [{'other@127.0.0.1', "127.0.0.1", 9}]}}]),
     {'EXIT', {boot_failed, {exit_status, 1}}} =
         (catch start(Config, Dir, node(merlon_epmd_ct:name("a"), "127.0.0.1"))),
+    not_asked(Config).
+
+%% It would listen on some port without encryption, and nobody would be told.
+with_another_carrier_no_node_starts(Config) ->
+    [begin
+         Dir = merlon_epmd_ct:new_dir(Config, [{epmd, Strategy}]),
+         Command = lists:append(["erl -noshell -boot start_clean -pa ", filename:dirname(code:which(merlon_epmd)),
+                                 " -merlon_dir ", Dir, " -name ", merlon_epmd_ct:name("a"), "@127.0.0.1",
+                                 " -epmd_module merlon_epmd -start_epmd false -s init stop"]),
+         {match, _} = re:run(os:cmd(Command), "^merlon: .*-proto_dist merlon")
+     end || Strategy <- [{names, []}, {port, merlon_epmd_ct:free_port()}]],
     not_asked(Config).
 
 %% As `rpc-...` of releases and RabbitMQ's tools: another node dials it, which has not been dialled by it.

@@ -68,7 +68,10 @@ others_are_found_test_() ->
 srv_records_are_read_by_target_test_() ->
     Records = [{10, 0, 9002, "pod-1.app.svc"}, {10, 5, 9001, "POD-0.app.svc."}, {0, 0, 9000, "pod-0.app.svc"},
                {0, 0, 0, "pod-2.app.svc"}],
-    [?_assertEqual("_app._tcp.app.svc", ?CORE:srv_name("app", "app.svc")),
+    [?_assertEqual({ok, "_app._tcp.app.svc"}, ?CORE:srv_name("app", "app.svc")),
+     [?_assertEqual(none, ?CORE:srv_name(Name, "app.svc"))
+      || Name <- ["", ".", "a..b", "a.b", "a b", [8364], lists:duplicate(63, $a)]],
+     ?_assertEqual(none, ?CORE:srv_name("a", string:join(lists:duplicate(4, lists:duplicate(62, $d)), "."))),
      ?_assertEqual(9000, ?CORE:srv_port(Records, "pod-0.app.svc", "app.svc")),
      ?_assertEqual(9000, ?CORE:srv_port(Records, "Pod-0", "app.svc")),
      ?_assertEqual(9002, ?CORE:srv_port(Records, "pod-1.app.svc.", "app.svc")),

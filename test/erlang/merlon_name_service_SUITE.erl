@@ -6,16 +6,18 @@
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2, end_per_testcase/2]).
 -export([nodes_and_tools_find_each_other/1, another_takes_over_within_a_second/1, a_node_that_ends_is_forgotten/1, net_kernel_stop_and_start/1,
          a_name_is_there_once/1, a_prelaunch_name_starts_and_is_not_listed/1, a_tool_is_found_by_nodes/1,
-         a_tool_alone_keeps_nothing/1, the_server_comes_back/1, ipv6_has_names_of_its_own/1,
-         the_listener_of_names_is_where_links_are/1, a_program_that_takes_the_port_is_complained_of/1]).
+         a_tool_alone_keeps_nothing/1, the_server_comes_back/1, the_server_comes_back_under_load/1, ipv6_has_names_of_its_own/1,
+         the_listener_of_names_is_where_links_are/1, a_program_that_takes_the_port_is_complained_of/1,
+         another_hosts_namesake_is_not_dialled/1, a_tool_without_a_certificate_is_told_so/1]).
 
 suite() -> [{timetrap, {seconds, 90}}].
 
 all() ->
     [nodes_and_tools_find_each_other, another_takes_over_within_a_second, a_node_that_ends_is_forgotten, net_kernel_stop_and_start,
      a_name_is_there_once, a_prelaunch_name_starts_and_is_not_listed, a_tool_is_found_by_nodes,
-     a_tool_alone_keeps_nothing, the_server_comes_back, ipv6_has_names_of_its_own,
-     the_listener_of_names_is_where_links_are, a_program_that_takes_the_port_is_complained_of].
+     a_tool_alone_keeps_nothing, the_server_comes_back, the_server_comes_back_under_load, ipv6_has_names_of_its_own,
+     the_listener_of_names_is_where_links_are, a_program_that_takes_the_port_is_complained_of,
+     another_hosts_namesake_is_not_dialled, a_tool_without_a_certificate_is_told_so].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -170,6 +172,15 @@ the_server_comes_back(Config) ->
      end || Vm <- [A, B]],
     ok = merlon_ct:connect(A, B).
 
+%% merlon_epmd, which knows the name, takes its time to say it.
+the_server_comes_back_under_load(Config) ->
+    {Names, [A, B]} = several(Config, ["a", "b"]),
+    ok = merlon_ct:call(B, sys, suspend, [merlon_epmd]),
+    true = merlon_ct:call(B, erlang, exit, [merlon_ct:call(B, erlang, whereis, [merlon_names]), kill]),
+    timer:sleep(900),
+    ok = merlon_ct:call(B, sys, resume, [merlon_epmd]),
+    merlon_peers:wait(fun() -> merlon_epmd_ct:names(A, "127.0.0.1") =:= lists:sort(Names) end).
+
 ipv6_has_names_of_its_own(Config) ->
     {[NameA], [A]} = several(Config, ["a"]),
     Vms = [begin
@@ -203,6 +214,8 @@ a_program_that_takes_the_port_is_complained_of(Config) ->
     merlon_ct:signal(B, "CONT"),
     merlon_peers:wait(fun() -> [] =/= [lost || #{event := names_lost} <- merlon_peers:log(Pid)] end),
     ok = merlon_ct:alive(B),
+    %% By now in no hurry any more: each try may be a whole TLS handshake.
+    true = visitors(Socket, erlang:monotonic_time(millisecond) + 3000) < 12,
     ok = gen_tcp:close(Socket),
     merlon_peers:wait(fun() -> merlon_ct:call(B, merlon_names, keeps, [inet]) end),
     [NameB] = merlon_epmd_ct:names(B, "127.0.0.1").
@@ -212,3 +225,26 @@ bound(Port, Tries) when Tries > 0 ->
         {ok, Socket} -> Socket;
         {error, eaddrinuse} -> timer:sleep(20), bound(Port, Tries - 1)
     end.
+
+visitors(Socket, End) ->
+    case gen_tcp:accept(Socket, max(0, End - erlang:monotonic_time(millisecond))) of
+        {ok, Each} ->
+            ok = gen_tcp:close(Each),
+            1 + visitors(Socket, End);
+        {error, timeout} -> 0
+    end.
+
+%% A node that is down, or whose host is spelt in another way, is no attack of the one that has its name on that address.
+another_hosts_namesake_is_not_dialled(Config) ->
+    {[NameA, _], [{PidA, _, _}, {PidB, _, _} = B]} = several(Config, ["a", "b"]),
+    Other = list_to_atom(NameA ++ "@127.0.1"),
+    false = merlon_ct:call(B, net_kernel, connect_node, [Other]),
+    Unresolved = fun() -> [Node || #{event := unresolved, reason := no_port, node := Node} <- merlon_peers:log(PidB)] end,
+    merlon_peers:wait(fun() -> Unresolved() =:= [Other] end),
+    [] = [Refused || Pid <- [PidA, PidB], #{event := refused} = Refused <- merlon_peers:log(Pid)].
+
+a_tool_without_a_certificate_is_told_so(Config) ->
+    {_, [{_, NodeA, _}]} = several(Config, ["a"]),
+    {Pid, _, _} = Tool = merlon_epmd_ct:tool(Config, its(dir, Config), its(epmd_port, Config)),
+    false = merlon_ct:call(Tool, net_kernel, connect_node, [NodeA]),
+    merlon_peers:wait(fun() -> [NodeA] =:= [Node || #{event := refused, reason := no_identity, node := Node} <- merlon_peers:log(Pid)] end).
