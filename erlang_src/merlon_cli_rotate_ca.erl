@@ -41,18 +41,22 @@ in_dir(Dir, Wait, Options) ->
             swept(sweep(Dir), #run{dir = Dir, way = Way, deadline = Deadline, options = Options})
     end.
 
-%% What one that was killed just before its end, or just after its begin, has left.
+%% What one that was killed just before its end, or just after its begin, has left. In a dir that is locked it is certain
+%% that no other run has just begun.
 sweep(Dir) ->
     _ = merlon_dir_write:make(merlon_roots_files:folder(Dir), 8#755),
     case merlon_ca_files:rotation(Dir) of
-        Over when Over =:= none; Over =:= ending ->
-            {Over, locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end)};
+        Over when Over =:= none; Over =:= ending -> locked(Dir, fun(Work) -> sweep(merlon_ca_files:rotation(Dir), Dir, Work) end);
         _ -> {begun, ok}
     end.
 
+sweep(Over, Dir, Work) when Over =:= none; Over =:= ending -> {Over, merlon_ca_files:clean(Dir, Work)};
+sweep(_Begun, _Dir, _Work) -> {begun, ok}.
+
 swept({ending, ok}, _Run) -> {ok, "The last rotation is ended: what was left of it is removed.\n"};
 swept({_, ok}, Run) -> go(Run);
-swept({_, {error, _} = Error}, _Run) -> Error.
+swept({_, {error, _} = Error}, _Run) -> Error;
+swept({error, _} = Error, _Run) -> Error.
 
 go(#run{dir = Dir, way = Way} = Run) ->
     case state(Dir) of
@@ -85,6 +89,7 @@ step(clean, Rotation, Run) -> cleaned(do(clean, Rotation, Run), Rotation, Run);
 step(Step, Rotation, Run) -> stepped(do(Step, Rotation, Run), Run).
 
 stepped(ok, Run) -> go(Run);
+stepped(moved, Run) -> go(Run);
 stepped({error, _} = Error, _Run) -> Error.
 
 words(rolling_back) -> "this rotation is being rolled back: end that with `merlon rotate ca --rollback`, then begin anew";
@@ -118,19 +123,25 @@ alg(Cert) ->
     {ok, [#{key_alg := Alg} | _]} = merlon_identity:inspect(Cert),
     merlon_renew_core:alg(Alg).
 
-do({issue_by, Which}, Rotation, #run{dir = Dir}) ->
-    void_tokens(Dir),
-    locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, maps:get(Which, Rotation)) end);
-do({say, Stage}, Rotation, #run{dir = Dir, seen = Seen}) ->
+%% `moved`: another run has done something meanwhile, and nothing was done.
+do(Step, Rotation, #run{dir = Dir, seen = Seen}) ->
+    _ = [void_tokens(Dir) || {issue_by, _} <- [Step]],
     locked(Dir, fun(Work) ->
                     case state(Dir) of
-                        {ok, Seen, _} -> stated(Stage, Rotation, Dir, Work);
-                        {ok, _, _} -> ok; % another run was faster
+                        {ok, Seen, #{issuing := Issuing} = Now} ->
+                            Same = ids(Now) =:= ids(Rotation) andalso merlon_roots_core:holds(Step, {Seen, Issuing}),
+                            done(Same, Step, Now, Dir, Work);
+                        {ok, _, _} -> moved;
                         {error, _} = Error -> Error
                     end
-                end);
-do(clean, _Rotation, #run{dir = Dir}) ->
-    locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end).
+                end).
+
+ids(#{old := #{id := Old}, new := #{id := New}}) -> {Old, New}.
+
+done(false, _Step, _Rotation, _Dir, _Work) -> moved;
+done(true, {issue_by, Which}, Rotation, Dir, Work) -> merlon_ca_files:issue_by(Dir, Work, maps:get(Which, Rotation));
+done(true, {say, Stage}, Rotation, Dir, Work) -> stated(Stage, Rotation, Dir, Work);
+done(true, clean, _Rotation, Dir, Work) -> merlon_ca_files:clean(Dir, Work).
 
 %% Nodes of the dir work in it meanwhile, each for a moment.
 locked(Dir, Change) -> locked(Dir, Change, ?TRIES).
@@ -183,6 +194,7 @@ cleaned(ok, _Rotation, #run{way = rollback}) -> {ok, "The rotation is rolled bac
 cleaned(ok, #{old := #{id := Old}, new := #{id := New}}, #run{dir = Dir}) ->
     {ok, ["The root is rotated.\n\n  new  ", New, "\n  old  ", Old, "\n\n", tools(Dir),
           "The key of the old root is deleted. Copies of ", merlon_dir:path([Dir, "trust"]), " elsewhere are out of date.\n"]};
+cleaned(moved, _Rotation, Run) -> go(Run);
 cleaned({error, _} = Error, _Rotation, _Run) -> Error.
 
 %% They ask nobody for certificates.
@@ -238,6 +250,7 @@ steps([], _Rotation, Run) -> go(Run);
 steps([Step | Steps], Rotation, Run) ->
     case do(Step, Rotation, Run) of
         ok -> steps(Steps, Rotation, Run);
+        moved -> go(Run);
         {error, _} = Error -> Error
     end.
 

@@ -3,7 +3,7 @@
 %% the CA does next. Pure.
 -module(merlon_roots_core).
 
--export([drops/2, todo/2, reached/3, missing/4, next/2, then/1, standing/1, query/1, status/1, parse/1]).
+-export([drops/2, todo/2, reached/3, missing/4, next/2, then/1, holds/2, standing/1, query/1, status/1, parse/1]).
 -export_type([here/0, standing/0, way/0, step/0, phase/0]).
 
 -type stage() :: merlon_nif:stage().
@@ -54,6 +54,8 @@ missing(Stage, Live, Expected, Without) ->
 -spec next(way(), {phase(), Issuing :: old | new}) -> step().
 next(forward, {none, _}) -> prepare;
 next(forward, {prepared, _}) -> {say, trust};
+%% A rollback was cut off before it said anything.
+next(forward, {Stage, old}) when Stage =:= issue; Stage =:= finish -> {issue_by, new};
 next(forward, {Stage, _}) when Stage =:= trust; Stage =:= issue; Stage =:= finish -> {await, Stage};
 next(forward, {_, _}) -> {refuse, rolling_back};
 next(rollback, {none, _}) -> {refuse, nothing};
@@ -71,6 +73,15 @@ then(trust) -> [{issue_by, new}, {say, issue}];
 then(issue) -> [{say, finish}];
 then(back) -> [{say, undo}];
 then(Stage) when Stage =:= finish; Stage =:= undo -> [clean].
+
+%% Whether a step may be done where that is how far it is. The root that goes must not be the one that issues.
+-spec holds(step(), {phase(), Issuing :: old | new}) -> boolean().
+holds({say, Stage}, {_, Issuing}) when Stage =:= issue; Stage =:= finish -> Issuing =:= new;
+holds({say, Stage}, {_, Issuing}) when Stage =:= back; Stage =:= undo -> Issuing =:= old;
+holds(clean, {finish, Issuing}) -> Issuing =:= new;
+holds(clean, {Phase, Issuing}) when Phase =:= undo; Phase =:= prepared -> Issuing =:= old;
+holds(clean, _) -> false;
+holds(_, _) -> true.
 
 %% ---- what goes between nodes, and what the command reads ----
 

@@ -7,6 +7,8 @@
          a_command_killed_again_and_again_goes_on/1,
          the_nodes_killed_at_each_stage_go_on/1,
          two_commands_at_once_make_one_rotation/1,
+         forwards_and_back_at_once_leave_a_ca_that_all_trust/1,
+         a_rollback_cut_off_at_its_begin_can_be_gone_on_with_forwards/1,
          a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost/1,
          a_node_that_is_away_is_waited_for/1,
          a_node_that_was_left_out_is_told_why_it_is_refused/1,
@@ -22,7 +24,9 @@ suite() -> [{timetrap, {seconds, 150}}].
 
 all() ->
     [a_root_is_rotated_under_traffic_and_no_link_is_lost, a_command_killed_again_and_again_goes_on,
-     the_nodes_killed_at_each_stage_go_on, two_commands_at_once_make_one_rotation, a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost,
+     the_nodes_killed_at_each_stage_go_on, two_commands_at_once_make_one_rotation,
+     forwards_and_back_at_once_leave_a_ca_that_all_trust, a_rollback_cut_off_at_its_begin_can_be_gone_on_with_forwards,
+     a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost,
      a_node_that_is_away_is_waited_for, a_node_that_was_left_out_is_told_why_it_is_refused,
      a_node_without_this_keeps_a_stage_from_being_complete, a_token_works_until_its_root_issues_no_more, no_node_runs_there].
 
@@ -150,6 +154,32 @@ two_commands_at_once_make_one_rotation(Config) ->
     %% Only of the one old root something was said.
     [{_, #{old := Old, stage := finish}}] = merlon_roots_files:statements(Dir),
     [{ok, [_]} = merlon_roots_files:roots(dir_of(Dir, name(Vm))) || Vm <- tl(Vms)].
+
+%% Whichever wins.
+forwards_and_back_at_once_leave_a_ca_that_all_trust(Config) ->
+    {Dir, Vms} = three(Config),
+    Ends = [begin
+                _ = rotate(Dir, ["--until", "issue"]),
+                Drivers = [driver(Dir, More, Config) || More <- [[], ["--rollback"]]],
+                Codes = [ended(Driver, 60000) || Driver <- Drivers],
+                none = merlon_ca_files:rotation(Dir),
+                {ok, #{ca_cert := Cert, ca_key := Key}} = merlon_cli_cert:ca(Dir),
+                true = merlon_nif:pki_matches(Cert, Key),
+                ok = stand_on([ca_id(Dir)], Vms, Dir),
+                Codes
+            end || _ <- lists:seq(1, 4)],
+    ct:log("~p", [Ends]).
+
+%% The old root issues again, and nobody was told: who goes on forwards then must not end with a CA that nobody trusts.
+a_rollback_cut_off_at_its_begin_can_be_gone_on_with_forwards(Config) ->
+    {Dir, Vms} = three(Config),
+    _ = rotate(Dir, ["--until", "issue"]),
+    New = ca_id(Dir),
+    {ok, #{old := Old}} = merlon_ca_files:rotation(Dir),
+    ok = merlon_dir_write:locked(list_to_binary(Dir), fun(Work) -> merlon_ca_files:issue_by(Dir, Work, Old) end),
+    _ = rotate(Dir, []),
+    New = ca_id(Dir),
+    ok = stand_on([New], Vms, Dir).
 
 %% ---- back ----
 

@@ -88,6 +88,30 @@ cut_off_anywhere_it_is_gone_on_with_test() ->
          end
      end || Cut <- lists:seq(1, 5)].
 
+%% A rollback was killed before it had said anything, or could not write that.
+who_is_told_to_stand_on_the_new_root_is_given_its_certificates_test() ->
+    [?assertMatch({done, new, [{issue_by, new}, {await, Stage} | _]}, run(forward, {Stage, old}, [], 99)) || Stage <- [issue, finish]].
+
+the_root_that_goes_does_not_issue_test() ->
+    [?assertEqual(Holds, merlon_roots_core:holds(Step, State))
+     || {Step, State, Holds} <- [{clean, {finish, new}, true}, {clean, {finish, old}, false}, {clean, {undo, old}, true},
+                                 {clean, {undo, new}, false}, {clean, {prepared, old}, true}, {clean, {prepared, new}, false},
+                                 {clean, {issue, new}, false}, {{say, finish}, {issue, new}, true}, {{say, finish}, {issue, old}, false},
+                                 {{say, issue}, {trust, old}, false}, {{say, back}, {issue, new}, false}, {{say, undo}, {back, new}, false},
+                                 {{say, undo}, {back, old}, true}]],
+    %% What the command does, it may.
+    [?assert(merlon_roots_core:holds(Step, State)) || {Step, State} <- each_step(forward, {none, old}, 99) ++ each_step(rollback, {issue, new}, 99)].
+
+each_step(Way, State, Left) when Left > 0 ->
+    case merlon_roots_core:next(Way, State) of
+        {await, Stage} -> each_then(merlon_roots_core:then(Stage), Way, State, Left);
+        Step -> each_then([Step], Way, State, Left)
+    end.
+
+each_then([], Way, State, Left) -> each_step(Way, State, Left - 1);
+each_then([clean | _], _Way, State, _Left) -> [{clean, State}];
+each_then([Step | Steps], Way, State, Left) -> [{Step, State} | each_then(Steps, Way, after_step(Step, State), Left)].
+
 %% The old root issues before anybody drops the new one; nobody drops it who has a certificate of it.
 a_rollback_goes_back_through_both_test() ->
     {done, old, Log} = run(rollback, {issue, new}, [], 99),
