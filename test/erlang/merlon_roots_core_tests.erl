@@ -52,6 +52,23 @@ those_who_are_away_are_missing_unless_left_out_test() ->
                  merlon_roots_core:missing(trust, Live, [<<"a@h">>, <<"c@h">>], [])),
     ?assertEqual([], merlon_roots_core:missing(trust, Live, [<<"a@h">>, <<"c@h">>], [<<"b@h">>, <<"c@h">>, <<"old@h">>])).
 
+%% In the five days of a certificate it gets some twenty others, not the hundred that its name may have.
+certificates_that_do_not_help_are_not_asked_for_all_the_time_test() ->
+    Gets = fun Gets(Now, Before, Count) when Now < 5 * 86400 ->
+                   case merlon_roots_core:is_early(7, Now, Before) of
+                       true -> Gets(Now + 1, Before, Count);
+                       false -> Gets(Now + 1, merlon_roots_core:renewed(7, {element(1 + Count rem 2, {ok, error}), any}, Now, Before), Count + 1)
+                   end;
+               Gets(_Now, _Before, Count) -> Count
+           end,
+    Got = Gets(0, none, 0),
+    ?assert(Got > 10 andalso Got < 50),
+    %% Another statement is another thing; who found nobody has cost nobody anything.
+    Known = merlon_roots_core:renewed(7, {ok, #{}}, 100, none),
+    ?assert(merlon_roots_core:is_early(7, 101, Known)),
+    ?assertNot(merlon_roots_core:is_early(8, 101, Known)),
+    [?assertEqual(Known, merlon_roots_core:renewed(7, {error, {renew, Why}}, 200, Known)) || Why <- [no_issuer, {refused, a@h, not_ours}]].
+
 %% ---- the command at the CA ----
 
 %% Runs the steps on a model of the files; Cut says after how many steps it is killed and begun again with the way given.
