@@ -8,7 +8,7 @@
 %% A rotation is under way as long as there are all four; next.pem is the last file to come and the last to go.
 -module(merlon_ca_files).
 
--export([key/2, issuers/1, rotation/1, begin_with/4, issue_by/3, clean/2]).
+-export([key/2, issuers/1, rotation/1, lost/1, others/1, begin_with/4, issue_by/3, clean/2]).
 -export_type([root/0, rotation/0]).
 
 -type root() :: #{cert := binary(), key := binary(), id := binary()}.
@@ -56,10 +56,22 @@ rotation(Dir) ->
 %% It may end while this is read, or be cut off while it ends.
 still({ok, _} = Found, _Dir) -> Found;
 still({error, _} = Error, Dir) ->
-    case [Name || Name <- ["next.key", "old.key", "old.pem"], not merlon_dir:exists(file(Dir, Name))] of
+    case lost(Dir) of
         [] -> Error;
         [_ | _] -> ending
     end.
+
+%% What is not there of the files of a rotation but for its first sign, which is the last to go.
+-spec lost(string()) -> [merlon_dir:path()].
+lost(Dir) -> [File || Name <- ["next.key", "old.key", "old.pem"], File <- [file(Dir, Name)], not merlon_dir:exists(File)].
+
+%% What is there under names of ours while no rotation is under way, and that no begin of one has left.
+-spec others(string()) -> [merlon_dir:path()].
+others(Dir) ->
+    Copies = [{"old.key", "ca.key"}, {"old.pem", "ca.pem"}],
+    [file(Dir, Name) || {Name, Of} <- Copies, merlon_dir:exists(file(Dir, Name)),
+                        prim_file:read_file(file(Dir, Name)) =/= prim_file:read_file(file(Dir, Of))]
+        ++ [file(Dir, "next.key") || merlon_dir:exists(file(Dir, "next.key")), not merlon_dir:exists(file(Dir, "old.key"))].
 
 both({ok, #{cert := Cert} = Old}, {ok, New}, {ok, Cert}) -> {ok, #{old => Old, new => New, issuing => old}};
 both({ok, Old}, {ok, #{cert := Cert} = New}, {ok, Cert}) -> {ok, #{old => Old, new => New, issuing => new}};

@@ -30,7 +30,7 @@ run(Options) ->
 
 in_dir(Dir, Wait, Options) ->
     case {merlon_cli_cert:ca(Dir), Options} of
-        {{error, _} = Error, _} -> Error;
+        {{error, _} = Error, _} -> no_ca(Dir, Error);
         {{ok, _}, #{status := true}} -> status(Dir, Options);
         {{ok, _}, _} ->
             Way = case Options of
@@ -41,18 +41,56 @@ in_dir(Dir, Wait, Options) ->
             swept(sweep(Dir), #run{dir = Dir, way = Way, deadline = Deadline, options = Options})
     end.
 
-%% What one that was killed just before its end, or just after its begin, has left.
+%% To make a CA would be bad advice where there is a cluster already.
+no_ca(Dir, {error, {refused, _}} = Error) ->
+    Has = fun(Name) -> merlon_dir:exists(merlon_dir:path([Dir, Name])) end,
+    case {Has("trust"), Has("keyring")} of
+        {true, _} ->
+            {error, {refused, [merlon_dir:path([Dir, "ca"]), " has no CA's certificate and key: run this where they are. A certificate "
+                               "authority of another kind rotates its own root (docs/guides/identity.md, A new root, by hand)"]}};
+        {false, true} ->
+            {error, {refused, [merlon_dir:path([Dir]), " has a secret and no CA, so there is no root to rotate: `merlon rotate secret`"]}};
+        {false, false} -> Error
+    end;
+no_ca(_Dir, Error) -> Error.
+
+%% What one that was killed just before its end, or just after its begin, has left. In a dir that is locked it is certain
+%% that no other run has just begun.
 sweep(Dir) ->
     _ = merlon_dir_write:make(merlon_roots_files:folder(Dir), 8#755),
     case merlon_ca_files:rotation(Dir) of
-        Over when Over =:= none; Over =:= ending ->
-            {Over, locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end)};
+        Over when Over =:= none; Over =:= ending -> locked(Dir, fun(Work) -> sweep(merlon_ca_files:rotation(Dir), Dir, Work) end);
         _ -> {begun, ok}
+    end.
+
+sweep(none, Dir, Work) ->
+    case merlon_ca_files:others(Dir) of
+        [] -> {none, merlon_ca_files:clean(Dir, Work)};
+        [File | _] -> {error, {refused, [File, " is of no rotation, and would be removed by one: move it away"]}}
+    end;
+sweep(ending, Dir, Work) ->
+    case midway(Dir) of
+        [] -> {ending, merlon_ca_files:clean(Dir, Work)};
+        [File | _] -> gone(File)
+    end;
+sweep(_Begun, _Dir, _Work) -> {begun, ok}.
+
+%% Files that must not be gone: nodes were told to trust the new root, and not yet to drop one of the two.
+midway(Dir) ->
+    New = case merlon_dir:read(merlon_dir:path([Dir, "ca", "next.pem"])) of
+              {ok, Cert} -> [Id || {ok, [#{sha256 := Id} | _]} <- [merlon_identity:inspect(Cert)]];
+              {error, _} -> []
+          end,
+    case [Stage || {_, #{new := By, stage := Stage}} <- merlon_roots_files:statements(Dir), lists:member(By, New),
+                   Stage =/= finish, Stage =/= undo] of
+        [] -> [];
+        [_ | _] -> merlon_ca_files:lost(Dir)
     end.
 
 swept({ending, ok}, _Run) -> {ok, "The last rotation is ended: what was left of it is removed.\n"};
 swept({_, ok}, Run) -> go(Run);
-swept({_, {error, _} = Error}, _Run) -> Error.
+swept({_, {error, _} = Error}, _Run) -> Error;
+swept({error, _} = Error, _Run) -> Error.
 
 go(#run{dir = Dir, way = Way} = Run) ->
     case state(Dir) of
@@ -68,7 +106,8 @@ issuing(#{issuing := Issuing}) -> Issuing.
 %% How far it is, by the files.
 state(Dir) ->
     case merlon_ca_files:rotation(Dir) of
-        Over when Over =:= none; Over =:= ending -> {ok, none, none};
+        none -> {ok, none, none};
+        ending -> ending(midway(Dir));
         {ok, #{old := #{id := Old}, new := #{id := New}} = Rotation} ->
             Said = [Stage || {_, #{old := Of, new := By, stage := Stage}} <- merlon_roots_files:statements(Dir),
                              Of =:= Old, By =:= New],
@@ -76,20 +115,22 @@ state(Dir) ->
         {error, _} = Error -> Error
     end.
 
+ending([]) -> {ok, none, none};
+ending([File | _]) -> gone(File).
+
+gone(File) -> {error, {refused, ["a rotation is under way, and ", File, " is gone: put it back"]}}.
+
 %% ---- one step after the other ----
 
 step(prepare, _, Run) -> stepped(prepare(Run), Run);
 step({await, Stage}, Rotation, Run) -> await(Stage, Rotation, Run);
-step({refuse, Why}, _Rotation, _Run) -> {error, {refused, words(Why)}};
+step({refuse, Why}, _Rotation, _Run) -> {error, {refused, merlon_rotate_ca_text:refusal(Why)}};
 step(clean, Rotation, Run) -> cleaned(do(clean, Rotation, Run), Rotation, Run);
 step(Step, Rotation, Run) -> stepped(do(Step, Rotation, Run), Run).
 
 stepped(ok, Run) -> go(Run);
+stepped(moved, Run) -> go(Run);
 stepped({error, _} = Error, _Run) -> Error.
-
-words(rolling_back) -> "this rotation is being rolled back: end that with `merlon rotate ca --rollback`, then begin anew";
-words(finished) -> "the old root is dropped already: a rotation can't be rolled back then. Rotate once more";
-words(nothing) -> "there is nothing to roll back: no rotation is under way".
 
 prepare(#run{dir = Dir, options = Options}) ->
     case {merlon_cli_cert:ca(Dir), merlon_config:load(Dir)} of
@@ -118,19 +159,25 @@ alg(Cert) ->
     {ok, [#{key_alg := Alg} | _]} = merlon_identity:inspect(Cert),
     merlon_renew_core:alg(Alg).
 
-do({issue_by, Which}, Rotation, #run{dir = Dir}) ->
-    void_tokens(Dir),
-    locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, maps:get(Which, Rotation)) end);
-do({say, Stage}, Rotation, #run{dir = Dir, seen = Seen}) ->
+%% `moved`: another run has done something meanwhile, and nothing was done.
+do(Step, Rotation, #run{dir = Dir, seen = Seen}) ->
+    _ = [void_tokens(Dir) || {issue_by, _} <- [Step]],
     locked(Dir, fun(Work) ->
                     case state(Dir) of
-                        {ok, Seen, _} -> stated(Stage, Rotation, Dir, Work);
-                        {ok, _, _} -> ok; % another run was faster
+                        {ok, Seen, #{issuing := Issuing} = Now} ->
+                            Same = ids(Now) =:= ids(Rotation) andalso merlon_roots_core:holds(Step, {Seen, Issuing}),
+                            done(Same, Step, Now, Dir, Work);
+                        {ok, _, _} -> moved;
                         {error, _} = Error -> Error
                     end
-                end);
-do(clean, _Rotation, #run{dir = Dir}) ->
-    locked(Dir, fun(Work) -> merlon_ca_files:clean(Dir, Work) end).
+                end).
+
+ids(#{old := #{id := Old}, new := #{id := New}}) -> {Old, New}.
+
+done(false, _Step, _Rotation, _Dir, _Work) -> moved;
+done(true, {issue_by, Which}, Rotation, Dir, Work) -> merlon_ca_files:issue_by(Dir, Work, maps:get(Which, Rotation));
+done(true, {say, Stage}, Rotation, Dir, Work) -> stated(Stage, Rotation, Dir, Work);
+done(true, clean, _Rotation, Dir, Work) -> merlon_ca_files:clean(Dir, Work).
 
 %% Nodes of the dir work in it meanwhile, each for a moment.
 locked(Dir, Change) -> locked(Dir, Change, ?TRIES).
@@ -149,7 +196,7 @@ stated(Stage, #{old := #{id := Id} = Old, new := New}, Dir, Work) ->
             Number = max(merlon_roots_files:sequence(Dir, Id) + 1, now_s()),
             case rotation_say(Cluster, Number, Stage, Old, New) of
                 {ok, Text} ->
-                    say("~ts.", [saying(Stage)]),
+                    say("~ts.", [merlon_rotate_ca_text:saying(Stage)]),
                     merlon_roots_files:keep(Dir, Work, Id, Text);
                 {error, _} = Error -> Error
             end;
@@ -162,12 +209,6 @@ rotation_say(Cluster, Number, Stage, #{cert := OldCert, key := OldKey}, #{cert :
                                   old_key => OldKey, new_cert => NewCert, new_key => NewKey})
     catch error:_ -> {error, {pki, crypto}}
     end.
-
-saying(trust) -> "Stage 1 of 3, trust: all nodes are to trust both roots";
-saying(issue) -> "Stage 2 of 3, issue: the new root issues, and all nodes are to have a certificate of it";
-saying(finish) -> "Stage 3 of 3, finish: all nodes are to drop the old root";
-saying(back) -> "Rollback 1 of 2: the old root issues again, and all nodes are to have a certificate of it";
-saying(undo) -> "Rollback 2 of 2: all nodes are to drop the new root".
 
 %% A token pins the root by which it was made.
 void_tokens(Dir) ->
@@ -183,6 +224,7 @@ cleaned(ok, _Rotation, #run{way = rollback}) -> {ok, "The rotation is rolled bac
 cleaned(ok, #{old := #{id := Old}, new := #{id := New}}, #run{dir = Dir}) ->
     {ok, ["The root is rotated.\n\n  new  ", New, "\n  old  ", Old, "\n\n", tools(Dir),
           "The key of the old root is deleted. Copies of ", merlon_dir:path([Dir, "trust"]), " elsewhere are out of date.\n"]};
+cleaned(moved, _Rotation, Run) -> go(Run);
 cleaned({error, _} = Error, _Rotation, _Run) -> Error.
 
 %% They ask nobody for certificates.
@@ -218,15 +260,10 @@ await(Stage, Rotation, #run{dir = Dir, options = Options, deadline = Deadline} =
                     Told = tell(Stage, Missing, Run),
                     timer:sleep(?PAUSE),
                     await(Stage, Rotation, Told);
-                false -> {error, {refused, [who(Stage, Missing), advice(Missing)]}}
+                false -> {error, {refused, [merlon_rotate_ca_text:who(Stage, Missing), merlon_rotate_ca_text:advice(Missing)]}}
             end;
         {error, _} = Error -> Error
     end.
-
-advice(Missing) ->
-    ["\nRun this again to go on. To go on without a node: --without NODE; without all of these: --force (they can't link any "
-     "more after stage 3). To go back: --rollback",
-     [" (nodes with an older merlon know nothing of this: update them)" || lists:keymember(unknown, 2, Missing)]].
 
 reached(Stage, _Rotation, #run{way = forward, options = #{until := Stage}}) ->
     {ok, ["All nodes have reached stage ", atom_to_binary(Stage), ". Run this without --until to go on.\n"]};
@@ -238,20 +275,22 @@ steps([], _Rotation, Run) -> go(Run);
 steps([Step | Steps], Rotation, Run) ->
     case do(Step, Rotation, Run) of
         ok -> steps(Steps, Rotation, Run);
+        moved -> go(Run);
         {error, _} = Error -> Error
     end.
 
 tell(Stage, Missing, #run{told = Before} = Run) ->
     Now = {Stage, Missing},
-    _ = Now =:= Before orelse say("~ts", [who(Stage, Missing)]),
+    _ = Now =:= Before orelse say("~ts", [merlon_rotate_ca_text:who(Stage, Missing)]),
     Run#run{told = Now}.
 
 missing(Stage, Rotation, Dir, Options) ->
-    case live(Stage, Rotation, Dir) of
-        {ok, Live} ->
-            Missing = merlon_roots_core:missing(Stage, Live, expected(Dir, Rotation), without(Options)),
+    case {live(Stage, Rotation, Dir), expected(Dir, Rotation)} of
+        {{ok, Live}, {ok, Expected}} ->
+            Missing = merlon_roots_core:missing(Stage, Live, Expected, without(Options)),
             {ok, forced(Missing, Options)};
-        {error, _} = Error -> Error
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
     end.
 
 %% Those who are on their way are waited for all the same.
@@ -267,10 +306,10 @@ expected(Dir, #{old := #{cert := Old}, new := #{cert := New}}) ->
     case merlon_issued:all(Path) of
         {ok, Entries} ->
             Revoked = revoked(Path),
-            lists:usort([Name || #{kind := node, name := Name, not_after := End, issuer := Issuer, serial := Serial} <- Entries,
-                                 End >= now_s(), lists:member(Issuer, Issuers), not lists:member({Issuer, Serial}, Revoked),
-                                 binary:match(Name, <<?ENROLL>>) =:= nomatch]);
-        {error, _} -> []
+            {ok, lists:usort([Name || #{kind := node, name := Name, not_after := End, issuer := Issuer, serial := Serial} <- Entries,
+                                      End >= now_s(), lists:member(Issuer, Issuers), not lists:member({Issuer, Serial}, Revoked),
+                                      binary:match(Name, <<?ENROLL>>) =:= nomatch])};
+        {error, _} = Error -> Error
     end.
 
 revoked(Path) ->
@@ -333,32 +372,17 @@ status(Dir, Options) ->
     end.
 
 status(Stage, #{old := #{id := Old}, new := #{id := New}} = Rotation, Dir, Options) ->
-    case live(Stage, Rotation, Dir) of
-        {ok, Live} ->
-            Missing = merlon_roots_core:missing(Stage, Live, expected(Dir, Rotation), without(Options)),
+    case {live(Stage, Rotation, Dir), expected(Dir, Rotation)} of
+        {{ok, Live}, {ok, Expected}} ->
+            Missing = merlon_roots_core:missing(Stage, Live, Expected, without(Options)),
             Rows = maps:merge(Live, maps:from_list(Missing)),
-            {ok, [saying(Stage), ".\n\n  new  ", New, "\n  old  ", Old, "\n\n",
-                  [["  ", Node, "  ", where(Stage, Where), $\n] || {Node, Where} <- lists:sort(maps:to_list(Rows))],
-                  [["\n", who(Stage, Missing), "\n"] || Missing =/= []],
+            {ok, [merlon_rotate_ca_text:saying(Stage), ".\n\n  new  ", New, "\n  old  ", Old, "\n\n",
+                  [["  ", Node, "  ", merlon_rotate_ca_text:where(Stage, Where), $\n] || {Node, Where} <- lists:sort(maps:to_list(Rows))],
+                  [["\n", merlon_rotate_ca_text:who(Stage, Missing), "\n"] || Missing =/= []],
                   ["\nAll have reached it.\n" || Missing =:= []]]};
-        {error, _} = Error -> Error
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
     end.
-
-who(Stage, Missing) ->
-    ["Stage ", atom_to_binary(Stage), " waits for ",
-     lists:join("; ", [[Node, " (", where(Stage, Where), ")"] || {Node, Where} <- Missing])].
-
-where(_Stage, away) -> "is not linked";
-where(_Stage, unknown) -> "does not say";
-where(trust, #{old := true, new := true}) -> "trusts both roots";
-where(_Stage, #{old := true, new := false}) -> "trusts the old root";
-where(_Stage, #{old := false, new := true}) -> "trusts the new root";
-where(_Stage, #{old := false, new := false}) -> "trusts neither";
-where(_Stage, #{ready := false}) -> "trusts both roots, needs another certificate";
-where(back, #{behind := []}) -> "trusts both roots, has a certificate of the old one";
-where(_Stage, #{behind := []}) -> "trusts both roots, has a certificate of the new one";
-where(_Stage, #{behind := Behind}) ->
-    ["trusts both roots, has another certificate, has not been shown one by ", lists:join(", ", Behind)].
 
 now_s() -> erlang:system_time(second).
 

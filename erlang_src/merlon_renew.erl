@@ -5,13 +5,14 @@
 -module(merlon_renew).
 -behaviour(gen_server).
 
--export([child_spec/0, start_link/0, renew/0, link_up/0, flag/1, taken/1, format_error/1]).
+-export([child_spec/0, start_link/0, renew/0, renew/1, link_up/0, flag/1, taken/1, format_error/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
--export_type([reason/0]).
+-export_type([reason/0, how/0]).
 
 %% `refused`: what the last one asked has said.
 -type reason() :: not_distributed | not_a_node | no_issuer | {refused, node(), merlon_ca:reason() | no_answer} |
                   {bad_answer, node()} | {ca_ends, node()} | {locked, iodata()} | crashed.
+-type how() :: by_hand | by_itself | other_root.
 -type problem() :: {renew, reason()} | merlon_identity:problem().
 
 %% Milliseconds between two looks at the clock; that long at most until a flag is seen.
@@ -39,8 +40,11 @@ start_link() ->
 
 %% Gets the node's next certificate now. When this returns, new links use it.
 -spec renew() -> {ok, #{sha256 := binary(), not_after := integer(), issuer := node()}} | {error, problem()}.
-renew() ->
-    try gen_server:call(?MODULE, renew, infinity)
+renew() -> renew(by_hand).
+
+-spec renew(how()) -> {ok, #{sha256 := binary(), not_after := integer(), issuer := node()}} | {error, problem()}.
+renew(How) ->
+    try gen_server:call(?MODULE, {renew, How}, infinity)
     catch exit:{noproc, _} -> {error, {renew, not_distributed}}
     end.
 
@@ -62,8 +66,8 @@ init([]) ->
     {ok, #state{}}.
 
 -spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}} | {noreply, #state{}}.
-handle_call(renew, From, #state{waiting = Waiting} = State) ->
-    {noreply, start(by_hand, State#state{waiting = [From | Waiting]})};
+handle_call({renew, How}, From, #state{waiting = Waiting} = State) ->
+    {noreply, start(How, State#state{waiting = [From | Waiting]})};
 handle_call(_, _From, State) ->
     {reply, {error, unknown_call}, State}.
 

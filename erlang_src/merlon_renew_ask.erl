@@ -11,8 +11,9 @@
 %% Bytes of an answer.
 -define(CERT_MAX, 65536).
 
-%% By hand, the new one may end when the old one does: it has a new key for all that.
--spec renew(by_hand | by_itself) ->
+%% By hand, the new one may end when the old one does: it has a new key for all that. In a rotation of the CA it may end
+%% before: the root that stays may have less time left than the one that goes.
+-spec renew(merlon_renew:how()) ->
           {ok, #{sha256 := binary(), not_after := integer(), issuer := node()}} |
           {error, {renew, merlon_renew:reason()} | merlon_identity:problem()}.
 renew(How) ->
@@ -78,10 +79,10 @@ call(Node, Request) ->
     catch exit:_ -> none
     end.
 
-%% It has to be good for a start of this very node, and to last longer than the one in use.
+%% It has to be good for a start of this very node, and to last longer than the one in use, but for what renew/1 says.
 judged(Cert, Files, {Config, How, End}, Issuer) ->
     case merlon_identity:use(Files#{cert := Cert}, Config, erlang:system_time(second)) of
-        {ok, #{not_after := Later, sha256 := Sha256}} when Later > End; Later =:= End, How =:= by_hand ->
+        {ok, #{not_after := Later, sha256 := Sha256}} when Later > End; Later =:= End, How =:= by_hand; How =:= other_root ->
             put_pair(Cert, Files, Config, #{sha256 => Sha256, not_after => Later, issuer => Issuer});
         {ok, #{not_after := End}} -> {error, {renew, {ca_ends, Issuer}}};
         _ -> {error, {renew, {bad_answer, Issuer}}}

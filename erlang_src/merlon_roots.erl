@@ -26,6 +26,7 @@
                 %% Files and identity with which there was nothing to do.
                 settled = none :: term(),
                 offered = #{} :: #{pid() => [binary()]},
+                renewals = none :: merlon_roots_core:renewals(),
                 retry = up_s() :: integer(), failed = none :: term(),
                 counts = #{taken => 0, known => 0, refused => 0} :: counts(),
                 quiet = merlon_quiet_core:new() :: merlon_quiet_core:quiet()}).
@@ -146,7 +147,11 @@ next(Node, Seen, [{_, #{stage := Stage} = Said} | More], State) ->
         none ->
             _ = [ets:insert(?MODULE, {finished, maps:get(sequence, Said)}) || Stage =:= finish],
             next(Node, Seen, More, State);
-        What -> start(fun() -> {What, Said, act(What, Said, Node)} end, State)
+        What ->
+            case What =:= renew andalso merlon_roots_core:is_early(maps:get(sequence, Said), up_s(), State#state.renewals) of
+                true -> next(Node, none, More, State); % not settled
+                false -> start(fun() -> {What, Said, act(What, Said, Node)} end, State)
+            end
     end.
 
 on_disk(#{config := #{dir := Dir}} = Node, #{old := Old, new := New, stage := Stage} = Said) ->
@@ -169,7 +174,7 @@ is_ready(#{ref := Ref, config := #{dir := Dir, cluster := Cluster}}, Drop) ->
     end.
 
 act(renew, _Said, _Node) ->
-    merlon_renew:renew();
+    merlon_renew:renew(other_root);
 act(add, Said, #{config := #{dir := Dir}} = Node) ->
     locked(Node, fun(Work) -> merlon_roots_files:add(Dir, Work, Said) end);
 act(drop_old, #{old := Old}, Node) -> drop(Old, Node);
@@ -195,10 +200,15 @@ start(Work, State) ->
 
 done({taken, Heard, Result}, State) ->
     written(Result, Heard, State);
-done({What, Said, Result}, State) when Result =:= ok; element(1, Result) =:= ok ->
+done({renew, #{sequence := Number}, Result} = Done, #state{renewals = Before} = State) ->
+    finished(Done, State#state{renewals = merlon_roots_core:renewed(Number, Result, up_s(), Before)});
+done(Done, State) ->
+    finished(Done, State).
+
+finished({What, Said, Result}, State) when Result =:= ok; element(1, Result) =:= ok ->
     _ = spawn(merlon_event_roots, root_stage, [What, Said]),
     State#state{failed = none};
-done({_What, _Said, {error, Problem}}, State) ->
+finished({_What, _Said, {error, Problem}}, State) ->
     failed(Problem, State).
 
 %% Told once, and tried again. That others are at work in the dir is nothing to tell at once.
@@ -306,8 +316,11 @@ asked(Dir, State) ->
 answer(Dir, Name, <<Old:64/binary, "\n", New:64/binary, "\n", Drop:64/binary, "\n">>) ->
     Text = merlon_roots_core:status(all({standing, Old, New, Drop})),
     Written = merlon_roots_files:status(Dir, <<Name/binary, ".new">>),
-    _ = prim_file:write_file(Written, Text),
-    prim_file:rename(Written, merlon_roots_files:status(Dir, Name));
+    case prim_file:write_file(Written, Text) of
+        ok -> prim_file:rename(Written, merlon_roots_files:status(Dir, Name));
+        %% Half an answer leaves nodes out.
+        {error, _} -> prim_file:delete(Written)
+    end;
 answer(_Dir, _Name, _Question) ->
     ok.
 

@@ -3,8 +3,9 @@
 %% the CA does next. Pure.
 -module(merlon_roots_core).
 
--export([drops/2, todo/2, reached/3, missing/4, next/2, then/1, standing/1, query/1, status/1, parse/1]).
--export_type([here/0, standing/0, way/0, step/0, phase/0]).
+-export([is_early/3, renewed/4]).
+-export([drops/2, todo/2, reached/3, missing/4, next/2, then/1, holds/2, standing/1, query/1, status/1, parse/1]).
+-export_type([renewals/0, here/0, standing/0, way/0, step/0, phase/0]).
 
 -type stage() :: merlon_nif:stage().
 %% Which of the two roots are trusted, and whether the node's own certificate is good without the one that goes.
@@ -17,6 +18,12 @@
 -type step() :: prepare | {say, stage()} | {issue_by, old | new} | {await, stage()} | clean | done |
                 {refuse, rolling_back | finished | nothing}.
 
+%% What came of renewals that a statement wanted: its number, how many certificates they may have cost, until when none more is asked for.
+-type renewals() :: none | {Number :: non_neg_integer(), Count :: pos_integer(), Until :: integer()}.
+
+%% Seconds until one that has not helped is followed by another, twice as long each time, and at most.
+-define(RENEWED, 5).
+-define(RENEWED_MAX, 21600).
 %% Names in one answer.
 -define(BEHIND, 1000).
 
@@ -34,6 +41,20 @@ todo(_Stage, #{ready := false}) -> renew;
 todo(finish, #{old := true}) -> drop_old;
 todo(undo, #{new := true}) -> drop_new;
 todo(_Stage, _) -> none.
+
+%% Whether it is early for another certificate. A CA that gives useless ones, or a node that can't write them, must not
+%% use up all that the node's name may have.
+-spec is_early(Number :: non_neg_integer(), Now :: integer(), renewals()) -> boolean().
+is_early(Number, Now, {Number, _, Until}) -> Now < Until;
+is_early(_Number, _Now, _) -> false.
+
+%% Nobody gave one if nobody was there who does.
+-spec renewed(Number :: non_neg_integer(), Result :: term(), Now :: integer(), renewals()) -> renewals().
+renewed(_Number, {error, {renew, no_issuer}}, _Now, Before) -> Before;
+renewed(_Number, {error, {renew, {refused, _, _}}}, _Now, Before) -> Before;
+renewed(Number, _Result, Now, {Number, Count, _}) ->
+    {Number, Count + 1, Now + min(?RENEWED_MAX, ?RENEWED bsl min(Count, 20))};
+renewed(Number, _Result, Now, _Before) -> {Number, 1, Now + ?RENEWED}.
 
 %% Whether a node is where that stage wants all to be, but for what Without have to do with it.
 -spec reached(stage(), standing(), Without :: [binary()]) -> boolean().
@@ -54,6 +75,8 @@ missing(Stage, Live, Expected, Without) ->
 -spec next(way(), {phase(), Issuing :: old | new}) -> step().
 next(forward, {none, _}) -> prepare;
 next(forward, {prepared, _}) -> {say, trust};
+%% A rollback was cut off before it said anything.
+next(forward, {Stage, old}) when Stage =:= issue; Stage =:= finish -> {issue_by, new};
 next(forward, {Stage, _}) when Stage =:= trust; Stage =:= issue; Stage =:= finish -> {await, Stage};
 next(forward, {_, _}) -> {refuse, rolling_back};
 next(rollback, {none, _}) -> {refuse, nothing};
@@ -71,6 +94,15 @@ then(trust) -> [{issue_by, new}, {say, issue}];
 then(issue) -> [{say, finish}];
 then(back) -> [{say, undo}];
 then(Stage) when Stage =:= finish; Stage =:= undo -> [clean].
+
+%% Whether a step may be done where that is how far it is. The root that goes must not be the one that issues.
+-spec holds(step(), {phase(), Issuing :: old | new}) -> boolean().
+holds({say, Stage}, {_, Issuing}) when Stage =:= issue; Stage =:= finish -> Issuing =:= new;
+holds({say, Stage}, {_, Issuing}) when Stage =:= back; Stage =:= undo -> Issuing =:= old;
+holds(clean, {finish, Issuing}) -> Issuing =:= new;
+holds(clean, {Phase, Issuing}) when Phase =:= undo; Phase =:= prepared -> Issuing =:= old;
+holds(clean, _) -> false;
+holds(_, _) -> true.
 
 %% ---- what goes between nodes, and what the command reads ----
 

@@ -115,3 +115,56 @@ a_ca_that_is_none_of_the_two_is_told_test() ->
         ok = file:write_file(file(Dir, "ca.pem"), Other),
         {error, {refused, _}} = merlon_ca_files:rotation(Dir)
     end).
+
+rotate(Dir, More) -> merlon_cli:run(["rotate", "ca", "--dir", Dir | More]).
+
+said(Text, Pattern) -> ?assertEqual(match, re:run(Text, Pattern, [{capture, none}])).
+
+%% Somebody's own key of an old CA is not removed because it has one of our names.
+what_is_no_rotations_stays_test() ->
+    [with(fun(Dir) ->
+         _ = init(Dir),
+         ok = file:write_file(file(Dir, Name), "mine"),
+         [begin
+              {1, <<>>, Said} = rotate(Dir, More),
+              said(Said, Name ++ " is of no rotation"),
+              {ok, <<"mine">>} = file:read_file(file(Dir, Name))
+          end || More <- [[], ["--rollback"]]]
+     end) || Name <- ["old.key", "old.pem", "next.key"]].
+
+%% Nodes were told of the new root, whose key must not go with what looks like the rest of an end.
+a_file_that_is_lost_midway_is_no_end_test() ->
+    [with(fun(Dir) ->
+         _ = begun(Dir),
+         {ok, #{old := #{id := Id} = Old, new := New}} = merlon_ca_files:rotation(Dir),
+         Keys = #{old_cert => maps:get(cert, Old), old_key => maps:get(key, Old), new_cert => maps:get(cert, New), new_key => maps:get(key, New)},
+         {ok, Text} = merlon_nif:rotation_say(Keys#{cluster => <<"test">>, sequence => 7, stage => Stage}),
+         ok = locked(Dir, fun(Work) -> merlon_roots_files:keep(Dir, Work, Id, Text) end),
+         ok = file:delete(file(Dir, Lost)),
+         Before = lists:sort(filelib:wildcard("*", filename:join(Dir, "ca"))),
+         [begin
+              {Code, Out, Err} = rotate(Dir, More),
+              case Stage of
+                  finish when More =:= ["--status"] -> 0 = Code, said(Out, "No rotation");
+                  finish -> 0 = Code, said(Out, "what was left of it is removed");
+                  _ ->
+                      1 = Code,
+                      said(Err, "rotation is under way, and .*" ++ Lost ++ " is gone"),
+                      Before = lists:sort(filelib:wildcard("*", filename:join(Dir, "ca")))
+              end
+          end || More <- [["--status"], []]]
+     end) || Stage <- [trust, issue, back, finish], Lost <- ["old.key", "next.key"]].
+
+where_there_is_no_ca_no_ca_is_to_be_made_test() ->
+    with(fun(Dir) ->
+        _ = init(Dir),
+        ok = file:delete(file(Dir, "ca.key")),
+        {1, <<>>, Said} = rotate(Dir, []),
+        said(Said, "run this where they are")
+    end),
+    with(fun(Dir) ->
+        Secret = filename:join(Dir, "secret"),
+        {0, _, _} = merlon_cli:run(["init", "--secret", "--cluster", "test", "--dir", Secret]),
+        {1, <<>>, Said} = rotate(Secret, []),
+        said(Said, "merlon rotate secret")
+    end).

@@ -7,11 +7,15 @@
          a_command_killed_again_and_again_goes_on/1,
          the_nodes_killed_at_each_stage_go_on/1,
          two_commands_at_once_make_one_rotation/1,
+         forwards_and_back_at_once_leave_a_ca_that_all_trust/1,
+         a_rollback_cut_off_at_its_begin_can_be_gone_on_with_forwards/1,
          a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost/1,
          a_node_that_is_away_is_waited_for/1,
          a_node_that_was_left_out_is_told_why_it_is_refused/1,
          a_node_without_this_keeps_a_stage_from_being_complete/1,
          a_token_works_until_its_root_issues_no_more/1,
+         a_root_that_ends_before_the_nodes_certificates_is_stood_on/1,
+         a_ca_that_gives_the_wrong_certificates_is_not_asked_all_the_time/1,
          no_node_runs_there/1]).
 -export([without_roots/0]).
 
@@ -22,9 +26,13 @@ suite() -> [{timetrap, {seconds, 150}}].
 
 all() ->
     [a_root_is_rotated_under_traffic_and_no_link_is_lost, a_command_killed_again_and_again_goes_on,
-     the_nodes_killed_at_each_stage_go_on, two_commands_at_once_make_one_rotation, a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost,
+     the_nodes_killed_at_each_stage_go_on, two_commands_at_once_make_one_rotation,
+     forwards_and_back_at_once_leave_a_ca_that_all_trust, a_rollback_cut_off_at_its_begin_can_be_gone_on_with_forwards,
+     a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost,
      a_node_that_is_away_is_waited_for, a_node_that_was_left_out_is_told_why_it_is_refused,
-     a_node_without_this_keeps_a_stage_from_being_complete, a_token_works_until_its_root_issues_no_more, no_node_runs_there].
+     a_node_without_this_keeps_a_stage_from_being_complete, a_token_works_until_its_root_issues_no_more,
+     a_root_that_ends_before_the_nodes_certificates_is_stood_on, a_ca_that_gives_the_wrong_certificates_is_not_asked_all_the_time,
+     no_node_runs_there].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -151,6 +159,32 @@ two_commands_at_once_make_one_rotation(Config) ->
     [{_, #{old := Old, stage := finish}}] = merlon_roots_files:statements(Dir),
     [{ok, [_]} = merlon_roots_files:roots(dir_of(Dir, name(Vm))) || Vm <- tl(Vms)].
 
+%% Whichever wins.
+forwards_and_back_at_once_leave_a_ca_that_all_trust(Config) ->
+    {Dir, Vms} = three(Config),
+    Ends = [begin
+                _ = rotate(Dir, ["--until", "issue"]),
+                Drivers = [driver(Dir, More, Config) || More <- [[], ["--rollback"]]],
+                Codes = [ended(Driver, 60000) || Driver <- Drivers],
+                none = merlon_ca_files:rotation(Dir),
+                {ok, #{ca_cert := Cert, ca_key := Key}} = merlon_cli_cert:ca(Dir),
+                true = merlon_nif:pki_matches(Cert, Key),
+                ok = stand_on([ca_id(Dir)], Vms, Dir),
+                Codes
+            end || _ <- lists:seq(1, 4)],
+    ct:log("~p", [Ends]).
+
+%% The old root issues again, and nobody was told: who goes on forwards then must not end with a CA that nobody trusts.
+a_rollback_cut_off_at_its_begin_can_be_gone_on_with_forwards(Config) ->
+    {Dir, Vms} = three(Config),
+    _ = rotate(Dir, ["--until", "issue"]),
+    New = ca_id(Dir),
+    {ok, #{old := Old}} = merlon_ca_files:rotation(Dir),
+    ok = merlon_dir_write:locked(list_to_binary(Dir), fun(Work) -> merlon_ca_files:issue_by(Dir, Work, Old) end),
+    _ = rotate(Dir, []),
+    New = ca_id(Dir),
+    ok = stand_on([New], Vms, Dir).
+
 %% ---- back ----
 
 a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost(Config) ->
@@ -193,6 +227,21 @@ a_pid(Vm) -> merlon_ct:call(Vm, erlang, whereis, [merlon_roots]).
 a_node_that_is_away_is_waited_for(Config) ->
     {Dir, [A, B, C]} = three(Config),
     ok = merlon_ct:drop(C),
+    %% It is not known who has certificates: then nobody is taken for absent for good.
+    [Issued, Kept] = [filename:join([Dir, "ca", Name]) || Name <- ["issued", "issued.kept"]],
+    ok = file:rename(Issued, Kept),
+    ok = file:make_dir(Issued),
+    says(rotate(Dir, ["--until", "trust", "--wait", "3s"], 1), "issued"),
+    ok = file:del_dir(Issued),
+    ok = file:rename(Kept, Issued),
+    %% An answer that can't be written as a whole is none.
+    Question = fun(Ask) -> merlon_dir:path([Dir, "rotation", Ask]) end,
+    Id = ca_id(Dir),
+    ok = file:make_dir(Question("status-full.new")),
+    ok = file:write_file(Question("ask-full"), [Id, $\n, Id, $\n, Id, $\n]),
+    merlon_peers:wait(fun() -> not merlon_dir:exists(Question("ask-full")) end, 10000),
+    timer:sleep(2000),
+    false = merlon_dir:exists(Question("status-full")),
     Said = rotate(Dir, ["--wait", "3s"], 1),
     says(Said, text(C) ++ " \\(is not linked\\)"),
     says(Said, "--without NODE"),
@@ -262,6 +311,41 @@ a_token_works_until_its_root_issues_no_more(Config) ->
     {{ok, _}, _} = Join(Token("third@127.0.0.1"), <<"third@127.0.0.1">>, Port),
     _ = Vms,
     ok.
+
+%% Forwards by --days, back as the old root is about to end, as is a reason to rotate one.
+a_root_that_ends_before_the_nodes_certificates_is_stood_on(Config) ->
+    {Dir, Vms} = three(Config),
+    _ = rotate(Dir, ["--days", "2", "--wait", "20s"]),
+    ok = stand_on([ca_id(Dir)], Vms, Dir),
+    Short = ca_id(Dir),
+    _ = rotate(Dir, ["--until", "issue", "--wait", "20s"]),
+    %% Certificates of the new root, that last longer.
+    [{0, _, <<>>} = merlon_cli:run(["cert", text(Vm), "--days", "60", "--force", "--dir", Dir]) || Vm <- [hd(Vms)]],
+    ok = merlon_live_ct:taken(hd(Vms)),
+    _ = rotate(Dir, ["--rollback", "--wait", "20s"]),
+    Short = ca_id(Dir),
+    ok = stand_on([Short], Vms, Dir).
+
+%% The old root issues, as by a copy of ca/ that was forgotten, and all were told to stand on the new one.
+a_ca_that_gives_the_wrong_certificates_is_not_asked_all_the_time(Config) ->
+    {Dir, Vms} = three(Config),
+    _ = rotate(Dir, ["--until", "trust"]),
+    {ok, #{old := Old, new := New}} = merlon_ca_files:rotation(Dir),
+    [{_, #{cluster := Cluster, sequence := Number}}] = merlon_roots_files:statements(Dir),
+    {ok, Text} = merlon_nif:rotation_say(#{cluster => Cluster, sequence => Number + 1, stage => issue,
+                                           old_cert => maps:get(cert, Old), old_key => maps:get(key, Old),
+                                           new_cert => maps:get(cert, New), new_key => maps:get(key, New)}),
+    ok = merlon_dir_write:locked(list_to_binary(Dir), fun(Work) -> merlon_roots_files:keep(Dir, Work, maps:get(id, Old), Text) end),
+    timer:sleep(22000),
+    {ok, Entries} = merlon_issued:all(list_to_binary(Dir)),
+    [begin
+         Count = length([Name || #{name := Name} <- Entries, Name =:= list_to_binary(text(Vm))]),
+         ct:log("~p", [Count]),
+         true = Count > 1 andalso Count =< 5
+     end || Vm <- Vms],
+    %% The command puts that right.
+    _ = rotate(Dir, []),
+    ok = stand_on([ca_id(Dir)], Vms, Dir).
 
 no_node_runs_there(Config) ->
     Dir = merlon_roots_ct:dir(Config),

@@ -52,6 +52,23 @@ those_who_are_away_are_missing_unless_left_out_test() ->
                  merlon_roots_core:missing(trust, Live, [<<"a@h">>, <<"c@h">>], [])),
     ?assertEqual([], merlon_roots_core:missing(trust, Live, [<<"a@h">>, <<"c@h">>], [<<"b@h">>, <<"c@h">>, <<"old@h">>])).
 
+%% In the five days of a certificate it gets some twenty others, not the hundred that its name may have.
+certificates_that_do_not_help_are_not_asked_for_all_the_time_test() ->
+    Gets = fun Gets(Now, Before, Count) when Now < 5 * 86400 ->
+                   case merlon_roots_core:is_early(7, Now, Before) of
+                       true -> Gets(Now + 1, Before, Count);
+                       false -> Gets(Now + 1, merlon_roots_core:renewed(7, {element(1 + Count rem 2, {ok, error}), any}, Now, Before), Count + 1)
+                   end;
+               Gets(_Now, _Before, Count) -> Count
+           end,
+    Got = Gets(0, none, 0),
+    ?assert(Got > 10 andalso Got < 50),
+    %% Another statement is another thing; who found nobody has cost nobody anything.
+    Known = merlon_roots_core:renewed(7, {ok, #{}}, 100, none),
+    ?assert(merlon_roots_core:is_early(7, 101, Known)),
+    ?assertNot(merlon_roots_core:is_early(8, 101, Known)),
+    [?assertEqual(Known, merlon_roots_core:renewed(7, {error, {renew, Why}}, 200, Known)) || Why <- [no_issuer, {refused, a@h, not_ours}]].
+
 %% ---- the command at the CA ----
 
 %% Runs the steps on a model of the files; Cut says after how many steps it is killed and begun again with the way given.
@@ -87,6 +104,30 @@ cut_off_anywhere_it_is_gone_on_with_test() ->
              _ -> ?assertMatch({done, old, _}, Back)
          end
      end || Cut <- lists:seq(1, 5)].
+
+%% A rollback was killed before it had said anything, or could not write that.
+who_is_told_to_stand_on_the_new_root_is_given_its_certificates_test() ->
+    [?assertMatch({done, new, [{issue_by, new}, {await, Stage} | _]}, run(forward, {Stage, old}, [], 99)) || Stage <- [issue, finish]].
+
+the_root_that_goes_does_not_issue_test() ->
+    [?assertEqual(Holds, merlon_roots_core:holds(Step, State))
+     || {Step, State, Holds} <- [{clean, {finish, new}, true}, {clean, {finish, old}, false}, {clean, {undo, old}, true},
+                                 {clean, {undo, new}, false}, {clean, {prepared, old}, true}, {clean, {prepared, new}, false},
+                                 {clean, {issue, new}, false}, {{say, finish}, {issue, new}, true}, {{say, finish}, {issue, old}, false},
+                                 {{say, issue}, {trust, old}, false}, {{say, back}, {issue, new}, false}, {{say, undo}, {back, new}, false},
+                                 {{say, undo}, {back, old}, true}]],
+    %% What the command does, it may.
+    [?assert(merlon_roots_core:holds(Step, State)) || {Step, State} <- each_step(forward, {none, old}, 99) ++ each_step(rollback, {issue, new}, 99)].
+
+each_step(Way, State, Left) when Left > 0 ->
+    case merlon_roots_core:next(Way, State) of
+        {await, Stage} -> each_then(merlon_roots_core:then(Stage), Way, State, Left);
+        Step -> each_then([Step], Way, State, Left)
+    end.
+
+each_then([], Way, State, Left) -> each_step(Way, State, Left - 1);
+each_then([clean | _], _Way, State, _Left) -> [{clean, State}];
+each_then([Step | Steps], Way, State, Left) -> [{Step, State} | each_then(Steps, Way, after_step(Step, State), Left)].
 
 %% The old root issues before anybody drops the new one; nobody drops it who has a certificate of it.
 a_rollback_goes_back_through_both_test() ->

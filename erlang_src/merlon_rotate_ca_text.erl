@@ -1,0 +1,46 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% What `merlon rotate ca` says. Pure.
+-module(merlon_rotate_ca_text).
+
+-export([refusal/1, saying/1, who/2, where/2, advice/1]).
+
+-type stage() :: merlon_nif:stage().
+-type found() :: away | unknown | merlon_roots_core:standing().
+
+-spec refusal(rolling_back | finished | nothing) -> iodata().
+refusal(rolling_back) -> "this rotation is being rolled back: end that with `merlon rotate ca --rollback`, then begin anew";
+refusal(finished) -> "the old root is dropped already: a rotation can't be rolled back then. Rotate once more";
+refusal(nothing) -> "there is nothing to roll back: no rotation is under way".
+
+%% What is done at a stage.
+-spec saying(stage()) -> string().
+saying(trust) -> "Stage 1 of 3, trust: all nodes are to trust both roots";
+saying(issue) -> "Stage 2 of 3, issue: the new root issues, and all nodes are to have a certificate of it";
+saying(finish) -> "Stage 3 of 3, finish: all nodes are to drop the old root";
+saying(back) -> "Rollback 1 of 2: the old root issues again, and all nodes are to have a certificate of it";
+saying(undo) -> "Rollback 2 of 2: all nodes are to drop the new root".
+
+%% For whom it waits.
+-spec who(stage(), [{binary(), found()}]) -> iodata().
+who(Stage, Missing) ->
+    ["Stage ", atom_to_binary(Stage), " waits for ",
+     lists:join("; ", [[Node, " (", where(Stage, Where), ")"] || {Node, Where} <- Missing])].
+
+-spec where(stage(), found()) -> iodata().
+where(_Stage, away) -> "is not linked";
+where(_Stage, unknown) -> "does not say";
+where(trust, #{old := true, new := true}) -> "trusts both roots";
+where(_Stage, #{old := true, new := false}) -> "trusts the old root";
+where(_Stage, #{old := false, new := true}) -> "trusts the new root";
+where(_Stage, #{old := false, new := false}) -> "trusts neither";
+where(_Stage, #{ready := false}) -> "trusts both roots, needs another certificate";
+where(back, #{behind := []}) -> "trusts both roots, has a certificate of the old one";
+where(_Stage, #{behind := []}) -> "trusts both roots, has a certificate of the new one";
+where(_Stage, #{behind := Behind}) ->
+    ["trusts both roots, has another certificate, has not been shown one by ", lists:join(", ", Behind)].
+
+-spec advice([{binary(), found()}]) -> iodata().
+advice(Missing) ->
+    ["\nRun this again to go on. To go on without a node: --without NODE; without all of these: --force (they can't link any "
+     "more after stage 3). To go back: --rollback",
+     [" (nodes with an older merlon know nothing of this: update them)" || lists:keymember(unknown, 2, Missing)]].
