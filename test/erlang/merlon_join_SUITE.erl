@@ -28,6 +28,7 @@ all() ->
 
 %% What is joined is below the folder of the run.
 init_per_suite(Config) ->
+    {ok, _} = application:ensure_all_started(ssl),
     ok = merlon_nif:load(),
     Before = os:getenv("TMPDIR"),
     true = os:putenv("TMPDIR", proplists:get_value(priv_dir, Config)),
