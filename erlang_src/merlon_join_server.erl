@@ -117,7 +117,9 @@ in_turn(Path, Change, Deadline) ->
 locked(Dir, Work, #{id := Id, kind := Kind, days := Days} = Record, How, Name, Csr, From) ->
     Now = now_s(),
     Free = How =:= exact orelse is_free(Dir, Name, Now),
-    case Free andalso merlon_token:take(Dir, Id) of
+    Open = merlon_token:state({open, Record}, Now) =:= open, % it may have run out since it was proven
+    case Open andalso Free andalso merlon_token:take(Dir, Id) of
+        false when not Open -> {error, {expired, "the token has expired"}};
         false -> {error, {name_taken, "a token with a pattern gives no name that has a certificate"}};
         {error, spent} -> {error, {used, "the token was used in the same moment"}};
         {error, Reason} -> internal(Reason);

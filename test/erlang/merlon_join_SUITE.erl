@@ -10,9 +10,9 @@
          a_token_that_is_mistyped_is_said_to_be/1, tokens_are_listed_and_revoked/1,
          a_token_that_can_not_be_revoked_is_not_said_to_be_none/1,
          a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them/1,
-         a_node_lets_nobody_join_unasked/1, a_node_without_the_ca_lets_nobody_join/1]).
+         a_node_answers_few_attempts_a_second/1, a_node_lets_nobody_join_unasked/1, a_node_without_the_ca_lets_nobody_join/1]).
 
--import(merlon_join_ct, [ca/1, token/2, decoded/1, at/2, join/2, join/3, state/2, service/1, outcomes/1]).
+-import(merlon_join_ct, [ca/1, token/2, decoded/1, at/2, join/2, join/3, state/2, service/1, outcomes/1, wrong/2]).
 
 -define(NODE, <<"app@web1.example">>).
 
@@ -23,11 +23,12 @@ all() ->
      the_commands_say_what_they_did, a_token_comes_from_a_file_or_from_standard_input,
      a_token_that_is_mistyped_is_said_to_be, tokens_are_listed_and_revoked,
      a_token_that_can_not_be_revoked_is_not_said_to_be_none,
-     a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them, a_node_lets_nobody_join_unasked,
+     a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them, a_node_answers_few_attempts_a_second, a_node_lets_nobody_join_unasked,
      a_node_without_the_ca_lets_nobody_join].
 
 %% What is joined is below the folder of the run.
 init_per_suite(Config) ->
+    {ok, _} = application:ensure_all_started(ssl),
     ok = merlon_nif:load(),
     Before = os:getenv("TMPDIR"),
     true = os:putenv("TMPDIR", proplists:get_value(priv_dir, Config)),
@@ -237,6 +238,21 @@ a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them(Config) ->
     %% The distribution asks for a certificate as before.
     {certificate_required, _} = merlon_attacker:verdict(Victim, []),
     {certificate_required, _} = merlon_attacker:verdict(Victim, [{alpn_advertised_protocols, [<<"merlon-join/1">>, <<"merlon/1">>]}]),
+    merlon_attacker:stop(Victim).
+
+%% All from one address; the token that they claim stays good.
+a_node_answers_few_attempts_a_second(Config) ->
+    Dir = ca(Config),
+    #{pid := Pid, address := {_, Port}} = Victim = merlon_attacker:victim("host", Dir, [{enroll, true}], []),
+    Token = at(decoded(token(Dir, ["app@web1.example"])), Port),
+    {Seconds, Tried} = wrong(20, Token),
+    Served = length([Text || {refused, Text} <- Tried, re:run(Text, "not known there") =/= nomatch]),
+    ct:log("~b s: ~b of ~b served", [Seconds, Served, length(Tried)]),
+    true = Served >= 1 andalso Served =< 3 * (Seconds + 1),
+    merlon_peers:wait(fun() -> [] =/= [busy || #{event := join_refused, reason := busy} <- merlon_peers:log(Pid)] end),
+    open = state(Dir, Token),
+    timer:sleep(1000),
+    {{ok, _}, _} = join(Token, ?NODE),
     merlon_attacker:stop(Victim).
 
 a_node_lets_nobody_join_unasked(Config) ->

@@ -3,7 +3,7 @@
 -module(merlon_join_ct).
 
 -export([ca/1, ca/2, token/2, token/3, decoded/1, at/2, join/2, join/3, issued/1, state/2]).
--export([service/1, service/2, outcomes/1, connect/2, hello/2, prove/2, request/3, tell/2, hear/1, rogue/4]).
+-export([service/1, service/2, outcomes/1, connect/2, hello/2, prove/2, request/3, tell/2, hear/1, rogue/4, wrong/2]).
 
 -define(PATIENCE, 10000).
 
@@ -36,6 +36,14 @@ join(Token, Name, Dir) ->
         {'DOWN', Ref, process, _, {joined, Result}} -> {Result, Dir};
         {'DOWN', Ref, process, _, Crash} -> error(Crash)
     end.
+
+%% That many joins at once with the token's id and not its secret: the seconds that it took, those begun too, and what each
+%% was told.
+wrong(Count, #{names := [Name | _]} = Token) ->
+    {Self, Wrong, Begun} = {self(), Token#{secret := fun() -> <<0:128>> end}, erlang:monotonic_time(millisecond)},
+    [spawn_link(fun() -> Self ! {tried, join(Wrong, Name)} end) || _ <- lists:seq(1, Count)],
+    Tried = [receive {tried, {{error, Why}, _}} -> Why end || _ <- lists:seq(1, Count)],
+    {1 + (erlang:monotonic_time(millisecond) - Begun) div 1000, Tried}.
 
 %% The names of what the CA has issued by joins, sorted.
 issued(Dir) ->

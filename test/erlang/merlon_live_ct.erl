@@ -3,7 +3,7 @@
 -module(merlon_live_ct).
 
 -export([dir/1, dir/2, node_in/2, node_in/3, node_away/2, node_away/3, moved/2, dir_of/2, config/2, reload/1, taken/1, revoke/2, revoke/3, fingerprint/1]).
--export([events/2, watch/1, downs/1, down_reason/2]).
+-export([events/2, watch/1, downs/1, down_reason/2, within/2]).
 -export([watching/0, seen/0]).
 
 -define(CLUSTER, "live").
@@ -108,6 +108,17 @@ downs(Vm) -> merlon_ct:call(Vm, ?MODULE, seen, []).
 
 %% Waits until Vm has lost Node, at most 10 seconds, and gives the reason.
 down_reason(Vm, Node) ->
-    merlon_peers:wait(fun() -> lists:keymember(Node, 1, downs(Vm)) end, 10000),
+    ok = within(10000, fun() -> lists:keymember(Node, 1, downs(Vm)) end),
     {Node, Reason} = lists:keyfind(Node, 1, downs(Vm)),
     Reason.
+
+%% Waits for it, no longer than that by the clock, whatever asking costs.
+within(Millis, Fun) -> until(erlang:monotonic_time(millisecond) + Millis, Fun).
+
+until(End, Fun) ->
+    Came = Fun(),
+    case erlang:monotonic_time(millisecond) =< End of
+        true when Came -> ok;
+        true -> timer:sleep(50), until(End, Fun);
+        false -> error(timeout)
+    end.

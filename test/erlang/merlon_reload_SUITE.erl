@@ -18,7 +18,7 @@
          ten_thousand_reloads_grow_nothing/1]).
 -export([alternate/3]).
 
--import(merlon_live_ct, [dir/1, node_in/2, reload/1, taken/1, events/2, downs/1, watch/1, config/2]).
+-import(merlon_live_ct, [dir/1, node_in/2, node_away/2, reload/1, taken/1, events/2, downs/1, watch/1, config/2, within/2]).
 
 suite() -> [{timetrap, {seconds, 170}}].
 
@@ -101,7 +101,7 @@ a_renewed_certificate_is_noticed_within_5_seconds(Config) ->
     {Dir, A, B} = pair(Config),
     _ = shown(A, B),
     New = renew(Dir, A),
-    merlon_peers:wait(fun() -> events(A, reloaded) =/= [] end, 5000),
+    ok = within(5000, fun() -> events(A, reloaded) =/= [] end),
     New = relink(A, B),
     timer:sleep(5000), % later polls say nothing more
     [_] = events(A, reloaded).
@@ -133,7 +133,7 @@ a_new_certificate_waits_for_its_key(Config) ->
     {error, {identity, {unusable, _, key_mismatch}}} = reload(A),
     Old = relink(A, B),
     put_file(file(Dir, A, "key.pem"), Key),
-    merlon_peers:wait(fun() -> events(A, reloaded) =/= [] end, 5000),
+    ok = within(5000, fun() -> events(A, reloaded) =/= [] end),
     New = merlon_live_ct:fingerprint(Cert),
     New = relink(A, B),
     %% A key that others may read is no key.
@@ -155,7 +155,7 @@ a_secret_mount_that_swaps_its_links_is_followed(Config) ->
     ok = merlon_peers:write_secret(filename:join([Folder, "..2", "cert.pem"]), Cert),
     ok = merlon_peers:write_secret(filename:join([Folder, "..2", "key.pem"]), Key),
     ok = swap(Folder, "..2"),
-    merlon_peers:wait(fun() -> events(A, reloaded) =/= [] end, 5000),
+    ok = within(5000, fun() -> events(A, reloaded) =/= [] end),
     [] = events(A, reload_refused),
     New = relink(A, B),
     true = New =/= Old,
@@ -251,20 +251,19 @@ started({Result, _}) -> Result =:= ok.
 
 %% ---- growth ----
 
+%% Certificate and key, trust, a revocation list and the settings are others each time.
 ten_thousand_reloads_grow_nothing(Config) ->
-    {Dir, A, B} = pair(Config),
+    Dir = dir(Config),
+    B = node_away(Config, Dir),
+    A = node_in(Config, Dir),
     _ = shown(A, B),
-    Folder = filename:join([Dir, "nodes", element(2, A)]),
-    ok = mount(Folder),
-    {Cert, Key} = renewed(Dir, A),
-    ok = file:make_dir(filename:join(Folder, "..2")),
-    ok = merlon_peers:write_secret(filename:join([Folder, "..2", "cert.pem"]), Cert),
-    ok = merlon_peers:write_secret(filename:join([Folder, "..2", "key.pem"]), Key),
+    ok = two_of_all(Config, Dir, A),
+    ok = taken(A),
     %% The sink of the log keeps everything, and one line a reload is what there is to be.
     ok = merlon_ct:call(A, logger, set_primary_config, [level, error]),
-    ok = run(A, Folder, 1000),
+    ok = run(A, Dir, 1000),
     Before = used(A),
-    ok = run(A, Folder, 10000),
+    ok = run(A, Dir, 10000),
     After = used(A),
     Grown = maps:map(fun(Key1, Value) -> Value - maps:get(Key1, Before) end, After),
     ct:pal("grown in 10,000 reloads: ~p", [Grown]),
@@ -279,12 +278,39 @@ ten_thousand_reloads_grow_nothing(Config) ->
     {comment, io_lib:format("memory ~w kB, binaries ~w kB, rss ~w kB",
                             [Total div 1024, Binary div 1024, Rss div 1024])}.
 
+%% Two folders in Dir with all that a node reads, of which one is in use by a link.
+two_of_all(Config, Dir, {_, Node, _} = A) ->
+    Links = [{"merlon.config", "merlon.config"}, {"trust/other.pem", "other.pem"}, {"crl/other.crl", "other.crl"}
+             | [{filename:join(["nodes", Node, Name]), Name} || Name <- ["cert.pem", "key.pem"]]],
+    ok = filelib:ensure_dir(filename:join([Dir, "crl", "x"])),
+    [ok = version(Config, Dir, A, Number) || Number <- [1, 2]],
+    ok = swap(Dir, "..1"),
+    [begin
+         Link = filename:join(Dir, Place),
+         ok = file:make_symlink(filename:join(Dir, "..data/" ++ Name), Link ++ ".new"),
+         ok = file:rename(Link ++ ".new", Link)
+     end || {Place, Name} <- Links],
+    ok.
+
+version(Config, Dir, A, Number) ->
+    Folder = filename:join(Dir, ".." ++ integer_to_list(Number)),
+    Other = dir(Config),
+    ok = merlon_peers:add_node(Other, 'gone@127.0.0.1'),
+    ok = merlon_live_ct:revoke(Other, ['gone@127.0.0.1']),
+    ok = file:make_dir(Folder),
+    {Cert, Key} = renewed(Dir, A),
+    ok = merlon_peers:write_secret(filename:join(Folder, "cert.pem"), Cert),
+    ok = merlon_peers:write_secret(filename:join(Folder, "key.pem"), Key),
+    [{ok, _} = file:copy(filename:join(Other, From), filename:join(Folder, To))
+     || {From, To} <- [{"trust/ca.pem", "other.pem"}, {"crl.pem", "other.crl"}]],
+    config(Folder, io_lib:format("{handshake_timeout, ~b}.\n{cli_names, [\"tool~b-*\"]}.\n", [5000 + Number, Number])).
+
 run({Peer, _, _}, Folder, Times) ->
     Reloaded = merlon_peers:call(Peer, ?MODULE, alternate, [Folder, Times, {1, 0}], 150000),
     true = Reloaded > Times div 2, % the others were taken by a poll
     ok.
 
-%% Runs on the node: each reload finds another certificate and key, and takes them.
+%% Runs on the node: each reload finds other files, and takes them.
 alternate(_Folder, 0, {_, Reloaded}) -> Reloaded;
 alternate(Folder, Left, {Turn, Reloaded}) ->
     {ok, #{sha256 := Before}} = merlon_node:current(),
@@ -292,6 +318,8 @@ alternate(Folder, Left, {Turn, Reloaded}) ->
     {ok, How} = merlon:reload(),
     {ok, #{sha256 := After}} = merlon_node:current(),
     true = After =/= Before,
+    Timeout = 5001 + Turn,
+    #{handshake_timeout := Timeout} = merlon_node:config(),
     More = [reloaded || How =:= reloaded],
     alternate(Folder, Left - 1, {1 - Turn, Reloaded + length(More)}).
 

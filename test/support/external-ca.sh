@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# docs/guides/external-ca.md: its OpenSSL commands as they stand there, and files as step-ca and spiffe-helper leave them.
-# Two nodes of each link, are known by their certificates' names, and refuse a node whose certificate is for another.
+# docs/guides/external-ca.md: its OpenSSL commands as they stand there, and files as step-ca and spiffe-helper leave them,
+# the latter's rewritten while the node runs. Two nodes of each link, are known by their certificates' names, and refuse a
+# node whose certificate is for another.
 . "$(dirname "$0")/../fixtures/lib.sh"
 . "$fixtures/guide.sh"
 guide=$root/docs/guides/external-ca.md
@@ -61,11 +62,10 @@ step_node() {
         place "$tmp/$1" "$1" "$pki/step-$1" && cp "$pki/root.pem" "$tmp/$1/trust/root_ca.pem" && merlon inspect "$tmp/$1"
 }
 
-# The first SVID is already there; the helper then writes another over it.
+# Two SVIDs, of which the first is in place.
 spiffe_node() {
     leaf "$pki/old-$1" "$1" pkcs8 && leaf "$pki/new-$1" "$1" pkcs8 &&
-        place "$tmp/$1" "$1" "$pki/old-$1" && cp "$pki/root.pem" "$tmp/$1/trust/bundle.pem" && merlon inspect "$tmp/$1" &&
-        place "$tmp/$1" "$1" "$pki/new-$1" && merlon inspect "$tmp/$1"
+        place "$tmp/$1" "$1" "$pki/old-$1" && cp "$pki/root.pem" "$tmp/$1/trust/bundle.pem" && merlon inspect "$tmp/$1"
 }
 
 # ---- nodes ----
@@ -79,16 +79,34 @@ boot() {
 # answers NODE: whether epmd knows it.
 answers() { epmd -names | grep -q "^name ${1%@*} "; }
 
-# linked FIRST SECOND: the second dials the first, and each is known by its certificate.
+# linked FIRST SECOND [CHECK...]: the second dials the first, and each is known by its certificate.
 linked() {
-    local first status=0
+    local first status=0 check=("${@:3}")
+    [ ${#check[@]} -gt 0 ] || check=(dials)
     boot "$1" "$tmp/$1" >"$tmp/$1.log" 2>&1 &
     first=$!
     started+=("$first")
     within 10 answers "$1" || status=1
-    [ $status = 0 ] && (boot "$2" "$tmp/$2" "link_check:main('$1').") || status=1
+    [ $status = 0 ] && "${check[@]}" "$1" "$2" || status=1
     stop "$first"
     [ $status = 0 ] || sed 's/^/first node: /' "$tmp/$1.log"
+    return $status
+}
+
+dials() { (boot "$2" "$tmp/$2" "link_check:main('$1').") }
+
+# While both run the helper writes the next SVID over the first's, file by file, in place: the link that is up goes over
+# to it, and nobody has said a word to the node.
+rewritten() {
+    local sum second log=$tmp/$2.log
+    sum=$(openssl x509 -in "$pki/new-$1.crt" -outform DER | sha256sum) || return 1
+    boot "$2" "$tmp/$2" "link_check:main('$1', <<\"${sum%% *}\">>)." >"$log" 2>&1 &
+    second=$!
+    started+=("$second")
+    within 20 grep -q 'is linked to' "$log" && place "$tmp/$1" "$1" "$pki/new-$1"
+    wait "$second"
+    local status=$?
+    cat "$log"
     return $status
 }
 
@@ -113,6 +131,8 @@ check 'OpenSSL: the certificate of another node is refused' wrong_certificate_is
 check 'a root and an intermediate CA' two_cas "$tmp/pki"
 check 'step-ca: files of two nodes' eval 'step_node "step_a@$host" && step_node "step_b@$host"'
 check 'step-ca: they link' linked "step_a@$host" "step_b@$host"
-check 'SPIFFE: SVID files of two nodes, rewritten' eval 'spiffe_node "svid_a@$host" && spiffe_node "svid_b@$host"'
+check 'SPIFFE: SVID files of two nodes' eval 'spiffe_node "svid_a@$host" && spiffe_node "svid_b@$host"'
 check 'SPIFFE: they link' linked "svid_a@$host" "svid_b@$host"
+check 'SPIFFE: an SVID is rewritten under a running node, whose link goes over to it' \
+    linked "svid_a@$host" "svid_b@$host" rewritten
 finish
