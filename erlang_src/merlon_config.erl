@@ -21,11 +21,12 @@
           listen := default | [merlon_listen:place()],
           allow := [merlon_cidr:cidr()], deny := [merlon_cidr:cidr()], unlimited := [merlon_cidr:cidr()],
           source_burst := pos_integer(), source_rate := pos_integer(),
-          source_backoff := non_neg_integer(), log_interval := non_neg_integer()}.
+          source_backoff := non_neg_integer(), log_interval := non_neg_integer(),
+          status := merlon_status_core:place()}.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer(), Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
 -type kind() :: cluster | patterns | boolean | rotation | networks | places | {integer, non_neg_integer(), pos_integer()} |
-                {one_of, [atom()]} | secret | {secret, Must :: iodata()}.
+                {one_of, [atom()]} | secret | status | {secret | status, Must :: iodata()}.
 
 -define(MONTH, 2592000).
 
@@ -91,7 +92,9 @@ keys() ->
      {unlimited, {default, merlon_cidr:loopback()}, networks,
       "addresses that the three settings before this do not count for"},
      {log_interval, {default, 60}, {integer, 0, 86400},
-      "seconds after which repeated log lines are summed up; 0 writes every one"}].
+      "seconds after which repeated log lines are summed up; 0 writes every one"},
+     {status, {default, off}, status,
+      "loopback address and port of the status page"}].
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].
@@ -219,6 +222,7 @@ value({one_of, Words}, Value) ->
         false -> error
     end;
 value(secret, Value) -> merlon_secrets:check(Value);
+value(status, Value) -> merlon_status_core:place(Value);
 value(_, _) -> error.
 
 %% In seconds. More entries than a keyring holds would overlap if the grace were longer.
@@ -319,7 +323,7 @@ known(Key) ->
 
 kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
 kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
-kind({secret, Must}) -> Must;
+kind({Kind, Must}) when Kind =:= secret; Kind =:= status -> Must;
 kind(networks) ->
     "a list of networks such as \"10.0.0.0/8\", \"2001:db8::/32\" or one address, in double quotes, without "
         "bits behind the prefix";

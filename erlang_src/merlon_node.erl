@@ -38,7 +38,8 @@ load_modules() ->
                    merlon_identity_secret, merlon_kdf, merlon_kdf_memory, merlon_dump,
                    merlon_secrets, merlon_secrets_core, merlon_secrets_watch, merlon_secrets_text,
                    merlon_secrets_env, merlon_secrets_file, merlon_secrets_exec, merlon_secrets_store,
-                   merlon_event_text, merlon_cidr, merlon_listen, merlon_probe, merlon_repeats, merlon_source_core, merlon_stats]).
+                   merlon_event_text, merlon_cidr, merlon_listen, merlon_probe, merlon_repeats, merlon_source_core, merlon_stats,
+                   merlon_status_core]).
 
 load(Name, Host) ->
     ok = merlon_secrets:start(),
