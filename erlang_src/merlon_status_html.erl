@@ -38,7 +38,7 @@ cards(#{links := Links, certificate := Certificate, refusals := #{reasons := Rea
     Others = length([other || #{carrier := other} <- Links]),
     ["<section class=\"cards\">\n",
      card("Links", integer_to_list(length(Links)), links_note(Others, Pending), if Others > 0 -> bad; true -> good end),
-     card("Own certificate", left(Certificate, Now), ends(Certificate), urgency(Certificate, Now)),
+     card("Own certificate ends", left(Certificate, Now), ends(Certificate), urgency(Certificate, Now)),
      card("Refused, last hour", integer_to_list(lists:sum([N || #{count := N} <- Reasons])),
           refused_note(Reasons), if Reasons =:= [] -> good; true -> warn end),
      card("Rotation", stage_word(Stage), stage_note(Stage), plain), "</section>\n"].
@@ -105,7 +105,7 @@ peers(#{peers := Peers, now := Now}) ->
      [["<p class=\"dim\">Not told by ", lists:join(", ", Silent), ".</p>\n"] || Silent =/= []]].
 
 refusals(#{refusals := #{seconds := Seconds, reasons := Reasons}}) ->
-    table(["Refused in the last ", integer_to_list(max(1, (Seconds + 30) div 60)), " minutes"], ["Reason", "Handshakes"],
+    table(["Refused in the last ", case (Seconds + 30) div 60 of M when M < 2 -> "minute"; M -> [integer_to_list(M), " minutes"] end], ["Reason", "Handshakes"],
           [[["<code>", text(Reason), "</code>"], number(N)] || #{reason := Reason, count := N} <- Reasons], "Nobody was refused.").
 
 keyring(#{keyring := #{entries := Entries}}) ->

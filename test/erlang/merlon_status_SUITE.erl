@@ -65,7 +65,7 @@ a_link_comes_and_goes_on_the_page(Config) ->
 peers_tell_of_links_between_others(Config) ->
     Apart = ["-connect_all", "false"],
     [A, B, C] = nodes_with_page(Config, ["a", "b", "c"], Apart),
-    D = merlon_ct:start(Config, "d", Apart),
+    D = started(Config, "d", Apart),
     [ok = merlon_ct:connect(From, To) || {From, To} <- [{A, B}, {B, C}, {A, D}]],
     merlon_peers:wait(fun() -> binary:match(page(A), bin(C)) =/= nomatch end),
     {match, [Silent]} = re:run(page(A), "Not told by <bdi>([^<]*)</bdi>\\.", [{capture, all_but_first, binary}]),
@@ -82,7 +82,7 @@ peers_tell_of_links_between_others(Config) ->
 refusals_and_the_keyring_are_on_it(Config) ->
     [Dir] = merlon_rotate_ct:dirs(1, Config),
     merlon_rotate_ct:put_keyring(Dir, [merlon_rotate_ct:entry(1, -100, never), merlon_rotate_ct:entry(2, -200, 3000)]),
-    A = served(merlon_rotate_ct:again(Config, Dir, certified(Dir))),
+    A = with_keyring(Config, Dir),
     [{match, _} = re:run(page(A), [merlon_rotate_ct:id(Byte), "</code><td>", Stage])
      || {Byte, Stage} <- [{1, "<b class=\"good\">in use"}, {2, "grace"}]],
     {match, _} = re:run(page(A), "Nobody was refused"),
@@ -97,7 +97,7 @@ refusals_and_the_keyring_are_on_it(Config) ->
 
 nothing_secret_is_on_it(Config) ->
     [Dir] = merlon_rotate_ct:dirs(1, Config),
-    A = served(merlon_rotate_ct:again(Config, Dir, certified(Dir))),
+    A = with_keyring(Config, Dir),
     {ok, Keyring} = file:read_file(filename:join(Dir, "keyring")),
     {ok, Key} = file:read_file(filename:join([Dir, "nodes", bin(A), "key.pem"])),
     Secret = merlon_rotate_ct:secret(1),
@@ -129,7 +129,7 @@ a_port_that_is_taken_is_told_and_tried_again(Config) ->
     {ok, Listener} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
     {ok, Port} = inet:port(Listener),
     setting(Config, ["{\"127.0.0.1\", ", integer_to_list(Port), "}"]),
-    A = merlon_ct:start(Config, "a"),
+    A = started(Config, "a", []),
     ok = merlon_ct:call(A, application, start, [merlon]),
     Told = fun() -> [Text || #{event := status_failed, text := Text} <- merlon_peers:log(element(1, A))] end,
     merlon_peers:wait(fun() -> Told() =/= [] end),
@@ -230,19 +230,23 @@ setting_in(Dir, Cluster, Value) ->
 nodes_with_page(Config, Bases) -> nodes_with_page(Config, Bases, []).
 
 nodes_with_page(Config, Bases, Args) ->
-    Vms = merlon_ct:start_all(Config, Bases, Args),
-    [served(Vm) || Vm <- Vms].
+    [served(started(Config, Base, Args)) || Base <- Bases].
+
+started(Config, Base, Args) -> started_in(Config, merlon_ct:dir(Config), merlon_peers:node(merlon_peers:name(Base)), Args).
+
+%% In double quotes: an application is not started with an environment that is no Erlang term.
+started_in(Config, Dir, Node, Args) ->
+    ok = merlon_peers:add_node(Dir, Node),
+    merlon_ct:start(Config, Node, Args, #{dir => lists:append(["\"", Dir, "\""]), certify => false}).
 
 served(Vm) ->
     ok = merlon_ct:call(Vm, application, start, [merlon]),
     merlon_peers:wait(fun() -> merlon_ct:call(Vm, merlon_status, address, []) =/= off end),
     Vm.
 
-certified(Dir) ->
+with_keyring(Config, Dir) ->
     setting_in(Dir, "live", "{\"127.0.0.1\", 0}"),
-    Node = merlon_peers:node(merlon_peers:name("k")),
-    ok = merlon_peers:add_node(Dir, Node),
-    Node.
+    served(started_in(Config, Dir, merlon_peers:node(merlon_peers:name("k")), [])).
 
 name({_, Node, _}) -> Node.
 bin(Vm) -> atom_to_binary(name(Vm)).

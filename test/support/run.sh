@@ -58,11 +58,13 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 # Whatever needs more than one VM or other programs: an executable that ends as this one does.
 shell() {
     local script
-    for script in dependency release embedded external-ca providers crossotp; do
+    for script in dependency release embedded external-ca providers status-page crossotp; do
         if [ $script = crossotp ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
             echo 'crossotp               left: needs the OTP 27 root (test/support/otp27.sh prepare)'
         elif [ $script = providers ] && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
             echo 'providers              left: needs Python with venv, for a server of AWS'
+        elif [ $script = status-page ] && ! { command -v chromium && command -v python3; } >/dev/null; then
+            echo 'status-page            left: needs Chromium (apt-get install chromium) and Python'
         elif [ $script != crossotp ] || [ ! -e /.merlon-ready ]; then
             run $script count_last test/support/$script.sh
         fi
