@@ -105,8 +105,11 @@ peers(#{peers := Peers, now := Now}) ->
      [["<p class=\"dim\">Not told by ", lists:join(", ", Silent), ".</p>\n"] || Silent =/= []]].
 
 refusals(#{refusals := #{seconds := Seconds, reasons := Reasons}}) ->
-    table(["Refused in the last ", case (Seconds + 30) div 60 of M when M < 2 -> "minute"; M -> [integer_to_list(M), " minutes"] end], ["Reason", "Handshakes"],
+    table(["Refused in the last ", minutes((Seconds + 30) div 60)], ["Reason", "Handshakes"],
           [[["<code>", text(Reason), "</code>"], number(N)] || #{reason := Reason, count := N} <- Reasons], "Nobody was refused.").
+
+minutes(N) when N < 2 -> "minute";
+minutes(N) -> [integer_to_list(N), " minutes"].
 
 keyring(#{keyring := #{entries := Entries}}) ->
     table("Keyring", ["Entry", "Stage", "From", "Until"],
