@@ -22,12 +22,12 @@
           allow := [merlon_cidr:cidr()], deny := [merlon_cidr:cidr()], unlimited := [merlon_cidr:cidr()],
           source_burst := pos_integer(), source_rate := pos_integer(),
           source_backoff := non_neg_integer(), log_interval := non_neg_integer(), interop := merlon_interop:interop(),
-          epmd := merlon_epmd_core:strategy()}.
+          epmd := merlon_epmd_core:strategy(), status := merlon_status_core:place()}.
 %% `application` is the application's environment, in the place of a line of the file.
 -type reason() :: {merlon_dir:path(), Line :: non_neg_integer() | application, Problem :: term()}.
 -type key() :: {atom(), required | {default, term()}, kind(), Meaning :: string()}.
 -type kind() :: cluster | epmd | interop | patterns | boolean | rotation | networks | places | {integer, non_neg_integer(), pos_integer()} |
-                {one_of, [atom()]} | secret | {secret, Must :: iodata()}.
+                {one_of, [atom()]} | secret | status | {secret | status, Must :: iodata()}.
 
 -define(MONTH, 2592000).
 
@@ -97,7 +97,9 @@ keys() ->
      {epmd, {default, element(2, merlon_epmd_core:check({names, []}))}, epmd,
       "with -epmd_module merlon_epmd: how nodes find each other's ports"},
      {interop, {default, merlon_interop:none()}, interop,
-      "who may link without merlon while a cluster moves to it"}].
+      "who may link without merlon while a cluster moves to it"},
+     {status, {default, off}, status,
+      "loopback address and port of the status page"}].
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].
@@ -236,6 +238,7 @@ value({one_of, Words}, Value) ->
 value(secret, Value) -> merlon_secrets:check(Value);
 value(epmd, Value) -> merlon_epmd_core:check(Value);
 value(interop, Value) -> merlon_interop:check(Value);
+value(status, Value) -> merlon_status_core:place(Value);
 value(_, _) -> error.
 
 %% In seconds. More entries than a keyring holds would overlap if the grace were longer.
@@ -340,7 +343,7 @@ known(Key) ->
 
 kind(cluster) -> "1 to 255 of the characters a-z 0-9 . _ - in double quotes";
 kind(patterns) -> "a list of names in double quotes, none with @ or / in it or made of * alone";
-kind({secret, Must}) -> Must;
+kind({Kind, Must}) when Kind =:= secret; Kind =:= status -> Must;
 kind(epmd) -> merlon_epmd_core:kind();
 kind(interop) -> merlon_interop:format();
 kind(networks) ->

@@ -12,14 +12,13 @@
 -export([join/2, enroll_off/1]).
 -export([rotated/2, entry_learnt/2, entry_preferred/1, rotation_failed/1, rotation_refused/2]).
 -export([minted/1, not_minted/1, not_remembered/2]).
--export([secret_awaited/2, secret_stale/3, secret_back/2, log/2]).
+-export([secret_awaited/2, secret_stale/3, secret_back/2, status_failed/1, log/2]).
 
 -type address() :: {ok, {inet:ip_address(), inet:port_number()}} | {error, term()}.
 
 %% The node listens on Address.
 -spec listening({inet:ip_address(), inet:port_number()}) -> ok.
-listening(Address) ->
-    log(info, #{event => listening, local => Address}).
+listening(Address) -> log(info, #{event => listening, local => Address}).
 
 %% net_kernel:start/1 was refused; Text says why and what to do.
 -spec not_started(iodata()) -> ok.
@@ -343,6 +342,9 @@ rotation_refused(Node, Why) ->
     log(warning, #{event => rotation_refused, node => Node, reason => Why,
                    text => iolist_to_binary(merlon_event_text:refusal(Why))}).
 
+-spec status_failed(iodata()) -> ok.
+status_failed(Text) -> log(error, #{event => status_failed, text => iolist_to_binary(Text)}).
+
 %% ---- to whom it goes ----
 -spec log(logger:level(), #{event := atom(), _ => _}) -> ok.
 log(Level, #{event := Event} = Report) ->
@@ -375,13 +377,11 @@ telemetry(Level, #{event := Event} = Report, Count) ->
 
 %% Some tools log to their standard output (those of an Elixir release do): what went as it should
 %% would stand in their answers.
-to_log(info, Report) ->
-    case merlon_node:is_tool() of
-        true -> ok;
-        false -> report(info, Report)
-    end;
 to_log(Level, Report) ->
-    report(Level, Report).
+    case Level =:= info andalso merlon_node:is_tool() of
+        true -> ok;
+        false -> report(Level, Report)
+    end.
 
 %% No `domain`: OTP's default handler drops every domain that it does not know. No `label`: Elixir's
 %% drops every report with a label that it does not know.

@@ -41,7 +41,7 @@ load_modules() ->
                    merlon_secrets_env, merlon_secrets_file, merlon_secrets_exec, merlon_secrets_store,
                    merlon_event_text, merlon_cidr, merlon_listen, merlon_epmd, merlon_epmd_core,
                    merlon_names, merlon_names_core, merlon_names_client, merlon_names_server, merlon_probe, merlon_repeats, merlon_source_core,
-                   merlon_stats, merlon_interop, merlon_linked, merlon_beside]).
+                   merlon_stats, merlon_interop, merlon_linked, merlon_beside, merlon_status_core]).
 
 load(Name, Host) ->
     ok = merlon_secrets:start(),

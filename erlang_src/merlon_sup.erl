@@ -16,4 +16,4 @@ start_link() ->
 
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
-    {ok, {#{strategy => one_for_one, intensity => 1, period => 5}, []}}.
+    {ok, {#{strategy => one_for_one, intensity => 1, period => 5}, [merlon_status_sup:child_spec()]}}.

@@ -21,7 +21,7 @@ defaults_are_complete_test() ->
                         identity := certificate,
                         core_files := without_memory, secret := none, secret_wait := 30000, listen := default, deny := [],
                         source_burst := 64, source_rate := 2, source_backoff := 5000, log_interval := 60, epmd := {names, #{port := 4370}},
-                        interop := #{inet_tls := false, plain := none},
+                        interop := #{inet_tls := false, plain := none}, status := off,
                         derived_names := [<<"{name}_prelaunch_*">>]}},
                  load("{cluster, \"shop\"}.")).
 
@@ -34,7 +34,7 @@ every_setting_can_be_set_test() ->
                         "{rotate_secret, {every, {30, days}}}.\n{identity, secret}. {core_files, whole}.\n"
                         "{listen, [\"127.0.0.1\", \"eth0\"]}. {allow, [\"10.0.0.0/8\"]}. {deny, [\"::1\"]}.\n"
                         "{unlimited, []}. {source_burst, 5}. {source_rate, 1}. {source_backoff, 0}. {log_interval, 0}.\n{epmd, {port, 9000}}.\n"
-                        "{secret, {env, \"KEYRING\"}}. {secret_wait, 1000}.\n"
+                        "{secret, {env, \"KEYRING\"}}. {secret_wait, 1000}. {status, {\"127.0.0.1\", 4371}}.\n"
                         "{interop, {plain, [{allow, \"::1\"}, {until, {1970, 1, 2}}, {nodes, [\"a@b\", 'c@d']}]}}."),
     {ok, Ten} = merlon_cidr:parse(<<"10.0.0.0/8">>),
     {ok, One} = merlon_cidr:parse(<<"::1">>),
@@ -46,7 +46,7 @@ every_setting_can_be_set_test() ->
                    secret => {merlon_secrets_env, <<"KEYRING">>}, secret_wait => 1000,
                    listen => [{ip, {127, 0, 0, 1}}, {interface, "eth0"}], allow => [Ten], deny => [One],
                    unlimited => [], source_burst => 5, source_rate => 1, source_backoff => 0,
-                   log_interval => 0, epmd => {port, 9000},
+                   log_interval => 0, epmd => {port, 9000}, status => {{127, 0, 0, 1}, 4371},
                    interop => #{inet_tls => false, plain => #{allow => [One], until => 2 * 86400, nodes => [<<"a@b">>, <<"c@d">>]}}}, Config),
     ?assertEqual(lists:sort([Key || {Key, _, _, _} <- merlon_config:keys()]),
                  lists:sort(maps:keys(Config))).
@@ -111,8 +111,14 @@ problems_stop_the_node_with_file_and_line_test_() ->
          {"{cluster, \"a\"}.\n{allow, \"10.0.0.0/8\"}.", 2, {bad_value, allow, networks}, "a list of networks"},
          {"{cluster, \"a\"}.\n{listen, []}.", 2, {bad_value, listen, places}, "at least one"},
          {"{cluster, \"a\"}.\n{listen, [\"no such place\"]}.", 2, {bad_value, listen, places}, "interfaces"},
+         {"{cluster, \"a\"}.\n{status, {\"0.0.0.0\", 4370}}.", 2, {bad_value, status, {status, status_must("0.0.0.0")}},
+          "status must be on a loopback address.*ssh -L 4370:127.0.0.1:4370"},
          {"{cluster, \"a\"}.\nfoo.", 2, not_a_setting, "Key, Value"},
          {<<"{cluster, \"a\"}.\n%", 255, "\n">>, 2, not_utf8, "UTF-8"}]].
+
+status_must(Ip) ->
+    {error, Must} = merlon_status_core:place({Ip, 4370}),
+    Must.
 
 %% A token of a vault, for example.
 no_syntax_error_shows_what_stands_there_test_() ->
