@@ -21,6 +21,8 @@
 -record(state, {links = merlon_reprove_core:new() :: merlon_reprove_core:links(),
                 %% What was in use when it was shown last.
                 shown :: in_use(),
+                %% Whether `due` will come: what had to wait is said then, and not at the next look.
+                waits = false :: boolean(),
                 %% Certificates that were not believed and told: as many as there are links at most.
                 told = #{} :: #{pid() => term()}}).
 
@@ -122,6 +124,8 @@ handle_cast(_, State) ->
 handle_info(poll, State) ->
     next_poll(),
     {noreply, say(look(State))};
+handle_info(due, State) ->
+    {noreply, say(State#state{waits = false})};
 handle_info({'DOWN', _, process, Pid, _}, #state{links = Links, told = Told} = State) ->
     {noreply, State#state{links = merlon_reprove_core:forget(Pid, Links), told = maps:remove(Pid, Told)}};
 handle_info(_, State) ->
@@ -184,7 +188,16 @@ say(#state{links = Links} = State) ->
     lists:foreach(fun({Pid, Kinds}) ->
                           [say(Pid, Conn, Kinds) || {_, Conn, _} <- merlon_registry:link(Pid)]
                   end, Due),
-    State#state{links = Said}.
+    wait(State#state{links = Said}).
+
+%% Of those that wait none is due before the one that the timer is for: all wait equally long.
+wait(#state{waits = true} = State) -> State;
+wait(#state{links = Links} = State) ->
+    case merlon_reprove_core:wait(now_ms(), Links) of
+        never -> State;
+        Ms -> _ = erlang:send_after(Ms, self(), due),
+              State#state{waits = true}
+    end.
 
 say(Pid, Conn, Kinds) ->
     Made = [{Kind, message(Kind, Conn)} || Kind <- Kinds],

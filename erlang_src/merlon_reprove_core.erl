@@ -3,7 +3,7 @@
 %% has proved still count. Pure: times come in.
 -module(merlon_reprove_core).
 
--export([new/0, is_known/2, add/3, forget/2, mark/3, mark_all/2, owes/3, settled/3, changed/1, due/2]).
+-export([new/0, is_known/2, add/3, forget/2, mark/3, mark_all/2, owes/3, settled/3, changed/1, due/2, wait/2]).
 -export([budget/1, spend/3, secret/2, proved_with/2]).
 -export_type([links/0, kind/0, budget/0, state/0, reason/0]).
 
@@ -98,6 +98,11 @@ due(Now, Links) ->
     Due = maps:filter(fun(_, {Kinds, NotBefore, _, _}) -> Kinds =/= [] andalso NotBefore =< Now end, Asked),
     Said = maps:map(fun(_, {_, _, Owes, Ask}) -> {[], Now + ?PAUSE, Owes, Ask} end, Due),
     {[{Pid, Kinds} || {Pid, {Kinds, _, _, _}} <- maps:to_list(Due)], maps:merge(Asked, Said)}.
+
+%% Milliseconds until there is something to say that had to wait.
+-spec wait(Now :: integer(), links()) -> non_neg_integer() | never.
+wait(Now, Links) ->
+    lists:min([never | [max(0, NotBefore - Now) || {[_ | _], NotBefore, _, _} <- maps:values(Links)]]). % never is more than any number
 
 asked(Now, {Due, NotBefore, Owes, Ask}) when is_integer(Ask), Ask =< Now ->
     {ordsets:add_element(ask, Due), NotBefore, Owes, Now + ?ASK_AGAIN};

@@ -107,6 +107,39 @@ big_keys_are_for_dirty_schedulers_test() ->
     ?assertNot(merlon_kdf:equal(Big, <<Big/binary, 0>>)),
     ?assertNot(merlon_kdf:equal(merlon_kdf:secret("x"), Big)).
 
+%% By what the schedulers themselves have counted, so that other work on this machine makes no difference.
+whatever_takes_long_is_done_on_dirty_schedulers_test_() ->
+    Costs = #{algorithm => argon2id, memory => 65536, passes => 5},
+    {ok, Phc} = merlon_kdf:hash("p", Costs),
+    Big = binary:copy(<<7>>, 1 bsl 26),
+    [{Name, {timeout, 60, fun() -> on_dirty_schedulers(Call) end}}
+     || {Name, Call} <- [{"argon2id", fun() -> merlon_kdf:derive(Costs, "p", ?SALT, 32) end},
+                         {"scrypt", fun() -> merlon_kdf:derive(#{algorithm => scrypt, log_n => 17}, "p", ?SALT, 32) end},
+                         {"pbkdf2", fun() -> merlon_kdf:derive(#{algorithm => pbkdf2_sha512, iterations => 210000}, "p", ?SALT, 32) end},
+                         {"hash", fun() -> merlon_kdf:hash("p", Costs) end},
+                         {"verify", fun() -> merlon_kdf:verify("p", Phc) end},
+                         {"hmac", fun() -> merlon_kdf:hmac(sha256, Big, Big) end},
+                         {"digest", fun() -> merlon_kdf:digest(sha256, Big) end},
+                         {"calibrate", fun() -> merlon_kdf:calibrate(#{milliseconds => 200, memory => 32768}) end}]].
+
+on_dirty_schedulers(Call) ->
+    Before = erlang:system_flag(scheduler_wall_time, true),
+    {Micros, _, Dirty} = try busy_while(Call) after erlang:system_flag(scheduler_wall_time, Before) end,
+    ?assert(Micros > 20000),
+    ?assert(Dirty > Micros div 2).
+
+busy_while(Call) ->
+    Begin = dirty_micros(),
+    {Micros, Result} = timer:tc(Call),
+    {Micros, Result, dirty_micros() - Begin}.
+
+%% After the normal schedulers come those for work that takes CPU.
+dirty_micros() ->
+    First = erlang:system_info(schedulers) + 1,
+    Last = erlang:system_info(schedulers) + erlang:system_info(dirty_cpu_schedulers),
+    Active = lists:sum([Busy || {Id, Busy, _} <- erlang:statistics(scheduler_wall_time_all), Id >= First, Id =< Last]),
+    erlang:convert_time_unit(Active, native, microsecond).
+
 %% ---- refusals ----
 
 weak_or_impossible_parameters_are_refused_test() ->

@@ -2,7 +2,7 @@
 -module(merlon_reprove_core_tests).
 -include_lib("eunit/include/eunit.hrl").
 
--import(merlon_reprove_core, [new/0, add/3, mark/3, mark_all/2, owes/3, settled/3, changed/1, due/2, forget/2]).
+-import(merlon_reprove_core, [new/0, add/3, mark/3, mark_all/2, owes/3, settled/3, changed/1, due/2, wait/2, forget/2]).
 
 -define(COOKIE, <<"0000000000000000">>).
 %% Monotonic time may be negative.
@@ -25,6 +25,17 @@ a_link_is_told_things_together_and_not_often_test() ->
     Again = mark_all([certificate], mark(self(), [keys], mark_all([certificate], Said))),
     {[], Later} = kinds(?NOW + 999, Again),
     ?assertMatch({[certificate, keys], _}, kinds(?NOW + 1000, Later)).
+
+%% Nothing waits for longer than it has to: a chain of keys, question and answer would else take two seconds for each.
+what_had_to_wait_is_said_when_it_may_be_test() ->
+    ?assertEqual(never, wait(?NOW, add(self(), [], new()))),
+    ?assertEqual(0, wait(?NOW, add(self(), [keys], new()))),
+    {[keys], Said} = kinds(?NOW, add(self(), [keys], new())),
+    ?assertEqual(never, wait(?NOW, Said)),
+    Waiting = mark(self(), [keys], Said),
+    ?assertEqual(700, wait(?NOW + 300, Waiting)),
+    {[keys], Later} = kinds(?NOW + 1000, Waiting),
+    ?assertEqual(never, wait(?NOW + 1000, Later)).
 
 whoever_keeps_to_that_is_within_what_a_peer_may_say_test() ->
     Steps = [?NOW + Ms || Ms <- lists:seq(0, 600000, 1000)],

@@ -12,7 +12,7 @@
 
 properties_test_() ->
     [{atom_to_list(Name), {timeout, 170, fun() -> check(Property, Tests) end}}
-     || {Name, Property, Tests} <- [{no_schedule_locks_out_who_has_heard_in_time, schedules(), 1500},
+     || {Name, Property, Tests} <- [{no_schedule_locks_out_who_has_heard_in_time, schedules(), 3000},
                                     {dates_merge_in_any_order_any_number_of_times, merges(), 500},
                                     {any_term_is_a_digest_or_not, digests(), 500}]].
 

@@ -42,6 +42,8 @@ check 'mix compile without warnings' mix compile --force --warnings-as-errors
 check 'mix format' mix format --check-formatted
 check 'cargo fmt' cargo fmt --all --check
 check 'clippy' cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+# A workspace of its own, which nothing above builds.
+check 'lock file of native/dev' cargo tree --locked --quiet --depth 0 --manifest-path native/dev/Cargo.toml
 check 'rooms' test/support/rooms.sh
 # Kept beside the type table. Advisories are left to those who can fetch their database.
 cache=${MERLON_CACHE:-$HOME/.cache/merlon}

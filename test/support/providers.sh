@@ -50,6 +50,16 @@ stores() {
     within 10 test -s "$store/port" && within 10 test -s "$tmp/plain/port" || { cat "$tmp"/{stores,plain}.log; return 1; }
 }
 
+# A server whose certificate ends as soon as it begins.
+late_store() {
+    mkdir -p "$tmp/late" &&
+        openssl x509 -req -in "$tmp/server.csr" -CA "$tmp/ca.pem" -CAkey "$tmp/ca.key" -CAcreateserial -days 0 -sha256 \
+            -extfile "$tmp/server.ext" -out "$tmp/expired.pem" || return 1
+    python3 "$fixtures/stores.py" "$tmp/late" "$tmp/expired.pem" "$tmp/server.key" >"$tmp/late.log" 2>&1 &
+    started+=("$!")
+    within 10 test -s "$tmp/late/port" && sleep 2
+}
+
 moto_installed() {
     "$cache/moto/bin/python" -c 'import moto.server' 2>/dev/null && return
     (flock 9 && rm -rf "$cache/moto" && python3 -m venv "$cache/moto" && "$cache/moto/bin/pip" install --quiet 'moto[server]>=5,<6') 9>"$cache/moto.lock"
@@ -205,6 +215,9 @@ check 'Google, service account: linked' linked account "$(setting gcp-account)" 
 check 'Vault: another CA is refused' refused otherca "$(setting vault-token | sed 's|/ca.pem|/other-ca.pem|')" 'of a CA that is not trusted'
 check 'Vault: without its CA it is refused' refused noca "$(setting vault-token | sed 's|{ca, [^}]*}, *||')" 'of a CA that is not trusted'
 check 'Vault: another name is refused' refused othername "$(setting vault-token | sed "s|//localhost|//$host|")" 'for another name'
+check 'a store whose certificate has expired' late_store
+check 'Vault: an expired certificate is refused' refused expired \
+    "$(setting vault-token | sed "s|//localhost:[0-9]*|//localhost:$(cat "$tmp/late/port")|")" 'certificate has expired'
 install -m 600 /dev/stdin "$tmp/token" <<<s.wrong
 check 'Vault: another token is refused' refused wrongtoken "$(setting vault-token)" 'status 403'
 touch "$store/sealed"
