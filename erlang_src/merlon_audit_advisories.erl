@@ -4,7 +4,7 @@
 %% ranges are), https://github.com/erlang/otp/tree/master/vex, and the release notes of OTP's patches.
 -module(merlon_audit_advisories).
 
--export([as_of/0, all/0, find/2, findings/2, is_maintained/1]).
+-export([as_of/0, all/0, find/2, told/2, findings/2, version/1, is_maintained/1]).
 -export_type([row/0, fact/0, thing/0]).
 
 %% What a configuration is known to have.
@@ -121,26 +121,11 @@ is_before(A, B) -> numbers(A) < numbers(B).
 
 numbers(Version) -> [binary_to_integer(Part) || Part <- binary:split(Version, <<".">>, [global])].
 
-%% ---- of a tree ----
-
--spec findings([merlon_audit_conf_joined:file()], [fact()]) -> [{binary(), merlon_audit_conf_rules:found()}].
-findings(Files, Facts) ->
-    lists:usort(lists:append([thing(Name, Item, Facts) || {Name, _, Items} <- Files, Item <- Items])).
-
-thing(File, {otp, Line, Version}, Facts) -> about(File, Line, {otp, Version}, Facts) ++ old(File, Line, Version);
-thing(File, {app, App, Version}, Facts) -> about(File, 0, {binary_to_existing_atom(App), Version}, Facts) ++ old_erts(File, App, Version);
-thing(File, {image, Line, Image}, Facts) ->
-    case image(Image) of
-        {exact, Version} -> thing(File, {otp, Line, Version}, Facts);
-        {moving, Version} -> old(File, Line, Version);
-        none -> []
-    end;
-thing(_, _, _) -> [].
-
-about(File, Line, {Thing, Version} = Of, Facts) ->
-    [{File, {Line, rule(Reached),
-             iolist_to_binary([label(Thing), $\s, Version, ": ", Id, ", ", What, "; mended in ", Fixed])}}
-     || {#{id := Id, what := What}, Fixed, Reached} <- find(Of, Facts)].
+%% The same as a rule and its words, and whether a version of OTP gets patches at all.
+-spec told(thing(), [fact()]) -> [{Rule :: atom(), What :: binary()}].
+told({Thing, Version} = Of, Facts) ->
+    [{rule(Reached), iolist_to_binary([label(Thing), $\s, Version, ": ", Id, ", ", What, "; mended in ", Fixed])}
+     || {#{id := Id, what := What}, Fixed, Reached} <- find(Of, Facts)] ++ old(Of).
 
 rule(true) -> otp_advisory;
 rule(false) -> otp_unreached.
@@ -148,14 +133,35 @@ rule(false) -> otp_unreached.
 label(otp) -> "OTP";
 label(App) -> atom_to_binary(App).
 
-old(File, Line, Version) ->
+old({otp, Version}) ->
     [Major | _] = numbers(Version),
-    [{File, {Line, otp_unmaintained, <<"OTP ", (integer_to_binary(Major))/binary>>}} || not is_maintained(Major)].
-
+    [{otp_unmaintained, <<"OTP ", (integer_to_binary(Major))/binary>>} || not is_maintained(Major)];
 %% erts 13 is of OTP 25.
-old_erts(File, <<"erts">>, Version) ->
-    old(File, 0, integer_to_binary(hd(numbers(Version)) + 12));
-old_erts(_, _, _) -> [].
+old({erts, Version}) -> old({otp, integer_to_binary(hd(numbers(Version)) + 12)});
+old(_) -> [].
+
+%% What is a version and nothing else. OTP_VERSION of a patched installation has ** behind it.
+-spec version(binary()) -> [binary()].
+version(Text) ->
+    [Version || {match, [Version]} <- [re:run(Text, "\\A([0-9]+(?:\\.[0-9]+)*)[*\\s]*\\z", [{capture, [1], binary}])]].
+
+%% ---- of a tree ----
+
+-spec findings([merlon_audit_conf_joined:file()], [fact()]) -> [{binary(), merlon_audit_conf_rules:found()}].
+findings(Files, Facts) ->
+    lists:usort(lists:append([thing(Name, Item, Facts) || {Name, _, Items} <- Files, Item <- Items])).
+
+thing(File, {otp, Line, Version}, Facts) -> about(File, Line, told({otp, Version}, Facts));
+thing(File, {app, App, Version}, Facts) -> about(File, 0, told({binary_to_existing_atom(App), Version}, Facts));
+thing(File, {image, Line, Image}, Facts) ->
+    case image(Image) of
+        {exact, Version} -> about(File, Line, told({otp, Version}, Facts));
+        {moving, Version} -> about(File, Line, old({otp, Version}));
+        none -> []
+    end;
+thing(_, _, _) -> [].
+
+about(File, Line, Told) -> [{File, {Line, Rule, What}} || {Rule, What} <- Told].
 
 %% erlang:27.3 moves to its next patch, erlang:27.3.4.1 and hexpm's images do not.
 image(Image) ->

@@ -10,16 +10,13 @@ items(cookie, #{name := Name} = File, Text) ->
         ++ [{found, 1, release_cookie, <<"releases/COOKIE">>} || filename:basename(Name) =:= <<"COOKIE">>]
         ++ mode(cookie_mode, File);
 items(crash_dump, _File, _Text) -> [{found, 1, crash_dump, <<"a crash dump lies here">>}];
-items(otp_version, _File, Text) -> [{otp, 1, V} || V <- version(string:trim(Text, trailing, "\r\n* "))];
+items(otp_version, _File, Text) -> [{otp, 1, V} || V <- merlon_audit_advisories:version(Text)];
 items(start_erl, _File, Text) ->
-    [{app, <<"erts">>, V} || [Erts | _] <- [binary:split(Text, <<" ">>)], V <- version(Erts)];
+    [{app, <<"erts">>, V} || [Erts | _] <- [binary:split(Text, <<" ">>)], V <- merlon_audit_advisories:version(Erts)];
 items(versions, _File, Text) ->
     [{otp, N, V} || {N, Line} <- merlon_audit_conf_shell:raw(Text),
                     {match, [Given]} <- [re:run(Line, "^\\s*erlang\\s+(\\S+)", [{capture, [1], binary}])],
-                    V <- version(Given)].
-
-version(Text) ->
-    [Text || re:run(Text, "^[0-9]+(\\.[0-9]+)*$", [{capture, none}]) =:= match].
+                    V <- merlon_audit_advisories:version(Given)].
 
 %% A mode that lets others read.
 mode(Rule, #{mode := Mode}) when Mode band 8#077 =/= 0 ->

@@ -6,11 +6,11 @@
 -export([encode/1]).
 
 -spec encode(merlon_audit:report()) -> iodata().
-encode(#{findings := Findings, suppressed := Suppressed, known := Known, scanned := Scanned, unscanned := Unscanned}) ->
-    [head(), "<h1>merlon audit</h1>\n<p>", merlon_audit_report:looked(Scanned), " scanned, ", integer_to_list(length(Unscanned)), " files could not be. ",
+encode(#{findings := Findings, suppressed := Suppressed, known := Known, scanned := Scanned, unscanned := Unscanned} = Report) ->
+    [head(), "<h1>merlon audit</h1>\n<p>", merlon_audit_report:looked(Scanned), " scanned, ", integer_to_list(length(Unscanned)), " could not be. ",
      integer_to_list(length(Suppressed)), " findings are allowed by comments, ", integer_to_list(length(Known)),
      " are in the baseline.</p>\n",
-     filters(Findings), "<table><thead><tr><th>Severity<th>Rule<th>Where<th>What</tr></thead>\n<tbody id=\"rows\">\n",
+     [asked(Nodes) || #{nodes := [_ | _] = Nodes} <- [Report]], filters(Findings), "<table><thead><tr><th>Severity<th>Rule<th>Where<th>What</tr></thead>\n<tbody id=\"rows\">\n",
      [row(Finding) || Finding <- sorted(Findings)], "</tbody></table>\n<h2>Rules</h2>\n",
      [rule(Row) || Row <- used(Findings)], script(), "</body></html>\n"].
 
@@ -23,6 +23,11 @@ sorted(Findings) ->
 used(Findings) ->
     Ids = maps:from_list([{Rule, true} || #{rule := Rule} <- Findings]),
     [Row || #{id := Id} = Row <- merlon_audit_rules:all(), is_map_key(Id, Ids)].
+
+%% One row for each node that was asked.
+asked([First | _] = Nodes) ->
+    ["<table><thead><tr>", [["<th>", atom_to_binary(Key)] || {Key, _} <- First], "</tr></thead>\n<tbody id=\"nodes\">\n",
+     [["<tr>", [["<td>", text(Cell)] || {_, Cell} <- Row], "</tr>\n"] || Row <- Nodes], "</tbody></table>\n"].
 
 %% The page may run this one script, load nothing, send nothing.
 head() ->

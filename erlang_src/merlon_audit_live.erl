@@ -9,7 +9,7 @@
 %% `secretly`: the way to the node is encrypted. `cookie`: what has let the caller in, for nodes whose own one is not
 %% asked for. `call`: a call in the VM that holds the link.
 -type options() :: #{call := fun((module(), atom(), list(), timeout()) -> term()), cluster := boolean(), secretly := boolean(),
-                     cookie => fun(() -> binary()), now := integer(), advisories => module()}.
+                     cookie => fun(() -> binary()), now := integer()}.
 
 -define(CALL, 10000).
 -define(NODES, 256).
@@ -85,8 +85,8 @@ name(Node) -> merlon_wire_io:printable(unicode:characters_to_binary(atom_to_list
 -spec judge(merlon_live_facts:facts(), Now :: integer(), map()) -> [map()].
 judge(#{node := Node} = Facts, Now, Options) ->
     Found = links(Facts) ++ flags(Facts) ++ cookie(Facts, Options) ++ listeners(Facts) ++ epmd(Facts) ++ names(Facts)
-        ++ [{live_code_path, [printed(Dir)]} || {Dir, writable} <- maps:get(path, Facts)] ++ dates(Facts, Now),
-    [raw(Rule, Node, What) || {Rule, What} <- Found] ++ advisories(Facts, Options).
+        ++ [{live_code_path, [printed(Dir)]} || {Dir, writable} <- maps:get(path, Facts)] ++ dates(Facts, Now) ++ advisories(Facts),
+    [raw(Rule, Node, What) || {Rule, What} <- Found].
 
 raw(Rule, Node, What) ->
     {ok, Row} = merlon_audit_rules:find(Rule),
@@ -154,19 +154,9 @@ own_end(#{ends := End}, Now) -> [End || End < Now];
 own_end(_, _Now) -> [].
 
 %% What is known of its OTP, and whether what it runs lets that be reached.
-advisories(#{otp := Version} = Facts, Options) ->
-    Table = maps:get(advisories, Options, merlon_audit_advisories),
-    case code:ensure_loaded(Table) of
-        {module, _} -> [advisory(Facts, Found) || Found <- Table:find({otp, Version}, has(Facts)),
-                                                  merlon_audit_rules:find(rule(Found)) =/= none];
-        {error, _} -> []
-    end.
-
-advisory(#{node := Node, otp := Version}, {#{id := Id, what := What}, Fixed, _} = Found) ->
-    raw(rule(Found), Node, ["OTP ", Version, ": ", Id, ", ", What, "; mended in ", Fixed]).
-
-rule({_, _, true}) -> otp_advisory;
-rule({_, _, false}) -> otp_unreached.
+advisories(#{otp := Text} = Facts) ->
+    [Told || Version <- merlon_audit_advisories:version(Text), Told <- merlon_audit_advisories:told({otp, Version}, has(Facts))];
+advisories(_) -> [].
 
 %% Which TLS versions an ssl_dist_optfile allows is not asked.
 has(#{carrier := Carrier, apps := Apps}) -> carrier(Carrier) ++ [App || App <- [ssh, inets], lists:member(App, Apps)].

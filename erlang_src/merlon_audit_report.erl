@@ -136,8 +136,9 @@ levels(Severities) ->
                       || {Severity, Flow} <- lists:zip(tuple_to_list(Severities), merlon_audit_rules:flows()),
                          Severity =/= none]).
 
-%% One line for each.
+%% One line for each, with the most severe that it gives.
 -spec rules() -> iodata().
 rules() ->
-    [[string:pad(atom_to_binary(Id), 18), string:pad(Otp, 9), string:pad(["CWE-", integer_to_list(Cwe)], 9), Title, $\n]
-     || #{id := Id, otp := Otp, cwe := Cwe, title := Title} <- merlon_audit_rules:all()].
+    [[string:pad(atom_to_binary(Id), 18), string:pad(Otp, 9), string:pad(["CWE-", integer_to_list(Cwe)], 9),
+      string:pad(atom_to_binary(merlon_audit_rules:worst(Row)), 9), Title, $\n]
+     || #{id := Id, otp := Otp, cwe := Cwe, title := Title} = Row <- merlon_audit_rules:all()].

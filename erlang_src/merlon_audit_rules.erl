@@ -3,7 +3,7 @@
 %% rule and how far the data came; severity, words and references are here alone.
 -module(merlon_audit_rules).
 
--export([all/0, ids/0, find/1, severity/2, rank/1, severities/0, flows/0]).
+-export([all/0, ids/0, find/1, severity/2, rank/1, severities/0, worst/1, flows/0]).
 -export_type([id/0, row/0, severity/0, flow/0]).
 
 -type id() :: atom().
@@ -58,6 +58,12 @@ rank(critical) -> 4.
 
 -spec severities() -> [severity()].
 severities() -> [note, low, medium, high, critical].
+
+%% Of what a rule gives the most severe.
+-spec worst(row()) -> severity().
+worst(Row) ->
+    Severities = [S || Flow <- flows(), S <- [severity(Row, Flow)], S =/= none],
+    element(2, lists:max([{rank(S), S} || S <- Severities])).
 
 -spec flows() -> [flow()].
 flows() -> [literal, computed, parameter, input].

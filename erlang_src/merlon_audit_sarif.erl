@@ -30,7 +30,7 @@ version() ->
     end.
 
 rule(#{id := Id, otp := Otp, cwe := Cwe, title := Title, why := Why, fix := Fix, refs := Refs} = Row) ->
-    Worst = worst(Row),
+    Worst = merlon_audit_rules:worst(Row),
     Number = integer_to_binary(Cwe),
     {[{id, Id}, {name, Id},
       {shortDescription, text(Title)}, {fullDescription, text(Why)},
@@ -46,10 +46,6 @@ text(Text) -> {[{text, Text}]}.
 %% The fix's code is what is indented.
 markdown(Why, Fix, Refs) ->
     iolist_to_binary([Why, "\n\n", Fix, "\n", [["\n- <", Ref, ">"] || Ref <- Refs]]).
-
-worst(Row) ->
-    Severities = [S || Flow <- merlon_audit_rules:flows(), S <- [merlon_audit_rules:severity(Row, Flow)], S =/= none],
-    element(2, lists:max([{merlon_audit_rules:rank(S), S} || S <- Severities])).
 
 result(#{rule := Rule, severity := Severity, fingerprint := Print} = Finding, Index, More) ->
     {[{ruleId, Rule}, {ruleIndex, maps:get(Rule, Index)}, {level, level(Severity)},

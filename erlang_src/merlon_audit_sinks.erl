@@ -198,6 +198,9 @@ results() ->
                       crc32, adler32, unique_integer, system_time, monotonic_time, self, node, is_atom, is_list,
                       is_binary, list_to_integer, binary_to_integer, list_to_float, binary_to_float, system_info,
                       make_ref]},
+     %% Code that says a value and does nothing; and what has been compiled, which is found where it is.
+     {clean, erl_parse, [abstract]}, {clean, erl_syntax, [abstract, atom, string, integer]},
+     {clean, compile, [forms, noenv_forms]},
      {clean, "String", [to_integer, to_float]}, {clean, "Integer", [to_string, parse]},
      {clean, base64, [encode, encode_to_string]}, {clean, "Base", any_encode()}, {clean, binary, [encode_hex]},
      {clean, string, [to_integer]}, {clean, crypto, [hash, mac, strong_rand_bytes, hash_equals]},

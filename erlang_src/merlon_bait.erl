@@ -162,14 +162,7 @@ digest(Cookie, Challenge) -> erlang:md5([Cookie, integer_to_binary(Challenge)]).
 
 time(#{class := fine}) -> "nobody guesses it, but who has it runs anything on the node";
 time(#{class := Class, gpu_seconds := Gpu, cpu_seconds := Cpu}) ->
-    io_lib:format("~s, found in ~ts on one core, ~ts on one GPU", [Class, span(Cpu), span(Gpu)]).
-
-span(Seconds) when Seconds < 1 -> "less than a second";
-span(Seconds) when Seconds < 120 -> io_lib:format("~b seconds", [round(Seconds)]);
-span(Seconds) when Seconds < 7200 -> io_lib:format("~b minutes", [round(Seconds / 60)]);
-span(Seconds) when Seconds < 172800 -> io_lib:format("~b hours", [round(Seconds / 3600)]);
-span(Seconds) when Seconds < 3.0e9 -> io_lib:format("~b days", [round(Seconds / 86400)]);
-span(_) -> "longer than a life".
+    io_lib:format("~s, found in ~ts on one core, ~ts on one GPU", [Class, merlon_cookie_text:time(Cpu), merlon_cookie_text:time(Gpu)]).
 
 %% Whoever has it can search for the cookie: nobody else may read it.
 kept(#{keep := File}, Challenge, Digest) ->

@@ -4,18 +4,19 @@
 
 -export([all/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
 -export([merlon_nodes_are_clean_and_in_the_table/1, a_plain_cluster_is_found_out/1, nothing_is_loaded_or_changed/1,
-         resolvers_and_writable_paths_are_found/1, certificates_that_end_soon_are_found/1, advisories_come_from_their_table/1,
+         resolvers_and_writable_paths_are_found/1, certificates_that_end_soon_are_found/1, advisories_are_those_of_the_table/1,
          a_node_that_is_not_there_is_exit_2/1, listeners_are_read_from_the_kernels_table/1, disagreements_are_told/1,
          a_proto_dist_given_twice_is_found/1, answers_that_make_no_sense_do_no_harm/1,
-         an_inet_tls_cluster_is_told_apart/1, a_port_beside_the_distributions_is_a_note/1]).
--export([find/2]).
+         an_inet_tls_cluster_is_told_apart/1, a_port_beside_the_distributions_is_a_note/1, only_open_addresses_are_findings/1,
+         a_cookie_that_can_be_guessed_is_found/1]).
 
 all() ->
     [merlon_nodes_are_clean_and_in_the_table, a_plain_cluster_is_found_out, nothing_is_loaded_or_changed,
-     resolvers_and_writable_paths_are_found, certificates_that_end_soon_are_found, advisories_come_from_their_table,
+     resolvers_and_writable_paths_are_found, certificates_that_end_soon_are_found, advisories_are_those_of_the_table,
      a_node_that_is_not_there_is_exit_2, listeners_are_read_from_the_kernels_table, disagreements_are_told,
      a_proto_dist_given_twice_is_found, answers_that_make_no_sense_do_no_harm,
-     an_inet_tls_cluster_is_told_apart, a_port_beside_the_distributions_is_a_note].
+     an_inet_tls_cluster_is_told_apart, a_port_beside_the_distributions_is_a_note, only_open_addresses_are_findings,
+     a_cookie_that_can_be_guessed_is_found].
 
 init_per_suite(Config0) ->
     Config = lists:keystore(merlon_dir, 1, merlon_ct:open(Config0), {merlon_dir, old_dir(Config0)}),
@@ -54,13 +55,15 @@ merlon_nodes_are_clean_and_in_the_table(Config) ->
     {_, A, _} = One = node(Config, "one"),
     {_, B, _} = Two = node(Config, "two"),
     ok = merlon_ct:connect(One, Two),
-    {0, Text, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium"]),
+    {0, Text, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium", "--skip", "otp_unmaintained"]),
     [has(Text, [atom_to_list(Node), " +[0-9.]+ +[0-9.-]+ +merlon +normal +1 merlon +127.0.0.1:[0-9]+ +low_entropy +20"]) || Node <- [A, B]],
     has(Text, "2 nodes scanned: 0 critical, 0 high"),
     nomatch = binary:match(Text, <<"merlontest">>),
-    {0, Json, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium", "--format", "json"]),
+    {0, Json, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium", "--skip", "otp_unmaintained", "--format", "json"]),
     has(Json, "\"nodes\":\\[\\{\"node\":\""),
-    has(Json, "\"carrier\":\"merlon\"").
+    has(Json, "\"carrier\":\"merlon\""),
+    {0, Html, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium", "--skip", "otp_unmaintained", "--format", "html"]),
+    [has(Html, ["<tr><td>", atom_to_list(Node), "<td>[0-9.*]+<td>[0-9.-]+<td>merlon<td>normal<td>1 merlon"]) || Node <- [A, B]].
 
 a_plain_cluster_is_found_out(Config) ->
     {_, A, _} = One = plain(Config, []),
@@ -89,7 +92,22 @@ an_inet_tls_cluster_is_told_apart(Config) ->
 
 a_port_beside_the_distributions_is_a_note(_Config) ->
     [#{rule := live_port, severity := note, what := <<"port 8080 at 10.0.0.7">>}] =
-        merlon_audit_live:judge(facts(#{port => 9100, listeners => [{{10, 0, 0, 7}, 8080}, {{10, 0, 0, 7}, 9100}]}), 0, #{advisories => none}).
+        judged(#{port => 9100, listeners => [{{10, 0, 0, 7}, 8080}, {{10, 0, 0, 7}, 9100}]}).
+
+only_open_addresses_are_findings(_Config) ->
+    Rules = fun(More) -> [Rule || #{rule := Rule} <- judged(More)] end,
+    [live_listener] = Rules(#{port => 9100, listeners => [{{0, 0, 0, 0}, 9100}]}),
+    [live_listener] = Rules(#{port => 9100, listeners => [{{0, 0, 0, 0, 0, 0, 0, 0}, 9100}]}),
+    [] = Rules(#{port => 9100, listeners => [{{127, 0, 0, 1}, 9100}]}),
+    [live_epmd, live_epmd] = Rules(#{epmd => [{0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 0}]}),
+    [] = Rules(#{epmd => [{127, 0, 0, 1}, {0, 0, 0, 0, 0, 0, 0, 1}]}).
+
+a_cookie_that_can_be_guessed_is_found(_Config) ->
+    Rules = fun(Cookie, More) -> [Rule || #{rule := Rule} <- judged(More#{cookie => fun() -> Cookie end})] end,
+    [live_cookie] = Rules(<<"secretcookie">>, #{}),
+    [live_cookie] = Rules(<<"shop">>, #{node => 'shop@web1'}),
+    [] = Rules(<<"uF4mZp0cQ7vXk2Rj9sLwT1yBnHd6eGa3">>, #{}),
+    [] = Rules(<<"shop">>, #{node => 'shop@web1', carrier => merlon}).
 
 nothing_is_loaded_or_changed(Config) ->
     Vm = plain(Config, []),
@@ -127,7 +145,7 @@ certificates_that_end_soon_are_found(Config) ->
     has(Text, [atom_to_list(Node), "  its own, in 1[12] hours"]),
     %% One that a node makes itself anew every few hours is none of them.
     Dates = fun(More, Now) -> [What || #{rule := live_certificate, what := What} <-
-                                   merlon_audit_live:judge(facts(More), Now, #{advisories => none})] end,
+                                   merlon_audit_live:judge(maps:remove(otp, facts(More)), Now, #{})] end,
     [] = Dates(#{ends => 1000}, 999),
     [<<"its own, 1 second ago">>] = Dates(#{ends => 1000}, 1001),
     [] = Dates(#{own => {0, 1000}}, 700),
@@ -137,23 +155,22 @@ facts(More) ->
     maps:merge(#{node => 'a@b', otp => <<"25.3">>, carrier => inet_tcp, hidden => false, links => [], merlon_links => [], names => [],
                  path => [], listeners => [], epmd => [], settings => [], apps => [ssh]}, More).
 
-%% An advisory table: this module.
-find({otp, <<"25.3">>}, Has) -> [{#{id => <<"CVE-0">>, what => <<"falls over">>}, <<"25.4">>, lists:member(tcp_dist, Has)}];
-find({otp, _}, _Has) -> [].
+%% Of a version of OTP that nothing is known of.
+judged(More) -> merlon_audit_live:judge(maps:remove(otp, facts(More)), 0, #{}).
 
-%% Before the table's rules are there, nothing is said.
-of_the_table(Carrier, Rule) ->
-    Found = merlon_audit_live:judge(facts(#{carrier => Carrier}), 0, #{advisories => ?MODULE}),
-    case merlon_audit_rules:find(Rule) of
-        none -> [] = Found;
-        {ok, _} -> [#{rule := Rule, file := <<"a@b">>, what := <<"OTP 25.3: CVE-0, falls over; mended in 25.4">>}] = Found
-    end.
-
-advisories_come_from_their_table(_Config) ->
-    _ = of_the_table(inet_tcp, otp_advisory),
-    _ = of_the_table(merlon, otp_unreached),
-    [] = merlon_audit_live:judge(facts(#{otp => <<"26.0">>}), 0, #{advisories => ?MODULE}),
-    [] = merlon_audit_live:judge(facts(#{}), 0, #{advisories => no_such_module_anywhere}).
+%% By merlon's own table: the same fault is reached over inet_tls, and not over merlon.
+advisories_are_those_of_the_table(_Config) ->
+    Told = fun(More) -> [{Rule, What} || #{rule := Rule, what := What, file := <<"a@b">>} <- merlon_audit_live:judge(facts(More), 0, #{})] end,
+    Tls = <<"OTP 25.3: CVE-2026-55953, a TLS 1.2 client accepts a server without any certificate; mended in 27.3.4.15">>,
+    Ssh = <<"OTP 25.3: CVE-2025-32433, ">>,
+    Is = fun(Rule, Begin, Found) -> [Rule] =:= [R || {R, What} <- Found, string:prefix(What, Begin) =/= nomatch] end,
+    [true = Is(Rule, Tls, Told(#{carrier => Carrier})) || {Carrier, Rule} <- [{inet_tls, otp_advisory}, {merlon, otp_unreached}]],
+    [true = Is(Rule, Ssh, Told(#{apps => Apps})) || {Apps, Rule} <- [{[ssh], otp_advisory}, {[], otp_unreached}]],
+    true = lists:member({otp_unmaintained, <<"OTP 25">>}, Told(#{})),
+    %% As a patched installation writes it; mended; what is no version at all.
+    [] = Told(#{otp => <<"29.99**">>}),
+    true = Told(#{otp => <<"25.3**">>}) =:= Told(#{}),
+    [[] = Told(#{otp => Text}) || Text <- [<<>>, <<"29.0-rc1">>, <<"a.b">>, <<"25.3.">>, <<"25.3\e[2J">>, <<"-1">>]].
 
 a_node_that_is_not_there_is_exit_2(Config) ->
     {2, <<>>, Error} = audit_name("nobody@127.0.0.1", Config, []),
@@ -185,7 +202,7 @@ disagreements_are_told(_Config) ->
     [] = merlon_audit_live:disagreements([A#{links := []}, A#{node := 'c@h', links := []}]).
 
 a_proto_dist_given_twice_is_found(_Config) ->
-    Rules = fun(More) -> [Rule || #{rule := Rule} <- merlon_audit_live:judge(facts(More), 0, #{advisories => none})] end,
+    Rules = fun(More) -> [Rule || #{rule := Rule} <- judged(More)] end,
     [live_flags] = Rules(#{flags => [["merlon"], ["inet_tls"]]}),
     [live_flags] = Rules(#{flags => [["merlon"]]}),
     [] = Rules(#{flags => [["merlon"]], carrier => merlon}),
@@ -203,7 +220,7 @@ answers_that_make_no_sense_do_no_harm(_Config) ->
                    (erpc, call, [_, erlang, system_info, [otp_release], _], _) -> "25";
                    (erpc, call, _, _) -> Answer
                 end,
-         Options = #{call => Call, cluster => true, secretly => true, now => 0, advisories => none},
+         Options = #{call => Call, cluster => true, secretly => true, now => 0},
          [nomatch = binary:match(Text, <<"\e">>) || Text <- shown(merlon_audit_live:scan('x@h', Options))]
      end || Answer <- Answers].
 

@@ -318,3 +318,17 @@ sarif_is_what_the_standard_asks_for_test() ->
                      "\"partialFingerprints\":{\"merlon/v1\":\"[0-9a-f]{32}:1\"}", "\"ruleId\":\"os_command\"",
                      "external/cwe/cwe-78"]]
     end).
+
+%% A value as code says itself and does nothing; what has been compiled is found where that is done, and not where it is loaded.
+code_that_only_says_a_value_is_not_code_made_of_data_test() ->
+    ?in_dir(Dir, begin
+        put_source(Dir, "a.erl", ["-module(a).\n-export([value/1, forms/1]).\n"
+                                  "value(V) ->\n"
+                                  "    {ok, own, Beam} = compile:forms([erl_syntax:revert(erl_syntax:abstract(V))], []),\n"
+                                  "    code:load_binary(own, \"own\", Beam).\n"
+                                  "forms(Forms) ->\n"
+                                  "    {ok, own, Beam} = compile:forms(Forms, []),\n"
+                                  "    code:load_binary(own, \"own\", Beam).\n"]),
+        {ok, #{findings := Findings}} = merlon_audit:scan([Dir], #{only => [eval]}),
+        ?assertEqual([{4, low}, {5, low}, {7, high}, {8, low}], [{Line, Severity} || #{line := Line, severity := Severity} <- Findings])
+    end).

@@ -40,15 +40,27 @@ END
 head -n 20 known >some
 "$root/bin/merlon" audit tree --baseline some --format sarif --output out.sarif
 
+# And of what runs: a node's facts and one that does not answer, as `merlon audit --node` has them.
+erl -noshell -pa "$root/_build/default/lib/merlon/ebin" -eval '
+    Facts = #{node => list_to_atom("shop@web1"), otp => <<"25.3**">>, carrier => inet_tcp, hidden => false, merlon_links => [],
+              links => [#{node => list_to_atom("shop@web2"), carrier => tcp, type => normal}], names => [], path => [], apps => [ssh],
+              listeners => [{{0, 0, 0, 0}, 9100}], port => 9100, epmd => [{0, 0, 0, 0}], settings => []},
+    Result = #{name => <<"shop@web1">>, kind => node, result => ok, covers => [], raws => merlon_audit_live:judge(Facts, 0, #{})},
+    Silent = #{name => <<"shop@web2">>, kind => node, result => {error, 0, "it does not answer"}, covers => [], raws => []},
+    Report = merlon_audit:assembled(node, [Result, Silent], #{}),
+    ok = file:write_file("live.sarif", merlon_audit_sarif:encode(Report)), halt().' </dev/null
+
 python3 - <<'END'
 import json, jsonschema
-schema, report = json.load(open("schema.json")), json.load(open("out.sarif"))
-faults = list(jsonschema.Draft7Validator(schema).iter_errors(report))
+schema, report, live = (json.load(open(name)) for name in ("schema.json", "out.sarif", "live.sarif"))
+faults = [fault for each in (report, live) for fault in jsonschema.Draft7Validator(schema).iter_errors(each)]
 for fault in faults[:10]:
     print(list(fault.path), fault.message[:200])
 results = report["runs"][0]["results"]
 kinds = {s["kind"] for r in results for s in r.get("suppressions", [])}
-checks = [not faults, len(results) > 100, kinds == {"inSource", "external"},
+rules = {r["ruleId"] for r in live["runs"][0]["results"]}
+checks = [not faults, len(results) > 100,
+          {"live_plain_link", "live_listener", "live_epmd", "otp_advisory", "otp_unmaintained", "unscanned"} <= rules, kinds == {"inSource", "external"},
           all(not r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].startswith("/") for r in results),
           len({r["partialFingerprints"]["merlon/v1"] for r in results}) == len(results),
           not report["runs"][0]["invocations"][0]["executionSuccessful"]]
