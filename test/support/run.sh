@@ -59,7 +59,7 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 shell() {
     local script
     for script in dependency hex prebuilt release configured embedded rebar3_release phoenix deploy remote-shell \
-                  external-ca providers tls-attacks migrate machines rotations sarif crossotp; do
+                  external-ca providers tls-attacks migrate machines rotations sources sarif crossotp; do
         if [ $script = crossotp ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
             echo 'crossotp               left: needs the OTP 27 root (test/support/otp27.sh prepare)'
         elif [ $script = hex ] && [ ! -e /.merlon-ready ] && [ ! -e "$(test/support/otp27.sh path)/.merlon-ready" ]; then
@@ -68,7 +68,7 @@ shell() {
             echo 'providers              left: needs Python with venv, for a server of AWS'
         elif [ $script = tls-attacks ] && ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
             echo 'tls-attacks            left: needs Python with venv, for tlslite-ng'
-        elif [[ $script = machines || $script = rotations ]] && ! (. test/fixtures/netns.sh && can_make_machines); then
+        elif [[ $script = machines || $script = rotations || $script = sources ]] && ! (. test/fixtures/netns.sh && can_make_machines); then
             printf '%-22s left: needs network namespaces (root, or user namespaces) and iproute2\n' $script
         elif [ $script = sarif ] && ! { command -v npm && command -v node && command -v python3; } >/dev/null; then
             echo 'sarif                  left: needs npm, node and python3, for the schema of SARIF'
