@@ -97,7 +97,7 @@ a_node_with_a_keyring_needs_no_cookie(Config) ->
                                      [["explain", atom_to_list(node_of(A)), "--dir", Dir, "--as", atom_to_list(own(Config))]]),
     said(Text, "\nopen: ").
 
-%% By `merlon explain` and by `merlon doctor NODE`, with the port of no epmd at hand.
+%% By `merlon explain`, `merlon doctor NODE` and `merlon audit --node NODE`, with the port of no epmd at hand.
 a_node_without_epmd_is_found_by_the_strategy_of_the_config(Config) ->
     [without_epmd(Config, {Strategy, merlon_epmd_ct:free_port()}) || Strategy <- [names, port]],
     ok.
@@ -109,6 +109,10 @@ without_epmd(Config, {Strategy, Port}) ->
     A = merlon_epmd_ct:start(Config, Dir, merlon_peers:node(merlon_epmd_ct:name("a")), {EpmdPort, [], #{}}),
     Vm = merlon_ct:run(Config, ["-epmd_port", integer_to_list(EpmdPort) | args()], #{}),
     Cookie = proplists:get_value(cookie, Config),
+    {AuditCode, Audit, AuditError} =
+        merlon_ct:call(Vm, merlon_cli, run, [["audit", "--node", atom_to_list(node_of(A)), "--dir", Dir, "--as",
+                                              atom_to_list(own(Config)), "--cookie", Cookie]]),
+    {true, AuditCode, Audit, AuditError} = {AuditCode < 2, AuditCode, Audit, AuditError},
     [begin
          {Code, Text, <<>>} = merlon_ct:call(Vm, merlon_cli, run,
                                              [[Command, atom_to_list(node_of(A)), "--dir", Dir, "--as", atom_to_list(own(Config)),
