@@ -24,9 +24,10 @@ bench: build
 test-providers: build
 	@test/support/providers.sh
 
-# Three RabbitMQ brokers and two ejabberd nodes (OTP 25, Debian's packages), as in their guides.
+# Three RabbitMQ brokers (with epmd, and by the name service without) and two ejabberd nodes (OTP 25, Debian's packages), as in their guides.
 test-integration: build
 	@test/support/rabbitmq.sh
+	@MERLON_EPMD=names test/support/rabbitmq.sh
 	@test/support/ejabberd.sh
 
 lint:

@@ -99,7 +99,8 @@ doors(Round, Scene0, #{carriers := Carriers} = Options, Measures) ->
 
 is_possible(Round, Name, Module, Scene) ->
     Possible = Module:possible(Scene),
-    Possible orelse Round > 1 orelse io:format("~s: skipped: no cargo or no C compiler~n", [Name]),
+    Possible orelse Round > 1 orelse io:format("~s: skipped: no cargo or no C compiler, or what it needs does not build (see above)~n",
+                                                     [Name]),
     Possible.
 
 %% Counts do not vary: once.

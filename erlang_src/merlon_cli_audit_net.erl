@@ -89,7 +89,7 @@ linked(Node, #{carrier := Carrier} = Way, Options, Settings) ->
     case merlon_tool_vm:name(Node, Way) of
         {ok, Own} ->
             Cookie = cookie(Options),
-            case merlon_tool_vm:start(maps:merge(maps:without([as], Way), Cookie#{name => Own})) of
+            case merlon_tool_vm:start(maps:merge(maps:without([as], Way), Cookie#{name => Own, target => Node})) of
                 {ok, Vm} ->
                     Live = Cookie#{call => fun(M, F, A, T) -> merlon_tool_vm:call(Vm, M, F, A, T) end,
                                    cluster => maps:get(cluster, Options, false), now => erlang:system_time(second),

@@ -14,7 +14,8 @@ spec() ->
                   {as, {text, "NODE"}, "the node, or tool, of this host that would link"},
                   {'cookie-file', {text, "FILE"}, "its cookie, where there is no keyring; by default\n"
                    "                      RELEASE_COOKIE, else ~/.erlang.cookie"},
-                  {port, {text, "PORT"}, "where NODE listens; by default epmd is asked"},
+                  {port, {text, "PORT"}, "where NODE listens; by default {epmd, ...} of\n"
+                   "                      merlon.config says it, else OTP's epmd"},
                   {inet6, flag, "over IPv6, as nodes with -proto_dist merlon6"}],
       details => "Resolves, connects and shakes hands as the node given by --as would, which may be left out where DIR\n"
                  "has one only, and hangs up before there is a link. Prints each step and one sentence. Exits with 0\n"
@@ -66,46 +67,12 @@ own(Dir, _Options) ->
         _ -> {usage, ["say which node would link, with --as: there is none in ", merlon_dir:path([Dir, "nodes"])]}
     end.
 
-asked_as({Name, Host}, Node, Config, Options) ->
-    case merlon_node:borrow(Name, Host, Config) of
-        {ok, #{keyring := none}} -> with_cookie(cookie(Options), {Name, Host}, Node, Options);
-        {ok, _} -> answered(fun(_) -> <<>> end, {Name, Host}, Node, Options);
+asked_as(Own, Node, Config, Options) ->
+    Renamed = [{cookie, File} || #{'cookie-file' := File} <- [Options]] ++ [{family, inet6} || #{inet6 := true} <- [Options]],
+    case merlon_explain_as:explain(Node, Own, Config, maps:merge(maps:from_list(Renamed), maps:with([port], Options))) of
+        {ok, Explanation} -> told(Explanation);
         {error, _} = Error -> Error
     end.
-
-with_cookie({ok, Cookie}, Own, Node, Options) -> answered(Cookie, Own, Node, Options);
-with_cookie({error, _} = Error, _Own, _Node, _Options) -> Error.
-
-answered(Cookie, {Name, Host}, Node, Options) ->
-    Family = case Options of
-                 #{inet6 := true} -> inet6;
-                 #{} -> inet
-             end,
-    Asker = #{links => false, own => Name ++ "@" ++ Host, long => is_long(Host), allowed => [], family => Family, cookie => Cookie},
-    told(merlon_explain:explain(Node, maps:merge(Asker, maps:with([port], Options)))).
-
-is_long(Host) -> lists:member($., Host) orelse lists:member($:, Host).
-
-%% ---- the cookie ----
-
-cookie(#{'cookie-file' := File}) -> from_file(merlon_dir:path([filename:absname(File)]));
-cookie(_Options) ->
-    case {os:getenv("RELEASE_COOKIE"), init:get_argument(home)} of
-        {[_ | _] = Cookie, _} -> {ok, fun(_) -> unicode:characters_to_binary(Cookie) end};
-        {_, {ok, [[Home | _] | _]}} -> from_file(merlon_dir:path([Home, ".erlang.cookie"]));
-        _ -> {error, {refused, "there is neither a keyring nor a cookie: give --cookie-file FILE"}}
-    end.
-
-from_file(File) ->
-    case merlon_dir:read_secret(File) of
-        {ok, Text} -> {ok, fun(_) -> first_line(Text) end};
-        {error, {file, {read, _, enoent}}} ->
-            {error, {refused, ["there is no keyring in the merlon dir, and no cookie in ", File,
-                               ": give --cookie-file FILE"]}};
-        {error, _} = Error -> Error
-    end.
-
-first_line(Text) -> hd(binary:split(Text, [<<"\n">>, <<"\r">>])).
 
 %% ---- what is printed ----
 

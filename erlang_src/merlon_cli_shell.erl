@@ -70,9 +70,11 @@ tools(Dir) ->
 
 loaded({error, _} = Error, _Node, _Host, _Config, _Options, _More) ->
     Error;
-loaded({ok, _}, Node, Host, #{dir := Dir}, Options, More) ->
+loaded({ok, _}, Node, Host, #{dir := Dir} = Config, Options, More) ->
     case string:find(Dir, "\n") of
-        nomatch -> {ok, said(arguments(Node, Host, Dir, Options), More)};
+        nomatch ->
+            Epmd = merlon_tool_vm:epmd(Node, "undefined@" ++ Host, Config, family(Options)),
+            {ok, said(arguments(Node, Host, Dir, Options) ++ Epmd, More)};
         _ -> {error, {refused, "the merlon dir's name has a line break in it"}}
     end.
 
@@ -90,6 +92,9 @@ names_of(Node) ->
 
 carrier(#{ipv6 := true}) -> "merlon6";
 carrier(_) -> "merlon".
+
+family(#{ipv6 := true}) -> inet6;
+family(_) -> inet.
 
 said(Arguments, #{words := Before}) ->
     [lists:join($\s, ["erl", "-pa" | [quoted(Word) || Word <- [Before | Arguments]]]), $\n];

@@ -1,18 +1,17 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% The doctor's handshake with a node: merlon:explain/1 in a VM of its own, so that neither a node has to run here nor a
-%% link comes of it.
+%% The doctor's handshake with a node: what `merlon explain` does, as this user's tool or a node of the dir.
 -module(merlon_doctor_node).
 
 -export([handshake/2, cookie/1]).
 
--define(EXPLAIN, 90000).
-
 -spec handshake(Node :: string(), #{dir => string(), as => string(), cookie => string()}) -> [merlon_doctor:line()].
 handshake(Node, Options) ->
-    case {re:run(Node, "\\A[^@\\s\\x00-\\x1f]{1,200}@[^@\\s\\x00-\\x1f]{1,200}\\z", [{capture, none}]), dir(Options)} of
-        {nomatch, _} -> [{node, fail, "that is no node's name: it has to be NAME@HOST"}];
-        {match, {error, Text}} -> [{node, fail, Text}];
-        {match, {ok, Dir}} -> from(Node, Options#{dir => Dir, carrier => merlon})
+    case {merlon_nif:load(), re:run(Node, "\\A[^@\\s\\x00-\\x1f]{1,200}@[^@\\s\\x00-\\x1f]{1,200}\\z", [{capture, none}]), dir(Options)} of
+        {{error, _}, _, _} -> [{node, fail, "nobody can be dialled without the native library: mend that first"}];
+        {ok, nomatch, _} -> [{node, fail, "that is no node's name: it has to be NAME@HOST"}];
+        {ok, match, {error, Text}} -> [{node, fail, Text}];
+        %% merlon: allow dynamic_atom until 2027-11-30 because the operator has typed the name
+        {ok, match, {ok, Dir}} -> asked(merlon_registry:listening(), list_to_atom(Node), Options#{dir => Dir, carrier => merlon})
     end.
 
 dir(#{dir := Dir}) -> {ok, filename:absname(Dir)};
@@ -22,17 +21,23 @@ dir(_) ->
         {error, Reason} -> {error, merlon_dir:format_error(Reason)}
     end.
 
-from(Node, Options) ->
-    case merlon_tool_vm:name(Node, Options) of
-        {ok, Own} -> started(Node, Own, merlon_tool_vm:start(maps:merge(maps:with([dir, carrier], Options), with(Own, Options))));
-        {error, Text} -> [{node, fail, Text}]
+%% A mix task may run in a node.
+asked(true, Node, _Options) -> told({ok, merlon_explain:explain(Node)}, atom_to_list(node()));
+asked(false, Node, #{dir := Dir} = Options) ->
+    case {merlon_tool_vm:name(atom_to_list(Node), Options), merlon_config:load(Dir)} of
+        {{ok, Own}, {ok, Config}} ->
+            [Name, Host] = string:split(Own, "@"),
+            told(merlon_explain_as:explain(Node, {Name, Host}, Config, maps:with([cookie], Options)), Own);
+        {{error, Text}, _} -> [{node, fail, Text}];
+        {_, {error, {config, Reason}}} -> [{node, fail, merlon_config:format_error(Reason)}]
     end.
 
-with(Own, Options) ->
-    case cookie(Options) of
-        {ok, Cookie} -> #{name => Own, cookie => Cookie};
-        none -> #{name => Own}
-    end.
+told({ok, #{steps := Steps}}, Own) -> [{node, ok, ["dialled as ", Own]} | [step(Step) || Step <- Steps]];
+told({error, {refused, Text}}, _Own) -> [{node, fail, Text}];
+told({error, Reason}, _Own) -> [{node, fail, merlon_identity:format_error(Reason)}].
+
+step({Step, ok, Text}) -> {Step, ok, Text};
+step({Step, failed, Text}) -> {Step, fail, Text}.
 
 %% The cookie of that file, of the user's if none is named. It stays in a fun.
 -spec cookie(#{cookie => string(), _ => _}) -> {ok, fun(() -> binary())} | none.
@@ -41,17 +46,3 @@ cookie(Options) ->
         {ok, Cookie} -> {ok, fun() -> Cookie end};
         {error, _} -> none
     end.
-
-started(_Node, _Own, {error, Text}) -> [{node, fail, Text}];
-started(Node, Own, {ok, Vm}) ->
-    %% merlon: allow dynamic_atom until 2027-11-30 because the operator has typed the name
-    try merlon_tool_vm:call(Vm, merlon, explain, [list_to_atom(Node)], ?EXPLAIN) of
-        #{steps := Steps} -> [{node, ok, ["dialled as ", Own]} | [step(Step) || Step <- Steps]]
-    catch
-        _:_ -> [{node, fail, "the handshake has not come to an end: try it again, and look at the node's log"}]
-    after
-        merlon_tool_vm:stop(Vm)
-    end.
-
-step({Step, ok, Text}) -> {Step, ok, Text};
-step({Step, failed, Text}) -> {Step, fail, Text}.

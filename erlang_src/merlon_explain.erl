@@ -13,9 +13,10 @@
           steps := [{step(), ok | failed, binary()}]}.
 -type step() :: carrier | name | link | resolve | port | connect | tls | certificate | secret | agreement.
 %% Who asks: the own name, whether that is a long one, whom net_kernel:allow/1 lets through (`[]`: all), and what
-%% vouches where there is no keyring. Whether its links would be known here: else the peer's word for one counts.
+%% vouches where there is no keyring. Whether its links would be known here: else the peer's word for one counts. Who is
+%% asked for ports, in turn.
 -type asker() :: #{links := boolean(), own := string(), long := boolean(), allowed := [node()], family := inet | inet6,
-                   cookie := fun((node()) -> binary()), port => inet:port_number()}.
+                   epmds := [module(), ...], cookie := fun((node()) -> binary()), port => inet:port_number()}.
 
 %% Milliseconds beyond the handshake's own deadline, for name service and epmd.
 -define(PATIENCE, 20000).
@@ -97,7 +98,7 @@ identity({error, Reason}) -> {failed, merlon_node:format_error(Reason)}.
 asker() ->
     {ok, Allowed} = net_kernel:allowed(),
     #{links => true, own => atom_to_list(node()), long => net_kernel:longnames() =:= true, allowed => Allowed, family => merlon_epmd:own_family(),
-      cookie => fun merlon_registry:secret/1}.
+      epmds => [net_kernel:epmd_module()], cookie => fun merlon_registry:secret/1}.
 
 name(Node, #{own := Own} = Asker) ->
     case {atom_to_list(Node), dist_util:split_node(Node)} of
@@ -136,22 +137,33 @@ linked([]) -> "a link is just coming up or going away".
 
 %% ---- on the way ----
 
-resolve(_Node, #{name := Name, host := Host, family := Family}) ->
-    Epmd = net_kernel:epmd_module(),
-    case merlon_hs:epmd_call(Epmd, address_please, [Name, Host, Family]) of
-        {ok, Ip} -> {ok, [Host, " is ", inet:ntoa(Ip)], #{ip => Ip}};
-        {ok, Ip, Port, _} -> {ok, [Host, " is ", inet:ntoa(Ip)], #{ip => Ip, port => Port}};
-        {error, {names, Reason}} -> {failed, ["the name service of ", Host, " gives no answer (", word(Reason), "): look there "
-                                              "who listens on its port, and whether that node hangs"]};
+resolve(_Node, #{epmds := Epmds, host := Host} = Known) ->
+    case located(Epmds, Known) of
+        {ok, Ip} -> {ok, is_at(Host, Ip), #{ip => Ip}};
+        {ok, Ip, Port, _} -> {ok, is_at(Host, Ip), maps:merge(#{ip => Ip, port => Port}, maps:with([port], Known))};
+        {error, {names, Reason}} -> {failed, ["the name service of ", Host, " gives no answer (", word(Reason), "): look there who "
+                                              "listens on its port, whether that node hangs, and whether the firewall lets the port "
+                                              "through (4370 if {epmd, {names, ...}} of merlon.config says no other)"]};
         {error, Reason} -> {failed, [Host, " can't be resolved (", word(Reason), "): add it to DNS or /etc/hosts of this "
                                      "host, or correct the node's name"]}
     end.
 
+is_at(Host, Ip) -> [Host, " is ", inet:ntoa(Ip)].
+
+%% What stands in the way of the last one counts.
+located([Epmd | More], #{name := Name, host := Host, family := Family} = Known) ->
+    case merlon_hs:epmd_call(Epmd, address_please, [Name, Host, Family]) of
+        {error, _} when More =/= [] -> located(More, Known);
+        Answer -> Answer
+    end.
+
 port(_Node, #{port := Port}) -> {ok, ["its port is ", integer_to_list(Port)], #{}};
-port(_Node, #{name := Name, host := Host, ip := Ip}) ->
-    Epmd = net_kernel:epmd_module(),
+port(_Node, #{epmds := Epmds} = Known) -> port_by(Epmds, Known).
+
+port_by([Epmd | More], #{name := Name, host := Host, ip := Ip} = Known) ->
     case merlon_epmd:next_port(Epmd, Name, Ip) of
         {port, Port, _} -> {ok, ["epmd of ", Host, " says port ", integer_to_list(Port)], #{port => Port}};
+        _ when More =/= [] -> port_by(More, Known);
         _ when Epmd =:= merlon_epmd -> {failed, ["nothing says which port ", Name, " has on ", Host, ": start the node, or look at "
                                                  "{epmd, ...} in merlon.config here and there"]};
         _ -> {failed, no_port(Name, Host, merlon_hs:epmd_call(Epmd, names, [Ip]))}

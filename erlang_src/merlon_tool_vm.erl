@@ -4,15 +4,16 @@
 %% no argument.
 -module(merlon_tool_vm).
 
--export([start/1, stop/1, call/5, name/2]).
+-export([start/1, stop/1, call/5, name/2, epmd/4]).
 -export_type([options/0]).
 
 -type carrier() :: merlon | merlon6 | inet_tcp | inet6_tcp | inet_tls | inet6_tls.
--type options() :: #{name := string(), carrier := carrier(), dir => string(), optfile => string(),
+-type options() :: #{name := string(), carrier := carrier(), dir => string(), optfile => string(), target => string(),
                      cookie => fun(() -> binary())}.
 
 -define(BOOT, 30000).
 
+%% `target`: the node to dial, which says whether epmd has to be asked.
 -spec start(options()) -> {ok, pid()} | {error, iodata()}.
 start(#{carrier := Carrier} = Options) ->
     case peer:start(#{connection => standard_io, wait_boot => ?BOOT, args => args(Options), env => environment(),
@@ -25,7 +26,30 @@ args(#{carrier := Carrier} = Options) ->
     ["-boot", "no_dot_erlang", "+S", "1", "-nocookie", "-pa", merlon_doctor_emit:ebin(), "-proto_dist", atom_to_list(Carrier),
      "-kernel", "dist_auto_connect", "never", "-kernel", "logger_level", "none"]
         ++ lists:append([["-merlon_dir", Dir] || #{dir := Dir} <- [Options]])
-        ++ lists:append([["-ssl_dist_optfile", File] || #{optfile := File} <- [Options]]).
+        ++ lists:append([["-ssl_dist_optfile", File] || #{optfile := File} <- [Options]])
+        ++ lists:append([finding(Target, Options) || #{target := Target} <- [Options]]).
+
+finding(Target, #{dir := Dir, name := Own, carrier := Carrier}) ->
+    case {merlon_config:load(Dir), Carrier} of
+        {{ok, Config}, merlon} -> epmd(Target, Own, Config, inet);
+        {{ok, Config}, merlon6} -> epmd(Target, Own, Config, inet6);
+        _ -> []
+    end;
+finding(_Target, _Options) -> [].
+
+%% The arguments with which Own finds Target: those of merlon_epmd where the strategy of merlon.config knows its port.
+-spec epmd(Target :: string(), Own :: string(), merlon_config:config(), inet | inet6) -> [string()].
+epmd(Target, Own, Config, Family) ->
+    case merlon_registry:listening() of
+        true -> [Arg || net_kernel:epmd_module() =:= merlon_epmd, Arg <- without_epmd()];
+        false ->
+            [Name, Host] = string:split(Own, "@"),
+            [At, AtHost] = string:split(Target, "@"),
+            [Arg || {ok, _} <- [merlon_node:borrow(Name, Host, Config)],
+                    {ok, _Ip, _Port, _} <- [merlon_epmd:address_please(At, AtHost, Family)], Arg <- without_epmd()]
+    end.
+
+without_epmd() -> ["-epmd_module", "merlon_epmd", "-start_epmd", "false"].
 
 %% What is meant for nodes of this host is not meant for this.
 environment() ->

@@ -5,13 +5,14 @@
 -export([all/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
 -export([nothing_in_the_way_is_exit_code_0_and_makes_no_link/1, a_link_that_is_up_is_told_by_the_peer/1,
          what_is_in_the_way_is_exit_code_1_and_one_sentence/1, wrong_use_is_exit_code_2/1,
-         a_node_with_a_keyring_needs_no_cookie/1]).
+         a_node_with_a_keyring_needs_no_cookie/1, a_node_without_epmd_is_found_by_the_strategy_of_the_config/1]).
 
 -define(COOKIE, "merlontest").
 
 all() ->
     [nothing_in_the_way_is_exit_code_0_and_makes_no_link, a_link_that_is_up_is_told_by_the_peer,
-     what_is_in_the_way_is_exit_code_1_and_one_sentence, wrong_use_is_exit_code_2, a_node_with_a_keyring_needs_no_cookie].
+     what_is_in_the_way_is_exit_code_1_and_one_sentence, wrong_use_is_exit_code_2, a_node_with_a_keyring_needs_no_cookie,
+     a_node_without_epmd_is_found_by_the_strategy_of_the_config].
 
 init_per_suite(Config0) ->
     Config = merlon_ct:open(Config0),
@@ -70,7 +71,7 @@ what_is_in_the_way_is_exit_code_1_and_one_sentence(Config) ->
                  {node_of(Plain), [], "\nblocked: .*start the node there with -proto_dist merlon"},
                  {node_of(A), ["--cookie-file", Wrong], "failed +secret .*\nblocked: .*the same cookie or keyring"},
                  {node_of(A), ["--cookie-file", Open], "merlon explain: .*chmod"},
-                 {node_of(A), ["--cookie-file", "/nonexistent"], "give --cookie-file FILE"},
+                 {node_of(A), ["--cookie-file", "/nonexistent"], "name the cookie's file"},
                  {node_of(A), ["--as", "stranger@127.0.0.1"], "merlon cert stranger@127.0.0.1"},
                  {node_of(A), ["--dir", Other], "failed +certificate .*\nblocked: "},
                  {node_of(A), ["--dir", "/nonexistent"], "/nonexistent"}]].
@@ -95,6 +96,36 @@ a_node_with_a_keyring_needs_no_cookie(Config) ->
     {0, Text, <<>>} = merlon_ct:call(Vm, merlon_cli, run,
                                      [["explain", atom_to_list(node_of(A)), "--dir", Dir, "--as", atom_to_list(own(Config))]]),
     said(Text, "\nopen: ").
+
+%% By `merlon explain`, `merlon doctor NODE` and `merlon audit --node NODE`, with the port of no epmd at hand.
+a_node_without_epmd_is_found_by_the_strategy_of_the_config(Config) ->
+    [without_epmd(Config, {Strategy, merlon_epmd_ct:free_port()}) || Strategy <- [names, port]],
+    ok.
+
+without_epmd(Config, {Strategy, Port}) ->
+    Dir = merlon_epmd_ct:new_dir(Config, [{epmd, strategy(Strategy, Port)}]),
+    ok = merlon_peers:add_node(Dir, own(Config)),
+    {Epmd, EpmdPort} = merlon_epmd_ct:silent_epmd(),
+    A = merlon_epmd_ct:start(Config, Dir, merlon_peers:node(merlon_epmd_ct:name("a")), {EpmdPort, [], #{}}),
+    Vm = merlon_ct:run(Config, ["-epmd_port", integer_to_list(EpmdPort) | args()], #{}),
+    Cookie = proplists:get_value(cookie, Config),
+    {AuditCode, Audit, AuditError} =
+        merlon_ct:call(Vm, merlon_cli, run, [["audit", "--node", atom_to_list(node_of(A)), "--dir", Dir, "--as",
+                                              atom_to_list(own(Config)), "--cookie", Cookie]]),
+    {true, AuditCode, Audit, AuditError} = {AuditCode < 2, AuditCode, Audit, AuditError},
+    [begin
+         {Code, Text, <<>>} = merlon_ct:call(Vm, merlon_cli, run,
+                                             [[Command, atom_to_list(node_of(A)), "--dir", Dir, "--as", atom_to_list(own(Config)),
+                                               Option, Cookie]]),
+         said(Text, Words),
+         {Command, true} = {Command, Command =:= "doctor" orelse Code =:= 0}
+     end || {Command, Option, Words} <- [{"explain", "--cookie-file", "\nopen: nothing stands in the way"},
+                                         {"doctor", "--cookie", "ok +agreement +the peer would take the link"}]],
+    ok = gen_tcp:close(Epmd),
+    merlon_ct:drop(A).
+
+strategy(names, Port) -> {names, [{port, Port}]};
+strategy(port, Port) -> {port, Port}.
 
 %% ---- helpers ----
 

@@ -32,7 +32,14 @@ end_per_testcase(_Case, Config) -> merlon_ct:cleanup(Config).
 handshake(Node, Config, More) ->
     Options = maps:merge(#{dir => merlon_ct:dir(Config), cookie => proplists:get_value(cookie, Config),
                            as => proplists:get_value(own, Config)}, More),
-    [{Step, Status, unicode:characters_to_binary(Text)} || {Step, Status, Text} <- merlon_doctor_node:handshake(Node, Options)].
+    asked(Node, Config, Options).
+
+%% As the command is run: by a VM that is no node.
+asked(Node, Config, Options) ->
+    Vm = merlon_ct:run(Config, ["-pa", merlon_doctor_emit:ebin()], #{}),
+    Lines = merlon_ct:call(Vm, merlon_doctor_node, handshake, [Node, Options]),
+    merlon_ct:drop(Vm),
+    [{Step, Status, unicode:characters_to_binary(Text)} || {Step, Status, Text} <- Lines].
 
 a_handshake_with_a_good_node_passes_and_leaves_no_link(Config) ->
     {_, Node, _} = Vm = merlon_ct:start(Config, "good"),
@@ -46,8 +53,7 @@ a_tool_certificate_is_taken_first(Config) ->
     ok = merlon_peers:add_cli(merlon_ct:dir(Config), "operator", "127.0.0.1"),
     Dir = merlon_ct:dir(Config),
     [{node, ok, <<"dialled as rpc-", _/binary>>} | Lines] =
-        [{S, R, unicode:characters_to_binary(T)} || {S, R, T} <- merlon_doctor_node:handshake(
-            atom_to_list(Node), #{dir => Dir, cookie => proplists:get_value(cookie, Config)})],
+        asked(atom_to_list(Node), Config, #{dir => Dir, cookie => proplists:get_value(cookie, Config)}),
     {agreement, ok, _} = lists:last(Lines).
 
 a_handshake_with_a_node_that_is_not_there_says_what_to_do(Config) ->

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Three RabbitMQ brokers (Debian's rabbitmq-server, unpacked: nothing of the system is touched) form a cluster over merlon,
 # as docs/guides/rabbitmq.md has it. A quorum queue under load outlives a broker killed -9; the tools work; who has no
-# certificate stays outside.
+# certificate stays outside. With MERLON_EPMD=names or =base it is the same without epmd, as docs/guides/epmd.md has it.
 . "$(dirname "$0")/../fixtures/lib.sh"
 
 cache=${MERLON_CACHE:-$HOME/.cache/merlon}/rabbitmq
 dir=$tmp/merlon
 ebin=$tmp/lib/merlon/ebin
 # As an operator has it; what it listens on is loopback all the same.
+strategy=${MERLON_EPMD:-}
 host=$(hostname -s)
 getent ahosts "$host" >/dev/null || host=localhost
 # So that RabbitMQ's own variables are this script's alone.
@@ -32,8 +33,22 @@ prepare() {
     mkdir -p "$tmp/lib/merlon" && cp -rL "$root"/_build/default/lib/merlon/{ebin,priv} "$tmp/lib/merlon/" &&
         machine rabbit1 && machine rabbit2 && machine rabbit3 && machine rabbit4 &&
         new_dir "$dir" rabbits rabbit{1,2,3}@"$host" && "$root/bin/merlon" cert --cli "$(id -un)" "$host" --dir "$dir" &&
-        echo '{listen, ["127.0.0.1"]}.' >>"$dir/merlon.config" &&
+        echo '{listen, ["127.0.0.1"]}.' >>"$dir/merlon.config" && without_epmd &&
         ERL_LIBS=$plugins erlc -o "$tmp/ebin" "$fixtures/rabbit_load.erl"
+}
+
+# What says where brokers are, where epmd is not to. With `base` the machines' ports follow from their names.
+without_epmd() {
+    local base number
+    case $strategy in
+        '') ;;
+        names) echo "{epmd, {names, [{port, $(free_port)}]}}." >>"$dir/merlon.config" ;;
+        base)
+            base=$(free_port)
+            for number in 1 2 3 4; do echo $((base + number)) >"$tmp/rabbit$number/dist"; done
+            echo "{epmd, {base, $base}}." >>"$dir/merlon.config" ;;
+        *) echo "MERLON_EPMD is names, base or nothing, not $strategy"; return 1 ;;
+    esac
 }
 
 # ---- brokers ----
@@ -59,7 +74,12 @@ settings() {
     RABBITMQ_CTL_DIST_PORT_MIN=$(cat "$base/tools")
     RABBITMQ_CTL_DIST_PORT_MAX=$((RABBITMQ_CTL_DIST_PORT_MIN + 20))
     export RABBITMQ_NODE_PORT RABBITMQ_DIST_PORT RABBITMQ_CTL_DIST_PORT_MIN RABBITMQ_CTL_DIST_PORT_MAX
+    [ -n "$strategy" ] || return 0
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS+=" $no_epmd -erl_epmd_port $RABBITMQ_DIST_PORT"
+    RABBITMQ_CTL_ERL_ARGS+=" $no_epmd"
 }
+
+no_epmd='-epmd_module merlon_epmd -start_epmd false'
 
 # broker NAME: starts it; its VM's pid is in NAME/vm.
 broker() {
@@ -120,6 +140,12 @@ tools() {
         tool rabbit1 rabbitmqctl list_connections --silent
 }
 
+# epmd runs, as RabbitMQ keeps it running, and has no broker's name and no tool's.
+epmd_knows_nobody() {
+    epmd -names
+    ! epmd -names | grep '^name'
+}
+
 # ---- load ----
 
 # Publishes with confirms and consumes, until $tmp/enough is there; its last line says what was confirmed and what came.
@@ -159,13 +185,13 @@ nothing_lost() {
 # It has the cookie, and a merlon dir of another CA with the same names.
 stranger_refused() {
     new_dir "$tmp/stranger" rabbits stranger@$host || return 1
-    erl -noshell -noinput -sname stranger@$host -pa "$ebin" -proto_dist merlon -merlon_dir "$tmp/stranger" \
+    erl -noshell -noinput -sname stranger@$host "${to_rabbit1[@]}" -pa "$ebin" -proto_dist merlon -merlon_dir "$tmp/stranger" \
         -setcookie "$(cat "$tmp/home/.erlang.cookie")" -eval "pang = net_adm:ping('rabbit1@$host'), halt()." &&
         within 5 grep -rqE 'merlon: refused .*(peer=|from=|address=)' "$tmp/rabbit1/log" || { tail -n 20 "$tmp"/rabbit1/log/*; return 1; }
 }
 
 plain_refused() {
-    erl -noshell -noinput -sname plain@$host -setcookie "$(cat "$tmp/home/.erlang.cookie")" \
+    erl -noshell -noinput -sname plain@$host "${to_rabbit1[@]}" -setcookie "$(cat "$tmp/home/.erlang.cookie")" \
         -eval "pang = net_adm:ping('rabbit1@$host'), halt()."
 }
 
@@ -194,9 +220,12 @@ if check 'three brokers start' all_up; then
     check 'a quorum queue takes a load with publisher confirms' load
     check 'list_queues: brokers dial the tool' lists_queues
     check 'rabbitmqctl, -diagnostics and -queues work' tools
+    if [ -n "$strategy" ]; then check 'epmd knows no name' epmd_knows_nobody; fi
     check 'one broker is killed: confirms go on' eval 'kill_hard rabbit3 && goes_on'
     check 'it comes back, over secured links' rejoins
     check 'no confirmed message was lost' nothing_lost
+    # Strangers need no epmd to find a port.
+    to_rabbit1=(-dist_listen false -erl_epmd_port "$(cat "$tmp/rabbit1/dist")")
     check 'a node with a certificate of another CA, and the cookie, is refused' stranger_refused
     check 'a node on plain TCP with the cookie is refused' plain_refused
     check 'a broker without a certificate does not come up' broker_without_certificate

@@ -29,6 +29,25 @@ opens() {
     ended && ! gone "$server"
 }
 
+# A node that no epmd knows, with a name service: its port is found by the merlon.config that the two have.
+without_epmd() {
+    local other=nowhere@127.0.0.1 pid
+    new_dir "$tmp/names" test $other && "$root/bin/merlon" cert --cli "$user" 127.0.0.1 --dir "$tmp/names" >/dev/null &&
+        echo "{epmd, {names, [{port, $(free_port)}]}}." >>"$tmp/names/merlon.config" || return 1
+    erl -noshell -noinput -pa "$root/_build/default/lib/merlon/ebin" -name $other -proto_dist merlon -merlon_dir "$tmp/names" \
+        -epmd_module merlon_epmd -start_epmd false -eval 'io:put_chars("ready\n").' >"$tmp/names.log" 2>&1 &
+    pid=$!
+    started+=("$pid")
+    within 10 grep -q ready "$tmp/names.log" && ! epmd -names | grep nowhere || return 1
+    terminal "$root/bin/merlon" shell $other --dir "$tmp/names"
+    shows "($other)1>" 15 || { ended; return 1; }
+    types 'io:format("~0p~n", [{me, os:getpid()}]).'
+    shows "{me,\"$pid\"}" 10
+    local status=$?
+    leaves_shell
+    ended && return $status
+}
+
 # refused CODE WORDS ARGUMENT...
 refused() {
     local code=$1 words=$2 status=0 said
@@ -98,6 +117,7 @@ iex_links() {
 new_dir "$dir" test $node && "$root/bin/merlon" cert --cli "$user" 127.0.0.1 --dir "$dir" >/dev/null
 check 'a node' server || finish
 check 'merlon shell: opens, hidden, as a tool' opens
+check 'merlon shell: finds a node that no epmd knows' without_epmd
 check 'merlon shell: without a certificate it says what to do' without_certificate
 check 'merlon shell: a key that others can read is refused' unsafe_key
 check 'merlon shell: wrong usage' wrong_usage

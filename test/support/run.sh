@@ -59,7 +59,7 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 releases() { scripts dependency hex release configured embedded rebar3_release phoenix deploy remote-shell; }
 
 # Whatever else needs more than one VM or other programs.
-clusters() { scripts prebuilt external-ca providers tls-attacks migrate machines rotations status-page sarif crossotp; }
+clusters() { scripts prebuilt external-ca providers tls-attacks migrate machines rotations sources status-page sarif crossotp; }
 
 # scripts NAME...: executables that end as this one does. What can't be run here says what it lacks.
 scripts() {
@@ -83,7 +83,7 @@ lacks() {
         crossotp) [ ! -e /.merlon-ready ] && [ -e "$root27/.merlon-ready" ] ||
                       echo 'the OTP 27 root beside another OTP (test/support/otp27.sh prepare)' ;;
         providers | tls-attacks) python3 -c 'import venv, ensurepip' 2>/dev/null || echo 'Python with venv' ;;
-        machines | rotations) (. test/fixtures/netns.sh && can_make_machines) >/dev/null 2>&1 ||
+        machines | rotations | sources) (. test/fixtures/netns.sh && can_make_machines) >/dev/null 2>&1 ||
                                   echo 'network namespaces (root, or user namespaces) and iproute2' ;;
         status-page) { command -v chromium && command -v python3; } >/dev/null || echo 'Chromium (apt-get install chromium) and Python' ;;
         sarif) { command -v npm && command -v node && command -v python3; } >/dev/null || echo 'npm, node and python3' ;;

@@ -65,7 +65,7 @@ impl Dialer for Node {
                 Progress::Done(established) => {
                     return Ok(Box::new(Link::new(*established, stream, input)))
                 }
-                Progress::Claim(_) | Progress::Join(_) => return Err("not as a client".into()),
+                Progress::Claim(_) | Progress::Join(_) | Progress::Foreign(_) => return Err("not as a client".into()),
             };
             if read(stream, &mut input)? == 0 {
                 return Err(handshake.closed().into());
