@@ -28,6 +28,7 @@ all() ->
 
 %% One victim for all cases.
 init_per_suite(Config0) ->
+    {ok, _} = application:ensure_all_started(ssl),
     Config = merlon_ct:open(Config0),
     Port = merlon_epmd_ct:free_port(),
     Dir = merlon_epmd_ct:new_dir(Config, [{epmd, {names, [{port, Port}]}}, {max_handshakes, 8}, {handshake_timeout, 1500}]),
