@@ -105,16 +105,19 @@ issue_by(Dir, Work, #{cert := Cert, key := Key}) ->
     merlon_dir_write:each([put(Dir, Work, "ca.pem", Cert), put(Dir, Work, "ca.key", Key)]).
 
 %% Ends it. The key of the one that does not issue is gone for good, which must not be the one of ca.pem.
--spec clean(string(), Work :: merlon_dir:path()) -> ok | {error, {file, merlon_dir:reason()}}.
+-spec clean(string(), Work :: merlon_dir:path()) -> ok | {error, {file, merlon_dir:reason()} | {refused, string()}}.
 clean(Dir, Work) ->
     case merlon_dir:read(file(Dir, "ca.pem")) of
         {ok, Cert} -> clean(Dir, Work, Cert, merlon_dir:read_secret(key(Dir, Cert)));
         {error, _} = Error -> Error
     end.
 
-clean(Dir, Work, _Cert, {ok, Key}) ->
+clean(Dir, Work, Cert, {ok, Key}) ->
     Gone = ["next.key", "old.key", "old.pem", "next.pem"],
-    merlon_dir_write:each([put(Dir, Work, "ca.key", Key) | [fun() -> delete(file(Dir, Name)) end || Name <- Gone]]);
+    case fits(Cert, {ok, Key}) of
+        true -> merlon_dir_write:each([put(Dir, Work, "ca.key", Key) | [fun() -> delete(file(Dir, Name)) end || Name <- Gone]]);
+        false -> {error, {refused, "no key in ca/ fits ca/ca.pem: put the right one of the two back"}}
+    end;
 clean(_Dir, _Work, _Cert, {error, _} = Error) -> Error.
 
 delete(File) ->

@@ -64,22 +64,27 @@ in_dir(What, Options) ->
     case merlon_cli_cert:dir(Options) of
         {ok, Dir} ->
             case merlon_cli_cert:ca(Dir) of
-                {ok, Ca} ->
+                {ok, _} ->
                     Path = merlon_dir:path([Dir]),
                     merlon_dir_write:locked(Path, fun(Work) ->
-                        one_of([revoke(What, Path, Work, Each, Options) || Each <- roots(Dir, Ca)])
+                        case roots(merlon_ca_files:rotation(Dir), merlon_cli_cert:ca(Dir)) of
+                            {ok, Roots} -> one_of([revoke(What, Path, Work, Each, Options) || Each <- Roots]);
+                            {error, _} = Error -> Error
+                        end
                     end);
                 {error, _} = Error -> Error
             end;
         {error, _} = Error -> Error
     end.
 
-%% While the root is rotated, there are certificates of both.
-roots(Dir, Ca) ->
-    case merlon_ca_files:rotation(Dir) of
-        {ok, #{old := Old, new := New}} -> [#{ca_cert => Cert, ca_key => Key} || #{cert := Cert, key := Key} <- [Old, New]];
-        _ -> [Ca]
-    end.
+%% While the root is rotated, there are certificates of both: what is revoked of one only is not revoked.
+roots({ok, #{old := Old, new := New}}, _Ca) ->
+    {ok, [#{ca_cert => Cert, ca_key => Key} || #{cert := Cert, key := Key} <- [Old, New]]};
+roots(none, {ok, Ca}) -> {ok, [Ca]};
+roots(ending, {ok, _}) ->
+    {error, {refused, "a rotation of the root has not ended: run `merlon rotate ca`, which ends it or says what is missing"}};
+roots({error, _} = Error, _Ca) -> Error;
+roots(_, {error, _} = Error) -> Error.
 
 %% One of the two may know nothing of it.
 one_of([Result]) -> Result;

@@ -64,9 +64,12 @@ sweep(Dir) ->
     end.
 
 sweep(none, Dir, Work) ->
-    case merlon_ca_files:others(Dir) of
-        [] -> {none, merlon_ca_files:clean(Dir, Work)};
-        [File | _] -> {error, {refused, [File, " is of no rotation, and would be removed by one: move it away"]}}
+    case {is_said(Dir), merlon_ca_files:others(Dir)} of
+        {true, _} ->
+            {error, {refused, ["nodes were told of a rotation of this root, and ", merlon_dir:path([Dir, "ca", "next.pem"]),
+                               " is not there: put it back, or go on where it was begun"]}};
+        {false, []} -> {none, merlon_ca_files:clean(Dir, Work)};
+        {false, [File | _]} -> {error, {refused, [File, " is of no rotation, and would be removed by one: move it away"]}}
     end;
 sweep(ending, Dir, Work) ->
     case midway(Dir) of
@@ -74,6 +77,14 @@ sweep(ending, Dir, Work) ->
         [File | _] -> gone(File)
     end;
 sweep(_Begun, _Dir, _Work) -> {begun, ok}.
+
+%% Whether a rotation from or to the root that issues was said and not ended.
+is_said(Dir) ->
+    Ids = [Id || {ok, #{ca_cert := Cert}} <- [merlon_cli_cert:ca(Dir)],
+                 {ok, [#{sha256 := Id} | _]} <- [merlon_identity:inspect(Cert)]],
+    lists:any(fun({_, #{old := Old, new := New, stage := Stage}}) ->
+                      (lists:member(Old, Ids) orelse lists:member(New, Ids)) andalso Stage =/= finish andalso Stage =/= undo
+              end, merlon_roots_files:statements(Dir)).
 
 %% Files that must not be gone: nodes were told to trust the new root, and not yet to drop one of the two.
 midway(Dir) ->
@@ -88,7 +99,9 @@ midway(Dir) ->
     end.
 
 swept({ending, ok}, _Run) -> {ok, "The last rotation is ended: what was left of it is removed.\n"};
-swept({_, ok}, Run) -> go(Run);
+%% One that was there and has ended since is not followed by another.
+swept({begun, ok}, Run) -> go(Run#run{seen = prepared});
+swept({none, ok}, Run) -> go(Run);
 swept({_, {error, _} = Error}, _Run) -> Error;
 swept({error, _} = Error, _Run) -> Error.
 
@@ -145,14 +158,15 @@ prepare(#run{dir = Dir, options = Options}) ->
         {_, {error, _} = Error} -> Error
     end.
 
-%% Another run may have been faster.
+%% Another run may have been faster, or even be done: then this is another CA.
 unless_begun(Dir, Work, Ca, New) ->
-    case merlon_ca_files:rotation(Dir) of
-        none ->
+    case {merlon_ca_files:rotation(Dir), merlon_cli_cert:ca(Dir)} of
+        {none, {ok, Ca}} ->
             say("Prepared a new root.", []),
             merlon_ca_files:begin_with(Dir, Work, Ca, New);
-        {error, _} = Error -> Error;
-        _ -> ok
+        {{ok, _}, _} -> ok;
+        {{error, _} = Error, _} -> Error;
+        _ -> {error, {refused, "the CA has changed just now, or a rotation has ended: look at it with --status, and run this again"}}
     end.
 
 alg(Cert) ->
@@ -166,7 +180,7 @@ do(Step, Rotation, #run{dir = Dir, seen = Seen}) ->
                     case state(Dir) of
                         {ok, Seen, #{issuing := Issuing} = Now} ->
                             Same = ids(Now) =:= ids(Rotation) andalso merlon_roots_core:holds(Step, {Seen, Issuing}),
-                            done(Same, Step, Now, Dir, Work);
+                            done(Same, Step, Seen, Now, Dir, Work);
                         {ok, _, _} -> moved;
                         {error, _} = Error -> Error
                     end
@@ -174,10 +188,19 @@ do(Step, Rotation, #run{dir = Dir, seen = Seen}) ->
 
 ids(#{old := #{id := Old}, new := #{id := New}}) -> {Old, New}.
 
-done(false, _Step, _Rotation, _Dir, _Work) -> moved;
-done(true, {issue_by, Which}, Rotation, Dir, Work) -> merlon_ca_files:issue_by(Dir, Work, maps:get(Which, Rotation));
-done(true, {say, Stage}, Rotation, Dir, Work) -> stated(Stage, Rotation, Dir, Work);
-done(true, clean, _Rotation, Dir, Work) -> merlon_ca_files:clean(Dir, Work).
+done(false, _Step, _Seen, _Rotation, _Dir, _Work) -> moved;
+done(true, {issue_by, Which}, _Seen, Rotation, Dir, Work) -> merlon_ca_files:issue_by(Dir, Work, maps:get(Which, Rotation));
+done(true, {say, Stage}, _Seen, Rotation, Dir, Work) -> stated(Stage, Rotation, Dir, Work);
+%% That nobody was told is known by a statement that is not there: the files of trust/ are asked as well.
+done(true, clean, prepared, #{new := #{id := New}}, Dir, Work) ->
+    case merlon_roots_files:roots(Dir) of
+        {ok, Roots} -> unless_told(lists:member(New, Roots), Dir, Work);
+        {error, _} = Error -> Error
+    end;
+done(true, clean, _Seen, _Rotation, Dir, Work) -> merlon_ca_files:clean(Dir, Work).
+
+unless_told(false, Dir, Work) -> merlon_ca_files:clean(Dir, Work);
+unless_told(true, _Dir, _Work) -> {error, {refused, merlon_rotate_ca_text:refusal(unsaid)}}.
 
 %% Nodes of the dir work in it meanwhile, each for a moment.
 locked(Dir, Change) -> locked(Dir, Change, ?TRIES).
@@ -308,7 +331,7 @@ expected(Dir, #{old := #{cert := Old}, new := #{cert := New}}) ->
             Revoked = revoked(Path),
             {ok, lists:usort([Name || #{kind := node, name := Name, not_after := End, issuer := Issuer, serial := Serial} <- Entries,
                                       End >= now_s(), lists:member(Issuer, Issuers), not lists:member({Issuer, Serial}, Revoked),
-                                      binary:match(Name, <<?ENROLL>>) =:= nomatch])};
+                                      string:prefix(Name, ?ENROLL) =:= nomatch])};
         {error, _} = Error -> Error
     end.
 

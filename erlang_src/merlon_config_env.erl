@@ -54,7 +54,8 @@ taken(ok, Settings, #{dir := InUse} = Config) ->
 %% Links, `..` and the like are the operator's.
 same(none, _InUse) -> ok;
 same(Dir, InUse) ->
-    case filename:absname(Dir) =:= filename:absname(InUse) of
+    %% What counts more may have said another one.
+    case filename:absname(Dir) =:= filename:absname(InUse) orelse merlon_dir:find() =:= {ok, InUse} of
         true -> ok;
         false -> {error, {other_dir, Dir, InUse}}
     end.

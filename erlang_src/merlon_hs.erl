@@ -279,7 +279,7 @@ getstat() ->
 
 remote_address(#link{address = {ok, {Ip, _} = Address}, known = Known}, Node) ->
     {node, _, Host} = dist_util:split_node(Node),
-    Protocol = case Known of #{carrier := plain} -> tcp; #{} -> merlon end,
+    Protocol = case Known of #{carrier := plain} -> tcp; #{carrier := inet_tls} -> tls; #{} -> merlon end,
     #net_address{address = Address, host = Host, protocol = Protocol, family = family(Ip)};
 remote_address(#link{address = {error, _}}, Node) ->
     shutdown(Node, connection_closed).

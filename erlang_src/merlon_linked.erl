@@ -20,8 +20,15 @@ file(Dir) -> merlon_dir:path([Dir, "linked-nodes"]).
 %% name, have none of their own and are not noted.
 -spec note(#{carrier := merlon_interop:carrier(), _ => _}) -> ok.
 note(#{carrier := merlon, identity := {node, _, Name, Host}}) -> remember(line(<<Name/binary, $@, Host/binary>>, merlon));
-note(#{carrier := inet_tls, name := <<First, _/binary>> = Name}) when First =/= $@ -> remember(line(Name, inet_tls));
+note(#{carrier := inet_tls, name := <<First, _/binary>> = Name}) when First =/= $@ ->
+    _ = is_tool(Name) orelse remember(line(Name, inet_tls)),
+    ok;
 note(_) -> ok.
+
+%% Tools take another name each time.
+is_tool(Name) ->
+    #{cli_names := Cli, derived_names := Derived} = merlon_node:config(),
+    merlon_nif:binds({cli, <<"tool">>, lists:last(binary:split(Name, <<"@">>, [global]))}, Name, Cli, Derived).
 
 %% What could not be written the last time, or is gone from the file, is written at the next link.
 remember(Line) ->

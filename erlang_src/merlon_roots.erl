@@ -137,7 +137,11 @@ work(#{digest := Digest, config := #{dir := Dir}} = Node, #state{settled = Settl
     case {{merlon_roots_files:stamp(Dir), Digest}, up_s() >= State#state.retry} of
         {Settled, _} -> State;
         {_, false} -> State;
-        {Seen, true} -> next(Node, Seen, merlon_roots_files:statements(Dir), State)
+        {Seen, true} ->
+            case merlon_roots_files:roots(Dir) of
+                {ok, Roots} -> next(Node#{roots => Roots}, Seen, merlon_roots_files:statements(Dir), State);
+                {error, _} -> State % not settled
+            end
     end.
 
 next(_Node, Seen, [], State) ->
@@ -154,11 +158,7 @@ next(Node, Seen, [{_, #{stage := Stage} = Said} | More], State) ->
             end
     end.
 
-on_disk(#{config := #{dir := Dir}} = Node, #{old := Old, new := New, stage := Stage} = Said) ->
-    Roots = case merlon_roots_files:roots(Dir) of
-                {ok, Found} -> Found;
-                {error, _} -> []
-            end,
+on_disk(#{roots := Roots} = Node, #{old := Old, new := New, stage := Stage} = Said) ->
     #{old => lists:member(Old, Roots), new => lists:member(New, Roots),
       ready => is_ready(Node, merlon_roots_core:drops(Stage, Said))}.
 
@@ -181,7 +181,15 @@ act(drop_old, #{old := Old}, Node) -> drop(Old, Node);
 act(drop_new, #{new := New}, Node) -> drop(New, Node).
 
 drop(Root, #{config := #{dir := Dir}} = Node) ->
-    locked(Node, fun(Work) -> merlon_roots_files:drop(Dir, Work, Root) end).
+    locked(Node, fun(Work) ->
+                     case here() of
+                         {ok, Now} -> dropped(is_ready(Now, Root), Dir, Work, Root);
+                         none -> dropped(false, Dir, Work, Root)
+                     end
+                 end).
+
+dropped(true, Dir, Work, Root) -> merlon_roots_files:drop(Dir, Work, Root);
+dropped(false, _Dir, _Work, _Root) -> {error, {refused, "the certificate in use needs the root that is to go"}}.
 
 %% When this is done, it is in use.
 locked(#{config := #{dir := Dir}}, Change) ->
@@ -213,9 +221,13 @@ finished({_What, _Said, {error, Problem}}, State) ->
 
 %% Told once, and tried again. That others are at work in the dir is nothing to tell at once.
 failed(Problem, #state{failed = Before} = State) ->
-    Text = iolist_to_binary(merlon:format_error(Problem)),
-    _ = Before =:= Text andalso spawn(merlon_event_roots, root_failed, [Text]),
-    State#state{failed = again(Before, Text), retry = up_s() + ?RETRY}.
+    Same = same(Problem),
+    _ = Before =:= Same andalso spawn(merlon_event_roots, root_failed, [iolist_to_binary(merlon:format_error(Problem))]),
+    State#state{failed = again(Before, Same), retry = up_s() + ?RETRY}.
+
+%% The name of a file that is written first has the time in it.
+same({file, {Operation, _, Posix}}) -> {Operation, Posix};
+same(Problem) -> iolist_to_binary(merlon:format_error(Problem)).
 
 again({told, Text}, Text) -> {told, Text};
 again(Text, Text) -> {told, Text};

@@ -16,7 +16,7 @@
 %% `none`: nothing is under way; `prepared`: there is a new root, of which nobody knows.
 -type phase() :: none | prepared | stage().
 -type step() :: prepare | {say, stage()} | {issue_by, old | new} | {await, stage()} | clean | done |
-                {refuse, rolling_back | finished | nothing}.
+                {refuse, rolling_back | finished | nothing | unsaid}.
 
 %% What came of renewals that a statement wanted: its number, how many certificates they may have cost, until when none more is asked for.
 -type renewals() :: none | {Number :: non_neg_integer(), Count :: pos_integer(), Until :: integer()}.
@@ -35,6 +35,9 @@ drops(_Stage, #{old := Old}) -> Old.
 %% What a node has to do next. No root goes as long as the node's own certificate needs it.
 -spec todo(stage(), here()) -> none | add | renew | drop_old | drop_new.
 todo(undo, #{new := false}) -> none;
+%% Of a root that has gone here nothing counts any more: whom it introduced once may have gone since, by the next
+%% rotation or by hand, and stays away.
+todo(_Stage, #{old := false, new := false}) -> none;
 todo(Stage, #{new := false}) when Stage =/= undo -> add;
 todo(trust, _) -> none;
 todo(_Stage, #{ready := false}) -> renew;
@@ -82,10 +85,11 @@ next(forward, {_, _}) -> {refuse, rolling_back};
 next(rollback, {none, _}) -> {refuse, nothing};
 next(rollback, {prepared, old}) -> clean;
 next(rollback, {finish, _}) -> {refuse, finished};
+%% It issues, so nodes were told; how far they are is not known here any more.
+next(rollback, {prepared, new}) -> {refuse, unsaid};
 next(rollback, {_, new}) -> {issue_by, old};
 next(rollback, {trust, old}) -> {say, back};
 next(rollback, {issue, old}) -> {say, back};
-next(rollback, {prepared, new}) -> {issue_by, old};
 next(rollback, {Stage, old}) -> {await, Stage}.
 
 %% What follows a stage that all have reached.
@@ -118,11 +122,15 @@ standing(_) -> unknown.
 
 names([], _Left) -> [];
 names([Name | More], Left) when is_binary(Name), byte_size(Name) =< 255, Left > 0 ->
-    case {binary:match(Name, [<<"\n">>, <<"\t">>, <<",">>]), names(More, Left - 1)} of
-        {nomatch, Names} when is_list(Names) -> [Name | Names];
+    case {is_plain(unicode:characters_to_list(Name)), names(More, Left - 1)} of
+        {true, Names} when is_list(Names) -> [Name | Names];
         _ -> error
     end;
 names(_, _Left) -> error.
+
+%% It stands between tabs and commas, and on a terminal.
+is_plain(Chars) ->
+    is_list(Chars) andalso lists:all(fun(Char) -> Char > 32 andalso Char =/= $, andalso (Char < 127 orelse Char > 160) end, Chars).
 
 %% Roots that a peer asks about.
 -spec query(term()) -> {ok, #{old := binary(), new := binary(), drop := binary()}} | error.

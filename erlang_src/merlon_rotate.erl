@@ -140,7 +140,7 @@ keyring(Entries, Dir, State) ->
     event({disk, Entries, merlon_rotate_files:kept(Dir)}, State#state{keyring = Entries}).
 
 links(#state{links = Known} = State) ->
-    Now = maps:from_list([{Node, Pid} || {Pid, _, #{node := Node, identity := {node, _, _, _}}} <- merlon_registry:links()]),
+    Now = maps:from_list([{Node, Pid} || {Pid, _, #{node := Node, carrier := merlon, identity := {node, _, _, _}}} <- merlon_registry:links()]),
     Gone = [{down, Node} || {Node, Pid} <- maps:to_list(Known), maps:get(Node, Now, none) =/= Pid],
     New = [{up, Node} || {Node, Pid} <- maps:to_list(Now), maps:get(Node, Known, none) =/= Pid],
     Left = State#state{links = Now, refused = maps:with(maps:keys(Now), State#state.refused),

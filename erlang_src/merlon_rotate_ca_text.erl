@@ -7,7 +7,9 @@
 -type stage() :: merlon_nif:stage().
 -type found() :: away | unknown | merlon_roots_core:standing().
 
--spec refusal(rolling_back | finished | nothing) -> iodata().
+-spec refusal(rolling_back | finished | nothing | unsaid) -> iodata().
+refusal(unsaid) -> "nodes were told of the new root, and rotation/ does not say how far they are: put its file back, or run "
+                   "this without --rollback, which says it again";
 refusal(rolling_back) -> "this rotation is being rolled back: end that with `merlon rotate ca --rollback`, then begin anew";
 refusal(finished) -> "the old root is dropped already: a rotation can't be rolled back then. Rotate once more";
 refusal(nothing) -> "there is nothing to roll back: no rotation is under way".

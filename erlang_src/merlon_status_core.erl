@@ -136,13 +136,15 @@ by_node(#{node := A}, #{node := B}) -> A =< B.
 secured(#{node := Node, direction := Direction} = Link) ->
     Known = maps:with([fingerprint, not_after, tls_version, cipher_suite, key_exchange_group, since, bytes_in, bytes_out,
                        unsent], Link),
-    Known#{node => word(Node), direction => Direction, carrier => merlon, identity => identity(maps:get(identity, Link, none)),
+    Known#{node => word(Node), direction => Direction, carrier => maps:get(carrier, Link, merlon),
+           identity => identity(maps:get(identity, Link, none)),
            peer => ip_port(maps:get(peer, Link, undefined))}.
 
 %% A link beside the carrier, on a node that has others too or none of ours.
 unsecured(Node) -> #{node => word(Node), carrier => other}.
 
 identity({Kind, Cluster, Name, Host}) -> iolist_to_binary([atom_to_binary(Kind), $\s, Name, $@, Host, " of ", Cluster]);
+identity({hosts, Hosts}) -> iolist_to_binary(["any node of ", lists:join(", ", Hosts)]);
 identity(_) -> null.
 
 ip_port({Ip, Port}) -> iolist_to_binary([brackets(Ip, inet:ntoa(Ip)), $:, integer_to_list(Port)]);

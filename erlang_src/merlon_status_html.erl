@@ -35,7 +35,7 @@ cluster(#{cluster := Cluster}) -> [" of cluster ", name(Cluster)].
 
 cards(#{links := Links, certificate := Certificate, refusals := #{reasons := Reasons}, keyring := #{stage := Stage},
         now := Now, pending := Pending}) ->
-    Others = length([other || #{carrier := other} <- Links]),
+    Others = length([Link || #{carrier := Carrier} = Link <- Links, Carrier =/= merlon]),
     ["<section class=\"cards\">\n",
      card("Links", integer_to_list(length(Links)), links_note(Others, Pending), if Others > 0 -> bad; true -> good end),
      card("Own certificate ends", left(Certificate, Now), ends(Certificate), urgency(Certificate, Now)),
@@ -81,9 +81,12 @@ links(#{links := Links, now := Now}) ->
 
 link(#{node := Node, carrier := other}, _Now) ->
     [name(Node), "", "<b class=\"bad\">not merlon</b>", "", "", "", "", "", ""];
-link(#{node := Node} = Link, Now) ->
+link(#{node := Node, carrier := plain} = Link, _Now) ->
+    [name(Node), [direction(Link), under(maps:get(peer, Link))], "<b class=\"bad\">plain, not encrypted</b>", "", "",
+     text(merlon_text:date(maps:get(since, Link, 0))) | [bytes(maps:get(Key, Link, 0)) || Key <- [bytes_in, bytes_out, unsent]]];
+link(#{node := Node, carrier := Carrier} = Link, Now) ->
     [[name(Node), under(maps:get(identity, Link))], [direction(Link), under(maps:get(peer, Link))],
-     ["merlon, TLS ", of_link(tls_version, Link)], [of_link(cipher_suite, Link), under(maps:get(key_exchange_group, Link, null))],
+     [atom_to_binary(Carrier), ", TLS ", of_link(tls_version, Link)], [of_link(cipher_suite, Link), under(maps:get(key_exchange_group, Link, null))],
      ending(maps:get(not_after, Link, 0), Now), text(merlon_text:date(maps:get(since, Link, 0))) |
      [bytes(maps:get(Key, Link, 0)) || Key <- [bytes_in, bytes_out, unsent]]].
 

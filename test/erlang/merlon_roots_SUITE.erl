@@ -17,7 +17,7 @@
          a_root_that_ends_before_the_nodes_certificates_is_stood_on/1,
          a_ca_that_gives_the_wrong_certificates_is_not_asked_all_the_time/1,
          no_node_runs_there/1]).
--export([without_roots/0]).
+-export([without_roots/0, a_second_rotation_ends_as_the_first_did/1]).
 
 -import(merlon_roots_ct, [three/1, link_all/1, rotate/2, rotate/3, roots/1, ca_id/1, driver/3, kill/1, ended/2]).
 -import(merlon_live_ct, [events/2, watch/1, downs/1, dir_of/2]).
@@ -25,7 +25,7 @@
 suite() -> [{timetrap, {seconds, 150}}].
 
 all() ->
-    [a_root_is_rotated_under_traffic_and_no_link_is_lost, a_command_killed_again_and_again_goes_on,
+    [a_root_is_rotated_under_traffic_and_no_link_is_lost, a_second_rotation_ends_as_the_first_did, a_command_killed_again_and_again_goes_on,
      the_nodes_killed_at_each_stage_go_on, two_commands_at_once_make_one_rotation,
      forwards_and_back_at_once_leave_a_ca_that_all_trust, a_rollback_cut_off_at_its_begin_can_be_gone_on_with_forwards,
      a_rotation_is_rolled_back_from_each_stage_and_no_link_is_lost,
@@ -313,6 +313,21 @@ a_token_works_until_its_root_issues_no_more(Config) ->
     ok.
 
 %% Forwards by --days, back as the old root is about to end, as is a reason to rotate one.
+%% What the first one has said brings none of its roots back.
+a_second_rotation_ends_as_the_first_did(Config) ->
+    {Dir, Vms} = three(Config),
+    _ = rotate(Dir, ["--wait", "30s"]),
+    ok = stand_on([ca_id(Dir)], Vms, Dir),
+    Middle = ca_id(Dir),
+    _ = rotate(Dir, ["--wait", "30s"]),
+    Last = ca_id(Dir),
+    true = Last =/= Middle,
+    ok = stand_on([Last], Vms, Dir),
+    Told = [length(events(Vm, root_stage)) || Vm <- Vms],
+    timer:sleep(4000),
+    ok = stand_on([Last], Vms, Dir),
+    Told = [length(events(Vm, root_stage)) || Vm <- Vms].
+
 a_root_that_ends_before_the_nodes_certificates_is_stood_on(Config) ->
     {Dir, Vms} = three(Config),
     _ = rotate(Dir, ["--days", "2", "--wait", "20s"]),

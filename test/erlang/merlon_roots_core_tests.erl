@@ -39,6 +39,19 @@ done(renew, Here) -> Here#{ready := true};
 done(drop_old, Here) -> Here#{old := false};
 done(drop_new, Here) -> Here#{new := false}.
 
+%% The statement of the rotation before brings nobody back who went in this one.
+a_root_that_has_gone_introduces_nobody_test() ->
+    [?assertEqual(none, merlon_roots_core:todo(Stage, here(false, false, Ready))) || Stage <- ?STAGES, Ready <- [true, false]].
+
+%% What was said is not there to be read: nothing is taken back by guessing.
+nothing_is_rolled_back_that_is_not_known_test() ->
+    ?assertEqual({refuse, unsaid}, merlon_roots_core:next(rollback, {prepared, new})).
+
+what_a_peer_calls_others_is_fit_for_a_terminal_test() ->
+    [?assertEqual(unknown, merlon_roots_core:standing({standing, standing(true, true, true, [Name])}))
+     || Name <- [<<"a\e[2Jb@h">>, <<"a\rb@h">>, <<"a,b@h">>, <<"a b@h">>, <<255, "@h">>, <<"a\x{9b}1m@h"/utf8>>]],
+    ?assertMatch(#{behind := [_]}, merlon_roots_core:standing({standing, standing(true, true, true, [<<"a\x{e9}@h"/utf8>>])})).
+
 a_stage_waits_for_links_that_would_be_lost_test() ->
     Behind = standing(true, true, true, [<<"c@h">>]),
     [?assertNot(merlon_roots_core:reached(Stage, Behind, [])) || Stage <- [issue, back]],

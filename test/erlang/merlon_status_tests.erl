@@ -111,6 +111,15 @@ a_node_without_the_carrier_has_a_page_too_test() ->
     ?assertMatch({match, _}, re:run(page(View), "without the carrier")),
     ?assertMatch({match, _}, re:run(merlon_status_core:json(View), "\"certificate\":null")).
 
+%% What is not encrypted is not said to be merlon's.
+a_link_beside_merlon_is_shown_as_what_it_is_test() ->
+    Links = [(maps:without([tls_version, cipher_suite, identity], link('p@h', accept)))#{carrier => plain},
+             (link('t@h', dial))#{carrier => inet_tls, identity => {hosts, [<<"h.example">>]}}],
+    View = merlon_status_core:view((facts())#{links := Links, connected := ['p@h', 't@h']}),
+    [?assertMatch({match, _}, re:run(page(View), Text)) || Text <- ["plain, not encrypted", "inet_tls, TLS 1.3", "any node of h.example"]],
+    ?assertEqual(nomatch, re:run(page(View), "all over merlon")),
+    ?assertMatch({match, _}, re:run(merlon_status_core:json(View), "\"carrier\":\"plain\"")).
+
 page(View) -> iolist_to_binary(merlon_status_html:page(View)).
 
 view() -> merlon_status_core:view(facts()).

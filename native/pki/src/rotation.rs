@@ -144,7 +144,7 @@ pub fn check_rotation<S: AsRef<str>>(
         return Err(Error::OldStatement);
     }
     let new = first(&statement.new_pem)?;
-    check_new(&statement, &new, now)?;
+    check_new(&statement, (&old, &new), now)?;
     if statement.stage.needs_new() && !knockout::out!("rotation_new_key") {
         signed.check(&signed.by_new, &new)?;
     }
@@ -244,7 +244,11 @@ fn trusted<S: AsRef<str>>(root: &str, trust: &[S]) -> Result<Der<'static>, Error
 }
 
 /// It is the one that is named, a root by itself, a CA that is accepted, of that cluster and no other.
-fn check_new(statement: &Statement, der: &Der<'_>, now: UnixTime) -> Result<(), Error> {
+fn check_new(
+    statement: &Statement,
+    (old, der): (&Der<'_>, &Der<'_>),
+    now: UnixTime,
+) -> Result<(), Error> {
     if knockout::out!("rotation_root") {
         return Ok(());
     }
@@ -253,6 +257,10 @@ fn check_new(statement: &Statement, der: &Der<'_>, now: UnixTime) -> Result<(), 
     }
     check_time(der, now)?;
     let cert = Cert::read(der)?;
+    // The old root goes by its certificate: its key must not stay in another.
+    if cert.public_key() == Cert::read(old)?.public_key() {
+        return Err(Error::Malformed(Part::Statement));
+    }
     check_self_signed(&cert, der).map_err(|_| Error::BadSignature)?;
     let wanted = cluster_uri(&statement.cluster);
     let uris: Vec<&str> = cert.uris().collect();

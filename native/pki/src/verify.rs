@@ -199,6 +199,10 @@ impl Verifier {
             identity => identity?,
         };
         let of_hosts = matches!(identity, Identity::Hosts { .. });
+        if !of_hosts {
+            // Who has a node's name is held to all of it, over any carrier.
+            check_leaf(&cert, Role::merlon(role.usage))?;
+        }
         if !of_hosts && identity.cluster() != self.cluster && !knockout::out!("trust_domain") {
             let found = identity.cluster().to_owned();
             return Err(Error::WrongCluster {

@@ -185,6 +185,17 @@ fn refuses_a_new_root_that_is_none_of_this_cluster() {
     assert_ne!(judge(&two, &old, 0), Ok(Stage::Undo));
 }
 
+/// The old root goes by its certificate, so its key must not stay in another.
+#[test]
+fn refuses_a_new_root_with_the_key_of_the_old_one() {
+    let old = ca();
+    let text = say(1, Stage::Trust, &old, &old);
+    assert_eq!(
+        judge(&text, &old, 0),
+        Err(Error::Malformed(Part::Statement))
+    );
+}
+
 #[test]
 fn refuses_what_is_no_statement() {
     let (old, new) = (ca(), ca());
