@@ -85,9 +85,9 @@ one_file_makes_a_cluster(Config) ->
          true = maps:get(not_after, Link) - erlang:system_time(second) =< 86400,
          ok = merlon_ct:call(Vm, merlon_work, echo, [Node, hello])
      end || Vm <- Vms, {_, Node, _} <- Vms -- [Vm]],
-    %% Nothing was written but what nodes know of each other's keyrings.
+    %% Nothing was written but what nodes know of each other's keyrings, and that they have linked.
     {ok, Written} = file:list_dir(DirA),
-    [] = Written -- ["keyring", "keyring.status"].
+    [] = Written -- ["keyring", "keyring.status", "linked-nodes"].
 
 a_node_with_another_keyring_is_refused(Config) ->
     [A, B] = [node_in(Config, init(new_dir(Config), [])) || _ <- [a, b]],
