@@ -276,9 +276,10 @@ an_older_peer_is_left_alone(Config) ->
 
 one_node_rotates_by_schedule(Config) ->
     Dirs = dirs(2, Config),
-    _ = [ok = merlon_live_ct:config(Dir, "{rotate_secret, {every, {10, seconds}}}.\n") || Dir <- Dirs],
     Vms = [node_in(Config, Dir) || Dir <- Dirs],
-    ok = mesh(Vms),
+    ok = mesh(Vms), % first: each alone would be the one
+    _ = [ok = merlon_live_ct:config(Dir, "{rotate_secret, {every, {10, seconds}}}.\n") || Dir <- Dirs],
+    _ = [{ok, _} = merlon_live_ct:reload(Vm) || Vm <- Vms],
     [First, Second] = lists:keysort(2, Vms),
     wait(fun() -> length(events(First, rotated)) >= 2 end, 60000),
     [] = events(Second, rotated),
