@@ -8,7 +8,7 @@
 %% A rotation is under way as long as there are all four; next.pem is the last file to come and the last to go.
 -module(merlon_ca_files).
 
--export([key/2, issuers/1, rotation/1, lost/1, others/1, begin_with/4, issue_by/3, clean/2]).
+-export([key/2, issuers/1, rotation/1, is_said/1, midway/1, others/1, begin_with/4, issue_by/3, clean/2]).
 -export_type([root/0, rotation/0]).
 
 -type root() :: #{cert := binary(), key := binary(), id := binary()}.
@@ -62,8 +62,29 @@ still({error, _} = Error, Dir) ->
     end.
 
 %% What is not there of the files of a rotation but for its first sign, which is the last to go.
--spec lost(string()) -> [merlon_dir:path()].
 lost(Dir) -> [File || Name <- ["next.key", "old.key", "old.pem"], File <- [file(Dir, Name)], not merlon_dir:exists(File)].
+
+%% Whether a rotation from or to the root that issues was said and not ended.
+-spec is_said(string()) -> boolean().
+is_said(Dir) ->
+    Ids = [Id || {ok, #{ca_cert := Cert}} <- [merlon_cli_cert:ca(Dir)],
+                 {ok, [#{sha256 := Id} | _]} <- [merlon_identity:inspect(Cert)]],
+    lists:any(fun({_, #{old := Old, new := New, stage := Stage}}) ->
+                      (lists:member(Old, Ids) orelse lists:member(New, Ids)) andalso Stage =/= finish andalso Stage =/= undo
+              end, merlon_roots_files:statements(Dir)).
+
+%% Files that must not be gone: nodes were told to trust the new root, and not yet to drop one of the two.
+-spec midway(string()) -> [merlon_dir:path()].
+midway(Dir) ->
+    New = case merlon_dir:read(file(Dir, "next.pem")) of
+              {ok, Cert} -> [Id || {ok, [#{sha256 := Id} | _]} <- [merlon_identity:inspect(Cert)]];
+              {error, _} -> []
+          end,
+    case [Stage || {_, #{new := By, stage := Stage}} <- merlon_roots_files:statements(Dir), lists:member(By, New),
+                   Stage =/= finish, Stage =/= undo] of
+        [] -> [];
+        [_ | _] -> lost(Dir)
+    end.
 
 %% What is there under names of ours while no rotation is under way, and that no begin of one has left.
 -spec others(string()) -> [merlon_dir:path()].

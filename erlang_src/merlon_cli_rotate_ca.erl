@@ -64,7 +64,7 @@ sweep(Dir) ->
     end.
 
 sweep(none, Dir, Work) ->
-    case {is_said(Dir), merlon_ca_files:others(Dir)} of
+    case {merlon_ca_files:is_said(Dir), merlon_ca_files:others(Dir)} of
         {true, _} ->
             {error, {refused, ["nodes were told of a rotation of this root, and ", merlon_dir:path([Dir, "ca", "next.pem"]),
                                " is not there: put it back, or go on where it was begun"]}};
@@ -72,31 +72,11 @@ sweep(none, Dir, Work) ->
         {false, [File | _]} -> {error, {refused, [File, " is of no rotation, and would be removed by one: move it away"]}}
     end;
 sweep(ending, Dir, Work) ->
-    case midway(Dir) of
+    case merlon_ca_files:midway(Dir) of
         [] -> {ending, merlon_ca_files:clean(Dir, Work)};
         [File | _] -> gone(File)
     end;
 sweep(_Begun, _Dir, _Work) -> {begun, ok}.
-
-%% Whether a rotation from or to the root that issues was said and not ended.
-is_said(Dir) ->
-    Ids = [Id || {ok, #{ca_cert := Cert}} <- [merlon_cli_cert:ca(Dir)],
-                 {ok, [#{sha256 := Id} | _]} <- [merlon_identity:inspect(Cert)]],
-    lists:any(fun({_, #{old := Old, new := New, stage := Stage}}) ->
-                      (lists:member(Old, Ids) orelse lists:member(New, Ids)) andalso Stage =/= finish andalso Stage =/= undo
-              end, merlon_roots_files:statements(Dir)).
-
-%% Files that must not be gone: nodes were told to trust the new root, and not yet to drop one of the two.
-midway(Dir) ->
-    New = case merlon_dir:read(merlon_dir:path([Dir, "ca", "next.pem"])) of
-              {ok, Cert} -> [Id || {ok, [#{sha256 := Id} | _]} <- [merlon_identity:inspect(Cert)]];
-              {error, _} -> []
-          end,
-    case [Stage || {_, #{new := By, stage := Stage}} <- merlon_roots_files:statements(Dir), lists:member(By, New),
-                   Stage =/= finish, Stage =/= undo] of
-        [] -> [];
-        [_ | _] -> merlon_ca_files:lost(Dir)
-    end.
 
 swept({ending, ok}, _Run) -> {ok, "The last rotation is ended: what was left of it is removed.\n"};
 %% One that was there and has ended since is not followed by another.
@@ -120,7 +100,7 @@ issuing(#{issuing := Issuing}) -> Issuing.
 state(Dir) ->
     case merlon_ca_files:rotation(Dir) of
         none -> {ok, none, none};
-        ending -> ending(midway(Dir));
+        ending -> ending(merlon_ca_files:midway(Dir));
         {ok, #{old := #{id := Old}, new := #{id := New}} = Rotation} ->
             Said = [Stage || {_, #{old := Of, new := By, stage := Stage}} <- merlon_roots_files:statements(Dir),
                              Of =:= Old, By =:= New],
