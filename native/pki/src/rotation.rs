@@ -1,7 +1,7 @@
 //! A new root in the place of an old one: statements by which a CA tells the nodes of its cluster, stage by stage.
 //!
 //! No node believes another one about whom to trust, only a root that it trusts already. The old root's key vouches for
-//! every statement. What makes the new root count for more than nothing is signed with its key, too.
+//! every statement. What drops the old root is signed with the new one's key, too; a rollback is not.
 
 use rcgen::SigningKey;
 use rustls_pki_types::pem::PemObject;
