@@ -135,7 +135,7 @@ a_root_that_the_old_one_has_not_signed_is_not_trusted(Config) ->
 a_new_root_that_has_not_signed_takes_nobodys_place(Config) ->
     {Old, New} = {root(in(dir, Config)), new_root()},
     Root = id(maps:get(cert, Old)),
-    Root = refused([without_new(say(Stage, now_s(), Old, New)) || Stage <- [trust, issue, finish]], Config),
+    Root = refused([without_new(say(Stage, now_s(), Old, New)) || Stage <- [trust, issue, finish, back, undo]], Config),
     [] = events(in(victim, Config), root_stage).
 
 a_statement_that_was_undone_is_not_taken_again(Config) ->
