@@ -3,7 +3,7 @@
 %% driven as a client that lies. And the victim: a merlon node whose log says how it took it.
 -module(merlon_attacker).
 
--export([victim/4, stop/1, refusal/2, refusals/1, once/1]).
+-export([victim/4, stop/1, refusal/2, refusal/3, refusals/1, once/1]).
 -export([identity/2, identity/3, identity/4, ssl_opts/1, forged/3, fingerprint/1]).
 -export([tcp/1, last_words/1, client_hello/0, verdict/2, alert/1]).
 -export([dial/5, linked/3, conn/1, until/1, frame/2, frames/3, hello/2, shake/3, gone/1]).
@@ -43,6 +43,12 @@ refusal(Victim, Peer) ->
     merlon_peers:wait(fun() -> refused(Victim, Peer) =/= [] end),
     [Report] = refused(Victim, Peer),
     Report.
+
+%% The same of the Nth time that a peer had that address: ports come again.
+-spec refusal(victim(), address(), pos_integer()) -> map().
+refusal(Victim, Peer, Nth) ->
+    merlon_peers:wait(fun() -> length(refused(Victim, Peer)) >= Nth end),
+    lists:nth(Nth, refused(Victim, Peer)).
 
 refused(Victim, Peer) ->
     [Report || #{peer := From} = Report <- refusals(Victim), From =:= Peer].

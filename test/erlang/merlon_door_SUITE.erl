@@ -64,7 +64,12 @@ reason(Victim, Source) ->
     {Socket, Local} = connect(Victim, Source),
     _ = gen_tcp:send(Socket, ?GARBAGE),
     _ = merlon_attacker:last_words(Socket),
-    #{reason := Reason} = merlon_attacker:refusal(Victim, Local),
+    Nth = case get({port, maps:get(node, Victim), Local}) of
+              undefined -> 1;
+              Before -> Before + 1
+          end,
+    _ = put({port, maps:get(node, Victim), Local}, Nth),
+    #{reason := Reason} = merlon_attacker:refusal(Victim, Local, Nth),
     Reason.
 
 a_changed_list_counts_at_once(Config) ->
