@@ -97,7 +97,7 @@ a_certificate_of_another_ca_is_told_nothing(Config) ->
     {error, #{reason := _}} = ask(Identity, list, Config),
     %% By one who does not care whom he talks to.
     Folder = filename:join([Stranger, "nodes", atom_to_list(its(other, Config))]),
-    Options = [{alpn_advertised_protocols, [<<"merlon-names/1">>]} | merlon_attacker:ssl_opts(Folder)],
+    Options = [{alpn_advertised_protocols, [<<"merlon-names/1">>]}, {verify, verify_none} | merlon_attacker:ssl_opts(Folder)],
     {unknown_ca, _} = merlon_attacker:verdict(its(victim, Config), Options),
     refusal(Config, unknown_issuer),
     sound(Config).
@@ -167,7 +167,7 @@ silent_connections_keep_nobody_out(Config) ->
 %% Nor do those who have shown a certificate and then ask nothing.
 silent_sessions_of_a_tool_keep_nobody_out(Config) ->
     Folder = filename:join([its(dir, Config), "cli", "mallory@127.0.0.1"]),
-    Options = [{alpn_advertised_protocols, [<<"merlon-names/1">>]} | merlon_attacker:ssl_opts(Folder)],
+    Options = [{alpn_advertised_protocols, [<<"merlon-names/1">>]}, {verify, verify_none} | merlon_attacker:ssl_opts(Folder)],
     Silent = [begin
                   {ok, Socket} = ssl:connect({127, 0, 0, 1}, its(port, Config), Options, 5000),
                   Socket
