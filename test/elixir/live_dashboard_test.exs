@@ -20,7 +20,8 @@ defmodule Merlon.LiveDashboardTest do
     Code.compiler_options(ignore_module_conflict: false)
     assert Merlon.LiveDashboard.Page in compiled
 
-    page = Merlon.LiveDashboard.Page
+    # Not there when this is compiled: the compiler is not to look.
+    page = Enum.find(compiled, &(&1 == Merlon.LiveDashboard.Page))
     assert {:ok, "Merlon"} = page.menu_link(%{}, %{})
     assert {:heex, %{page: :p}, text} = page.render(%{page: :p})
     assert text =~ "row_fetcher={&Merlon.LiveDashboard.links/2}"
