@@ -77,7 +77,8 @@ a_derived_name_uses_its_nodes_certificate(Config) ->
     Base = merlon_peers:name("rabbit"),
     ok = merlon_peers:add_node(merlon_ct:dir(Config), merlon_peers:node(Base)),
     Derived = merlon_peers:node(Base ++ "_prelaunch_4711"),
-    D = merlon_ct:start(Config, Derived, [], #{certify => false}),
+    %% It does not link again by itself.
+    D = merlon_ct:start(Config, Derived, ["-kernel", "dist_auto_connect", "never"], #{certify => false}),
     true = dial(D, NodeA),
     Name = list_to_binary(Base),
     #{identity := {node, _, Name, _}, node := Derived} = merlon_ct:the_link(A, Derived),
