@@ -26,7 +26,7 @@ erlang_sources_give_what_the_corpus_says_test_() ->
         end)
     end}.
 
-%% Three kinds of each: something that is found, something near it that is not, a spelling that hides it.
+%% Each at least once. What is near it and not found, and spellings that hide it, stand beside it in the corpus.
 every_rule_is_in_the_corpus_test() ->
     Expected = lists:append([expected(File) || Pattern <- ["erlang/*.erl", "elixir/*.ex"],
                                                File <- filelib:wildcard(root("test/audit/") ++ Pattern)]),
