@@ -59,7 +59,6 @@ list_signature   merlon_pki     spread        refuses_a_list_that_no_anchor_has_
 list_signature   merlon_pki     spread        refuses_a_list_of_an_anchor_that_is_out_of_its_time
 renewal_vouched  merlon_pki     renewal       refuses_who_has_the_certificate_and_not_its_key
 rotation_old_key merlon_pki     rotation      refuses_a_statement_that_the_old_root_has_not_signed
-rotation_old_key merlon_pki     rotation      refuses_a_statement_that_was_changed
 rotation_new_key merlon_pki     rotation      refuses_a_new_root_that_has_not_signed
 rotation_sequence merlon_pki    rotation      refuses_what_is_known_or_came_before_it
 rotation_cluster merlon_pki     rotation      refuses_a_statement_for_another_cluster

@@ -12,6 +12,14 @@ mkdir -p "$logs"
 export PATH=$PATH:$HOME/.cargo/bin
 passed=0
 failed=0
+summary=$(mktemp)
+trap 'rm -f "$summary"' EXIT
+
+# The lines that name what failed, of each kind below: they are said again at the end.
+failures() {
+    grep -E -e '^FAILED' -e '^---- .* stdout ----' -e '\*failed\*' -e '_SUITE [0-9]+ [1-9]' -e '_SUITE:.* failed' -e '^ +[0-9]+\) test' |
+        head -n 20 | cut -c 1-200 | sed 's/^ */    /'
+}
 
 # run NAME COUNTER CMD...: COUNTER reads the log and prints "PASSED FAILED".
 run() {
@@ -26,6 +34,7 @@ run() {
     if [ "$bad" != 0 ]; then
         tail -n 60 "$log" | sed 's/^/    /'
         echo "    (all of it: ${log#"$root"/})"
+        { echo "$name: failed"; failures <"$log"; } >>"$summary"
     fi
     passed=$((passed + good))
     failed=$((failed + bad))
@@ -102,5 +111,6 @@ for kind in ${*:-$kinds}; do
 done
 
 echo
+cat "$summary"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
