@@ -7,7 +7,6 @@
 
 -define(SIZES, [8192, 65536, 1048576, 16777216]).
 -define(SYSCALLS, 65536).
--define(SOCKET, ["recvfrom", "recvmsg", "sendto", "sendmsg", "writev"]).
 
 %% Whether there is a probe, which run.sh builds where a C compiler and erl_nif.h are.
 -spec possible(#{tmp := string(), _ => _}) -> boolean().
@@ -16,29 +15,34 @@ possible(#{tmp := Tmp}) ->
 
 %% copies: bytes of memcpy and memmove (64 and more at once) per byte of payload, in the NIF and elsewhere in the VM.
 %% calls: of functions of the NIF that took more than 1 ms of CPU, since the node has begun, and the longest.
-%% syscalls: per MB (10^6) of payload in messages of 64 KiB, counted by strace, which slows everything down.
+%% syscalls: per MB (10^6) of payload in messages of 64 KiB; those on a socket are the carrier's, the others are what
+%% the VM does to wait and to wake up.
 -spec points(atom(), map()) -> [term()].
 points(counts, _) -> [{copies, Size} || Size <- ?SIZES] ++ [calls, syscalls].
 
 -spec run({atom(), term()}, merlon_bench_carriers:cast(), map()) -> [merlon_bench:sample()].
 run({counts, {copies, Size}}, Cast, Options) ->
-    Before = [counters(Cast, Role) || Role <- [a, b]],
-    Bytes = stream(Cast, Size, Options),
-    After = [counters(Cast, Role) || Role <- [a, b]],
-    lists:append([copies(Role, Size, Bytes, Pair) || {Role, Pair} <- lists:zip([a, b], lists:zip(Before, After))]);
+    lists:append([copies(Role, Size, Bytes, Pair) || {Role, Bytes, Pair} <- counted(Cast, Size, Options)]);
 run({counts, syscalls}, Cast, Options) ->
-    case os:find_executable("strace") of
-        false -> [];
-        Strace -> syscalls(Strace, Cast, Options)
-    end;
+    lists:append([syscalls(Role, Bytes, Pair) || {Role, Bytes, Pair} <- counted(Cast, ?SYSCALLS, Options)]);
 run({counts, calls}, #{carrier := merlon} = Cast, _) ->
     lists:append([calls(Role, counters(Cast, Role)) || Role <- [a, b]]);
 run({counts, calls}, _, _) ->
     [].
 
+%% What both ends had counted before a stream of so many bytes, and after it.
+counted(Cast, Size, Options) ->
+    Before = [counters(Cast, Role) || Role <- [a, b]],
+    Bytes = stream(Cast, Size, Options),
+    [{Role, Bytes, {Was, counters(Cast, Role)}} || {Role, Was} <- lists:zip([a, b], Before)].
+
 copies(Role, Size, Bytes, {Before, After}) ->
     [{side(Role) ++ Where, Size, "copies", (maps:get(Key, After) - maps:get(Key, Before)) / Bytes}
      || {Where, Key} <- [{"_carrier", nif}, {"_vm", vm}]].
+
+syscalls(Role, Bytes, {#{socket := Socket0, rest := Rest0}, #{socket := Socket, rest := Rest}}) ->
+    [{side(Role) ++ Which, ?SYSCALLS, "per MB", N * 1.0e6 / Bytes}
+     || {Which, N} <- [{"_syscalls", Socket + Rest - Socket0 - Rest0}, {"_syscalls_of_socket", Socket - Socket0}]].
 
 calls(Role, #{long := Long, longest := {Ns, _}}) ->
     [{side(Role) ++ "_nif_over_1ms", none, "calls", Long}, {side(Role) ++ "_nif_longest", none, "us", Ns / 1000}].
@@ -55,35 +59,6 @@ stream(Cast, Size, #{ms := Ms}) ->
 %% struct counters of probe.c.
 counters(Cast, Role) ->
     {ok, <<Nif:64/native, Vm:64/native, Other:64/native, Calls:64/native, Long:64/native, Ns:64/native,
-           Longest:40/binary>>} = file:read_file(merlon_bench_carriers:counters(Cast, Role)),
-    #{nif => Nif, vm => Vm + Other, calls => Calls, long => Long, longest => {Ns, Longest}}.
-
-%% ---- strace ----
-
-syscalls(Strace, Cast, Options) ->
-    Traced = [{Role, trace(Strace, merlon_bench_carriers:os_pid(Cast, Role), counted(Cast, Role))} || Role <- [a, b]],
-    timer:sleep(500),
-    Bytes = stream(Cast, ?SYSCALLS, Options),
-    lists:append([calls_per_mb(side(Role), ended(Port, counted(Cast, Role)), Bytes) || {Role, Port} <- Traced]).
-
-%% Those of the socket are the carrier's; the others are what the VM does to wait and to wake up.
-calls_per_mb(Side, Calls, Bytes) ->
-    All = lists:sum([N || {N, _} <- Calls]),
-    Socket = lists:sum([N || {N, Name} <- Calls, lists:member(Name, ?SOCKET)]),
-    [{Side ++ Which, ?SYSCALLS, "per MB", N * 1.0e6 / Bytes}
-     || {Which, N} <- [{"_syscalls", All}, {"_syscalls_of_socket", Socket}]].
-
-counted(Cast, Role) -> merlon_bench_carriers:counters(Cast, Role) ++ ".strace".
-
-trace(Strace, OsPid, File) ->
-    open_port({spawn_executable, Strace},
-              [{args, ["-f", "-c", "-U", "calls,name", "-o", File, "-p", OsPid]}, exit_status, stderr_to_stdout]).
-
-%% How many of which. The probe's own are not counted. An interrupted strace lets its process go on.
-ended(Port, File) ->
-    {os_pid, OsPid} = erlang:port_info(Port, os_pid),
-    _ = os:cmd("kill -INT " ++ integer_to_list(OsPid)),
-    receive {Port, {exit_status, _}} -> ok end,
-    {ok, Text} = file:read_file(File),
-    {match, Lines} = re:run(Text, "^ *(\\d+) (\\w+)$", [global, multiline, {capture, all_but_first, list}]),
-    [{list_to_integer(Calls), Name} || [Calls, Name] <- Lines, Name =/= "total", Name =/= "clock_gettime"].
+           Longest:40/binary, Socket:64/native, Rest:64/native>>} = file:read_file(merlon_bench_carriers:counters(Cast, Role)),
+    #{nif => Nif, vm => Vm + Other, calls => Calls, long => Long, longest => {Ns, Longest},
+      socket => Socket, rest => Rest}.

@@ -5,11 +5,19 @@
 // Copies: bytes of memcpy and memmove from 64 bytes on, by who called. Shorter ones are mostly inlined.
 // Calls: of every function of a NIF library that is not dirty; CPU time of the thread, so that time in which the
 // kernel had given the core to another does not count.
+// System calls: those that libc's wrappers make; strace counts the same ones, and slows the VM down so much that it
+// sleeps and wakes up more often than it does by itself.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <link.h>
+#include <poll.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <erl_nif.h>
 #include "counters.h"
@@ -22,6 +30,7 @@ static struct counters {
     uint64_t nif_copied, vm_copied, other_copied;
     uint64_t calls, long_calls, longest_ns;
     char longest[40];
+    uint64_t socket_calls, other_calls;
 } nowhere, *counters = &nowhere;
 
 static struct range { uintptr_t from, to; } vm, nif;
@@ -59,6 +68,45 @@ void *memcpy(void *to, const void *from, size_t n) {
 void *memmove(void *to, const void *from, size_t n) {
     count(n, __builtin_return_address(0));
     return (real_memmove ? real_memmove : bytewise)(to, from, n);
+}
+
+// ---- system calls ----
+
+#define SYSTEM_CALL(of, type, name, parameters, ...) \
+    type name parameters { \
+        static type (*real_##name) parameters; \
+        if (!real_##name) real_##name = (type (*) parameters)dlsym(RTLD_NEXT, #name); \
+        add(&counters->of, 1); \
+        return real_##name(__VA_ARGS__); \
+    }
+
+SYSTEM_CALL(socket_calls, ssize_t, recv, (int fd, void *b, size_t n, int f), fd, b, n, f)
+SYSTEM_CALL(socket_calls, ssize_t, recvfrom, (int fd, void *b, size_t n, int f, __SOCKADDR_ARG a, socklen_t *l), fd, b, n, f, a, l)
+SYSTEM_CALL(socket_calls, ssize_t, sendto, (int fd, const void *b, size_t n, int f, __CONST_SOCKADDR_ARG a, socklen_t l), fd, b, n, f, a, l)
+SYSTEM_CALL(socket_calls, ssize_t, recvmsg, (int fd, struct msghdr *m, int f), fd, m, f)
+SYSTEM_CALL(socket_calls, ssize_t, send, (int fd, const void *b, size_t n, int f), fd, b, n, f)
+SYSTEM_CALL(socket_calls, ssize_t, sendmsg, (int fd, const struct msghdr *m, int f), fd, m, f)
+SYSTEM_CALL(socket_calls, ssize_t, writev, (int fd, const struct iovec *v, int n), fd, v, n)
+SYSTEM_CALL(other_calls, ssize_t, readv, (int fd, const struct iovec *v, int n), fd, v, n)
+SYSTEM_CALL(other_calls, ssize_t, read, (int fd, void *b, size_t n), fd, b, n)
+SYSTEM_CALL(other_calls, ssize_t, write, (int fd, const void *b, size_t n), fd, b, n)
+SYSTEM_CALL(other_calls, int, poll, (struct pollfd *p, nfds_t n, int ms), p, n, ms)
+SYSTEM_CALL(other_calls, int, epoll_wait, (int fd, struct epoll_event *e, int n, int ms), fd, e, n, ms)
+SYSTEM_CALL(other_calls, int, epoll_ctl, (int fd, int op, int of, struct epoll_event *e), fd, op, of, e)
+SYSTEM_CALL(other_calls, int, timerfd_settime, (int fd, int f, const struct itimerspec *t, struct itimerspec *o), fd, f, t, o)
+SYSTEM_CALL(other_calls, int, sched_yield, (void))
+
+// The VM's threads sleep and wake each other by futex(2), which has no wrapper.
+long syscall(long number, ...) {
+    static long (*real_syscall)(long, ...);
+    long a[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++) a[i] = va_arg(list, long);
+    va_end(list);
+    if (!real_syscall) real_syscall = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
+    add(&counters->other_calls, 1);
+    return real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 // ---- calls ----
