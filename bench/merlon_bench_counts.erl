@@ -16,7 +16,7 @@ possible(#{tmp := Tmp}) ->
 %% copies: bytes of memcpy and memmove (64 and more at once) per byte of payload, in the NIF and elsewhere in the VM.
 %% calls: of functions of the NIF that took more than 1 ms of CPU, since the node has begun, and the longest.
 %% syscalls: per MB (10^6) of payload in messages of 64 KiB; those on a socket are the carrier's, the others are what
-%% the VM does to wait and to wake up.
+%% the VM does to sleep and to wake up. Besides, the sched_yield(2) of schedulers that spin before they sleep (+sbwt).
 -spec points(atom(), map()) -> [term()].
 points(counts, _) -> [{copies, Size} || Size <- ?SIZES] ++ [calls, syscalls].
 
@@ -40,9 +40,10 @@ copies(Role, Size, Bytes, {Before, After}) ->
     [{side(Role) ++ Where, Size, "copies", (maps:get(Key, After) - maps:get(Key, Before)) / Bytes}
      || {Where, Key} <- [{"_carrier", nif}, {"_vm", vm}]].
 
-syscalls(Role, Bytes, {#{socket := Socket0, rest := Rest0}, #{socket := Socket, rest := Rest}}) ->
-    [{side(Role) ++ Which, ?SYSCALLS, "per MB", N * 1.0e6 / Bytes}
-     || {Which, N} <- [{"_syscalls", Socket + Rest - Socket0 - Rest0}, {"_syscalls_of_socket", Socket - Socket0}]].
+syscalls(Role, Bytes, {Before, After}) ->
+    [Socket, Rest, Yields] = [(maps:get(Key, After) - maps:get(Key, Before)) * 1.0e6 / Bytes || Key <- [socket, rest, yields]],
+    [{side(Role) ++ Which, ?SYSCALLS, "per MB", N}
+     || {Which, N} <- [{"_syscalls", Socket + Rest}, {"_syscalls_of_socket", Socket}, {"_yields", Yields}]].
 
 calls(Role, #{long := Long, longest := {Ns, _}}) ->
     [{side(Role) ++ "_nif_over_1ms", none, "calls", Long}, {side(Role) ++ "_nif_longest", none, "us", Ns / 1000}].
@@ -59,6 +60,7 @@ stream(Cast, Size, #{ms := Ms}) ->
 %% struct counters of probe.c.
 counters(Cast, Role) ->
     {ok, <<Nif:64/native, Vm:64/native, Other:64/native, Calls:64/native, Long:64/native, Ns:64/native,
-           Longest:40/binary, Socket:64/native, Rest:64/native>>} = file:read_file(merlon_bench_carriers:counters(Cast, Role)),
+           Longest:40/binary, Socket:64/native, Rest:64/native, Yields:64/native>>} =
+        file:read_file(merlon_bench_carriers:counters(Cast, Role)),
     #{nif => Nif, vm => Vm + Other, calls => Calls, long => Long, longest => {Ns, Longest},
-      socket => Socket, rest => Rest}.
+      socket => Socket, rest => Rest, yields => Yields}.

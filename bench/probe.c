@@ -30,7 +30,7 @@ static struct counters {
     uint64_t nif_copied, vm_copied, other_copied;
     uint64_t calls, long_calls, longest_ns;
     char longest[40];
-    uint64_t socket_calls, other_calls;
+    uint64_t socket_calls, other_calls, yields;
 } nowhere, *counters = &nowhere;
 
 static struct range { uintptr_t from, to; } vm, nif;
@@ -94,7 +94,8 @@ SYSTEM_CALL(other_calls, int, poll, (struct pollfd *p, nfds_t n, int ms), p, n, 
 SYSTEM_CALL(other_calls, int, epoll_wait, (int fd, struct epoll_event *e, int n, int ms), fd, e, n, ms)
 SYSTEM_CALL(other_calls, int, epoll_ctl, (int fd, int op, int of, struct epoll_event *e), fd, op, of, e)
 SYSTEM_CALL(other_calls, int, timerfd_settime, (int fd, int f, const struct itimerspec *t, struct itimerspec *o), fd, f, t, o)
-SYSTEM_CALL(other_calls, int, sched_yield, (void))
+// A scheduler that spins before it sleeps.
+SYSTEM_CALL(yields, int, sched_yield, (void))
 
 // The VM's threads sleep and wake each other by futex(2), which has no wrapper.
 long syscall(long number, ...) {
