@@ -127,7 +127,8 @@ measures(loopback, trio) ->
 measures(loopback, hub) -> [{memory, merlon_bench_links}, {links, merlon_bench_links}];
 measures(loopback, door) -> [{dialers, merlon_bench_dialers}, {refusals, merlon_bench_refusals}];
 measures(loopback, probed) -> [{counts, merlon_bench_counts}];
-measures(_, trio) -> [{throughput, merlon_bench_traffic}, {roundtrip, merlon_bench_traffic}];
+measures(_, trio) ->
+    [{throughput, merlon_bench_traffic}, {roundtrip, merlon_bench_traffic}, {fairness, merlon_bench_traffic}];
 measures(_, _) -> [].
 
 %% Whether a measure needs a third node.

@@ -5,7 +5,7 @@
 
 -export([open/1, close/1, cleanup/1, dir/1]).
 -export([start/2, start/3, start/4, start_all/3, run/3, signal/2, os_pid/1, drop/1]).
--export([call/4, connect/2, link_of/2, the_link/2, links/1, alive/1, resources/1, memory/1]).
+-export([call/4, connect/2, unlink/2, link_of/2, the_link/2, links/1, alive/1, resources/1, memory/1]).
 -export_type([vm/0]).
 
 -type config() :: [{atom(), term()}].
@@ -116,6 +116,14 @@ call({Peer, _, _}, M, F, A) -> merlon_peers:call(Peer, M, F, A, 60000).
 connect({_, NodeA, _} = A, {_, NodeB, _} = B) ->
     true = call(A, net_kernel, connect_node, [NodeB]),
     merlon_peers:wait(fun() -> link_of(A, NodeB) =/= none andalso link_of(B, NodeA) =/= none end).
+
+%% Ends the link of these two; both have seen it. A process of the VM's own (global) may have linked them again meanwhile.
+-spec unlink(vm(), vm()) -> ok.
+unlink({_, NodeA, _} = A, {_, NodeB, _} = B) ->
+    merlon_peers:wait(fun() ->
+                              _ = call(A, erlang, disconnect_node, [NodeB]),
+                              link_of(A, NodeB) =:= none andalso link_of(B, NodeA) =:= none
+                      end).
 
 -spec links(vm()) -> [merlon:connection()].
 links(Vm) -> call(Vm, merlon, connections, []).

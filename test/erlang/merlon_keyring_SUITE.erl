@@ -66,10 +66,7 @@ cookie({_, NodeA, _} = A, {_, NodeB, _} = B) ->
     Cookie = merlon_ct:call(B, erlang, get_cookie, [NodeA]),
     Cookie.
 
-unlink_nodes({_, NodeA, _} = A, {_, NodeB, _} = B) ->
-    _ = merlon_ct:call(A, erlang, disconnect_node, [NodeB]),
-    merlon_peers:wait(fun() -> merlon_ct:link_of(A, NodeB) =:= none
-                                   andalso merlon_ct:link_of(B, NodeA) =:= none end).
+unlink_nodes(A, B) -> merlon_ct:unlink(A, B).
 
 %% ---- who is let in ----
 

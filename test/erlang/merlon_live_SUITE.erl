@@ -322,7 +322,6 @@ a_stale_list_warns_where_that_is_wanted(Config) ->
     merlon_peers:wait(fun() -> events(A, crl_stale) =/= [] end, 15000),
     [#{level := warning}] = events(A, crl_stale),
     only_lost(A, B, C, revoked), % what it lists is revoked for all that
-    _ = merlon_ct:call(A, erlang, disconnect_node, [name(C)]),
-    merlon_peers:wait(fun() -> merlon_ct:link_of(A, name(C)) =:= none end),
+    merlon_ct:unlink(A, C),
     ok = merlon_ct:connect(A, C),
     apart(A, B).

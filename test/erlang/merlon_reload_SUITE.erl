@@ -48,9 +48,8 @@ shown({_, NodeA, _} = A, {_, NodeB, _} = B) ->
     #{fingerprint := Fingerprint} = merlon_ct:the_link(B, NodeA),
     Fingerprint.
 
-relink({_, NodeA, _} = A, {_, NodeB, _} = B) ->
-    _ = merlon_ct:call(A, erlang, disconnect_node, [NodeB]),
-    merlon_peers:wait(fun() -> merlon_ct:link_of(B, NodeA) =:= none end),
+relink(A, B) ->
+    merlon_ct:unlink(A, B),
     shown(A, B).
 
 file(Dir, {_, Node, _}, Name) -> filename:join([Dir, "nodes", Node, Name]).

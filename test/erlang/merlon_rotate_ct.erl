@@ -84,9 +84,7 @@ refused(Vm, Node) ->
     {ok, #{refused := Refused}} = merlon_ct:call(Vm, merlon_rotate, status, []),
     maps:get(Node, Refused, #{}).
 
-unlink_nodes({_, NodeA, _} = A, {_, NodeB, _} = B) ->
-    _ = merlon_ct:call(A, erlang, disconnect_node, [NodeB]),
-    wait(fun() -> merlon_ct:link_of(A, NodeB) =:= none andalso merlon_ct:link_of(B, NodeA) =:= none end, 10000).
+unlink_nodes(A, B) -> merlon_ct:unlink(A, B).
 
 %% As an older merlon.
 stop_spreading(Vm) -> merlon_ct:call(Vm, ?MODULE, spread_not, []).

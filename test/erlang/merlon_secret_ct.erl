@@ -25,9 +25,7 @@ put_keyring(Dir, {text, Text}) ->
     ok = file:rename(File ++ ".new", File).
 
 %% Ends the link of these two; both have seen it.
-unlinked(A, {_, NodeB, _} = B) ->
-    _ = merlon_ct:call(A, erlang, disconnect_node, [NodeB]),
-    apart(A, B).
+unlinked(A, B) -> merlon_ct:unlink(A, B).
 
 %% Waits until neither has a link to the other.
 apart({_, NodeA, _} = A, {_, NodeB, _} = B) ->

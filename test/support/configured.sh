@@ -81,8 +81,10 @@ if check 'a release of these templates' assemble shop; then
         does_not_start shop 'is it max_frame that you mean' SHOP_MERLON='[max_frames: 1]'
     check 'config :merlon in runtime.exs: what comes too late stops the node' \
         does_not_start shop 'after the distribution has started' SHOP_MERLON='[listen: ["127.0.0.1"]]'
-    check 'config :merlon in runtime.exs: another dir stops the node' \
-        does_not_start shop 'config :merlon says dir' SHOP_MERLON='[dir: "/elsewhere"]'
+    grep -hv merlon_dir "$project"/_build/prod/rel/shop/releases/*/vm.args >"$tmp/found.args"
+    check 'config :merlon in runtime.exs: another dir than the one that was found stops the node' \
+        does_not_start shop 'config :merlon says dir' SHOP_MERLON='[dir: "/elsewhere"]' RELEASE_VM_ARGS="$tmp/found.args" XDG_CONFIG_HOME="$tmp"
+    check 'config :merlon in runtime.exs: -merlon_dir counts more' runs shop "$secured" SHOP_MERLON='[dir: "/elsewhere"]'
     check 'config :merlon in runtime.exs: require_carrier counts' \
         does_not_start shop 'is not secured by merlon' SHOP_MERLON='[require_carrier: true]' RELEASE_VM_ARGS="$tmp/plain.args"
 fi

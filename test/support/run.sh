@@ -31,6 +31,7 @@ run() {
     # A run that failed before it could count is a failure too, and so is one that tested nothing.
     if [ "$bad" = 0 ] && { [ $status != 0 ] || [ "$good" = 0 ]; }; then bad=1; fi
     printf '%-22s %4d passed %4d failed %5d s\n' "$name" "$good" "$bad" $((SECONDS - start))
+    grep '^again, alone: ' "$log" | sed "s/^/$name: /" >>"$summary"
     if [ "$bad" != 0 ]; then
         tail -n 60 "$log" | sed 's/^/    /'
         echo "    (all of it: ${log#"$root"/})"
