@@ -219,10 +219,13 @@ library() {
     cp "$built" "$work/merlon/priv/merlon_nif.so"
     cp erlang_src/merlon.app.src "$work/merlon/ebin/merlon.app"
     erlc +nowarn_undefined_behaviour -o "$work/merlon/ebin" erlang_src/*.erl &&
-        erlc -o "$work/tests" $(attacks | awk '{ print "test/erlang/" ($3 ? $3 : "merlon_attack_SUITE") ".erl" }' | sort -u) \
+        erlc -o "$work/tests" $(attacks | awk '{ print $3 ? $3 : "merlon_attack_SUITE" }' | sort -u | sources) \
             $(ls test/erlang/*.erl | grep -v '_SUITE\|_tests') &&
         touch "$work/built"
 }
+
+# The suites that standard input names.
+sources() { while read -r suite; do ls test/{attack,erlang}/"$suite.erl" 2>/dev/null; done; }
 
 # suite SUITE DIR CASE...: runs these cases and prints those that failed; the rest of what is said goes to stderr.
 suite() {
