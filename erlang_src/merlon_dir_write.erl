@@ -3,7 +3,7 @@
 %% ends them. Reading is merlon_dir's.
 -module(merlon_dir_write).
 
--export([make/2, locked/2, put_ca/3, put_file/4, put_made/3, put_folder/3, move/2, each/1]).
+-export([make/2, locked/2, in_turn/3, put_ca/3, put_file/4, put_made/3, put_folder/3, move/2, each/1]).
 
 -import(merlon_dir, [path/1, exists/1, is_dir/1, read/1]).
 
@@ -11,6 +11,9 @@
 
 %% How often a command looks whether another one is done.
 -define(TRIES, 10).
+%% Milliseconds between two looks of one who waits for others to be done: up to the first, later to the second.
+-define(PAUSE, 50).
+-define(LONG_PAUSE, 800).
 %% The folders of folders with a key and a certificate.
 -define(FOLDERS, ["nodes", "cli"]).
 
@@ -126,9 +129,11 @@ failed(Operation, Path, Posix) -> {error, {file, {Operation, Path, Posix}}}.
 %% have changed hands since it was looked at.
 -spec locked(merlon_dir:path(), fun((Work :: merlon_dir:path()) -> Result)) ->
           Result | {error, {file, merlon_dir:reason()} | {refused, iodata()}}.
-locked(Dir, Change) ->
+locked(Dir, Change) -> locked(Dir, Change, ?TRIES).
+
+locked(Dir, Change, Tries) ->
     Known = exists(Dir),
-    Result = case enter(Dir, ?TRIES) of
+    Result = case enter(Dir, Tries) of
                  {ok, Work} ->
                      try
                          lists:foreach(fun(Name) -> clean(Dir, Name) end, abandoned(Dir)),
@@ -141,6 +146,26 @@ locked(Dir, Change) ->
     %% Only an empty folder can be removed like this.
     _ = Known orelse prim_file:del_dir(Dir),
     Result.
+
+%% The same for a Change that waits until Deadline (monotonic milliseconds) while others change Dir. Each is done in a moment;
+%% who looks less and less often leaves many others their turn.
+-spec in_turn(merlon_dir:path(), fun((Work :: merlon_dir:path()) -> Result), Deadline :: integer()) ->
+          {done, Result} | {error, {file, merlon_dir:reason()} | {refused, iodata()}}.
+in_turn(Dir, Change, Deadline) ->
+    in_turn(Dir, fun(Work) -> {done, Change(Work)} end, Deadline, ?PAUSE).
+
+in_turn(Dir, Change, Deadline, Longest) ->
+    Pause = rand:uniform(Longest),
+    case locked(Dir, Change, 2) of
+        {error, {refused, _}} = Error ->
+            case erlang:monotonic_time(millisecond) + Pause < Deadline of
+                true ->
+                    timer:sleep(Pause),
+                    in_turn(Dir, Change, Deadline, min(2 * Longest, ?LONG_PAUSE));
+                false -> Error
+            end;
+        Result -> Result
+    end.
 
 enter(Dir, Tries) ->
     Work = path([Dir, temporary()]),

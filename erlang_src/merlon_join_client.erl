@@ -12,6 +12,12 @@
 %% Milliseconds for one address, and for all of a session.
 -define(CONNECT, 10000).
 -define(SESSION, 30000).
+%% For how long one who is turned away comes again, and what he waits each time (up to three times as long): servers let
+%% few in in a second.
+-define(AGAIN, 30000).
+-define(PAUSE, 500).
+%% For how long others may be at work in the dir when all is there.
+-define(OTHERS, 30000).
 
 %% Joins as Name (NAME@HOST, or USER@HOST for tools), which the token must cover.
 -spec join(merlon_token_core:token(), Name :: binary(), string(), p256 | p384 | ed25519) ->
@@ -25,33 +31,47 @@ join(Token, Name, Dir, Alg) ->
 covered(#{names := Names} = Token, Name, Dir, Alg) ->
     case merlon_token_core:covers(Name, Names) of
         false -> {error, {refused, ["the token is not for ", Name, ", but for ", lists:join(", ", Names)]}};
-        _ ->
-            merlon_dir_write:locked(merlon_dir:path([Dir]), fun(Work) ->
-                try {ok, locked(Token, Name, Dir, Work, Alg)}
-                catch throw:{failed, Error} -> {error, Error}
-                end
-            end)
+        _ -> caught(fun() -> joined(Token, Name, Dir, Alg) end)
     end.
 
-locked(#{kind := Kind} = Token, Name, Dir, Work, Alg) ->
-    [Before, Host] = binary:split(Name, <<"@">>),
-    Subject = {Kind, Before, Host},
-    Folder = merlon_cli_cert:folder(Dir, {Kind, binary_to_text(Before), binary_to_text(Host)}),
-    ok(unless_there(Folder)),
-    {Conn, Deadline} = connected(Token),
-    try session(Conn, Deadline, Token, Subject, Name, Dir, Alg) of
-        Given -> put_all(Given, Folder, Dir, Work)
-    after
-        merlon_nif:close(Conn)
+caught(Steps) ->
+    try {ok, Steps()}
+    catch throw:{failed, Error} -> {error, Error}
     end.
+
+%% That the dir can be changed is found out before the token is shown. During the session it is anybody's.
+joined(#{kind := Kind} = Token, Name, Dir, Alg) ->
+    [Before, Host] = binary:split(Name, <<"@">>),
+    Folder = merlon_cli_cert:folder(Dir, {Kind, binary_to_text(Before), binary_to_text(Host)}),
+    Path = merlon_dir:path([Dir]),
+    ok(merlon_dir_write:locked(Path, fun(_) -> unless_there(Folder, "; the token is not spent") end)),
+    Given = given(Token, {Kind, Before, Host}, Name, Dir, Alg),
+    Put = fun(Work) -> caught(fun() -> put_all(Given, Folder, Dir, Work) end) end,
+    case merlon_dir_write:in_turn(Path, Put, now_ms() + ?OTHERS) of
+        {done, {ok, Joined}} -> Joined;
+        {done, {error, Reason}} -> spent(Reason);
+        {error, Reason} -> spent(Reason)
+    end.
+
+given(Token, Subject, Name, Dir, Alg) ->
+    {Conn, Deadline} = connected(Token),
+    try session(Conn, Deadline, Token, Subject, Name, Dir, Alg)
+    after merlon_nif:close(Conn)
+    end.
+
+-spec spent(term()) -> no_return().
+spent({refused, Text}) -> failed([Text, "; the token is spent: make another"]);
+spent(Reason) -> spent({refused, merlon_identity:format_error(Reason)}).
 
 binary_to_text(Bytes) -> unicode:characters_to_list(Bytes).
 
-unless_there(Folder) ->
+now_ms() -> erlang:monotonic_time(millisecond).
+
+unless_there(Folder, Hint) ->
     case [File || Name <- ["cert.pem", "key.pem"], File <- [merlon_dir:path([Folder, Name])], merlon_dir:exists(File)] of
         [] -> ok;
         [File | _] -> {error, {refused, [File, " exists already, and nothing is replaced: this name has joined. "
-                                         "To join anew, move ", Folder, " away; the token is not spent"]}}
+                                         "To join anew, move ", Folder, " away", Hint]}}
     end.
 
 %% ---- the session ----
@@ -60,16 +80,29 @@ connected(#{at := At, pin := Pin}) ->
     Tries = [{Host, Ip, Port} || {Host, Port} <- At, Ip <- addresses(Host)],
     Tries =:= [] andalso failed(["no address of the token is known here: ",
                                  lists:join(", ", [Host || {Host, _} <- At])]),
-    connected(Tries, Pin, []).
+    connected(Tries, Pin, now_ms() + ?AGAIN).
 
-connected([], _Pin, [{Host, Port, #{reason := Reason, text := Text}} | _]) ->
-    failed(["could not join at ", Host, $:, integer_to_list(Port), ": ", why(Reason, Text)]);
-connected([{Host, Ip, Port} | Tries], Pin, Failures) ->
-    Deadline = erlang:monotonic_time(millisecond) + ?CONNECT,
-    case merlon_join_wire:connect(Ip, Port, Pin, Deadline) of
-        {ok, Conn} -> {Conn, erlang:monotonic_time(millisecond) + ?SESSION};
-        {error, Failure} -> connected(Tries, Pin, [{Host, Port, Failure} | Failures])
+connected(Tries, Pin, Until) ->
+    case first(Tries, Pin, []) of
+        {ok, Conn} -> {Conn, now_ms() + ?SESSION};
+        {failed, [{Host, Port, #{reason := Reason, text := Text}} | _] = Failures} ->
+            case now_ms() < Until andalso lists:any(fun turned_away/1, Failures) of
+                true ->
+                    timer:sleep(?PAUSE + rand:uniform(2 * ?PAUSE)),
+                    connected(Tries, Pin, Until);
+                false -> failed(["could not join at ", Host, $:, integer_to_list(Port), ": ", why(Reason, Text)])
+            end
     end.
+
+first([], _Pin, Failures) -> {failed, Failures};
+first([{Host, Ip, Port} | Tries], Pin, Failures) ->
+    case merlon_join_wire:connect(Ip, Port, Pin, now_ms() + ?CONNECT) of
+        {ok, Conn} -> {ok, Conn};
+        {error, Failure} -> first(Tries, Pin, [{Host, Port, Failure} | Failures])
+    end.
+
+%% Hung up on without a word, as servers do where too many come.
+turned_away({_, _, #{reason := Reason}}) -> lists:member(Reason, [peer_closed, closed, truncated, econnreset, epipe]).
 
 addresses(Host) ->
     Text = binary_to_text(Host),
@@ -85,7 +118,11 @@ why(not_a_node, _Text) ->
 why(peer_alert, Text) ->
     [Text, ": a node there must have {enroll, true} in merlon.config and hold the CA, or run `merlon enroll`"];
 why(econnrefused, Text) -> [Text, ": run `merlon enroll` there, or make a token with the right --at"];
-why(_, Text) -> Text.
+why(Reason, Text) ->
+    case turned_away({none, none, #{reason => Reason}}) of
+        true -> [Text, ", again and again: too many try to join there at the moment, or something else listens there"];
+        false -> Text
+    end.
 
 %% What was given: certificate, key and parts.
 session(Conn, Deadline, #{id := Id, secret := Secret, pin := Pin}, Subject, Name, Dir, Alg) ->
@@ -170,6 +207,7 @@ judged(#{cert := Cert, key := Key, trust := Trust, crls := Crls, cluster := Clus
 
 %% Key and certificate come last: with them there, all is there.
 put_all(#{cluster := Cluster, server := Server, not_after := End, cert := Cert, key := Key} = Given, Folder, Dir, Work) ->
+    ok(unless_there(Folder, "")),
     Done = [put_new(File, Work, Text, Mode) || {File, Text, Mode} <- files(Given, Dir)],
     ok(merlon_dir_write:put_folder(Folder, Work, [{"key.pem", Key, 8#600}, {"cert.pem", Cert, 8#644}])),
     #{cluster => Cluster, server => Server, not_after => End,

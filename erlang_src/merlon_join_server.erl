@@ -12,8 +12,6 @@
                    {refused, #{reason := atom(), text := iodata(), token => binary(), claimed => binary(),
                                name => binary()}}.
 
-%% Milliseconds between two tries to get at a dir where others are at work.
--define(PAUSE, 50).
 %% Of what goes with a certificate: less than a message may have (TO_CLIENT_MAX in native/tls/src/join.rs).
 -define(MAX_BYTES, 4000000).
 -define(MAX_PARTS, 200).
@@ -91,23 +89,10 @@ issue(Dir, Record, How, Name, Csr, From, Deadline) ->
     case parts(Dir) of
         {ok, Parts} ->
             Locked = fun(Work) -> locked(Dir, Work, Record, How, Name, Csr, From) end,
-            case in_turn(merlon_dir:path([Dir]), Locked, Deadline) of
-                {ok, Cert} -> {ok, Cert, Parts};
-                {error, _} = Error -> Error
-            end;
-        {error, Reason} -> internal(Reason)
-    end.
-
-%% Others that change the dir are done in a moment.
-in_turn(Path, Change, Deadline) ->
-    case merlon_dir_write:locked(Path, fun(Work) -> {done, Change(Work)} end) of
-        {done, Result} -> Result;
-        {error, {refused, Text}} ->
-            case merlon_handshake:time_left(Deadline) > 2 * ?PAUSE of
-                true ->
-                    timer:sleep(rand:uniform(?PAUSE)),
-                    in_turn(Path, Change, Deadline);
-                false -> {error, {internal, Text}}
+            case merlon_dir_write:in_turn(merlon_dir:path([Dir]), Locked, Deadline) of
+                {done, {ok, Cert}} -> {ok, Cert, Parts};
+                {done, {error, _} = Error} -> Error;
+                {error, Reason} -> internal(Reason)
             end;
         {error, Reason} -> internal(Reason)
     end.

@@ -10,7 +10,7 @@
 -export_type([reason/0, how/0]).
 
 %% `refused`: what the last one asked has said.
--type reason() :: not_distributed | not_a_node | no_issuer | {refused, node(), merlon_ca:reason() | no_answer} |
+-type reason() :: not_distributed | not_a_node | no_issuer | elsewhere | {refused, node(), merlon_ca:reason() | no_answer} |
                   {bad_answer, node()} | {ca_ends, node()} | {locked, iodata()} | crashed.
 -type how() :: by_hand | by_itself | other_root.
 -type problem() :: {renew, reason()} | merlon_identity:problem().
@@ -110,9 +110,10 @@ look(#state{plan = Known} = State) ->
 
 due(#{dir := Folder, config := #{renew := Wanted}}, #state{plan = Plan, worker = none} = State) ->
     Taken = taken(Folder),
-    case {prim_file:rename(flag(Folder), Taken), Wanted andalso merlon_renew_core:is_due(now_s(), Plan)} of
+    case {prim_file:rename(flag(Folder), Taken), merlon_renew_core:is_due(now_s(), Plan)} of
         {ok, _} -> start(by_hand, State#state{flag = Taken});
-        {_, true} -> start(by_itself, State);
+        {_, true} when Wanted -> start(by_itself, State);
+        {_, true} -> told({error, {renew, elsewhere}}, State); % warns in time, as if it had failed
         {_, false} -> State
     end;
 due(_Node, State) ->
@@ -164,6 +165,8 @@ format_error(not_a_node) ->
 format_error(no_issuer) ->
     "no node that this one is linked to gives certificates: connect to one that holds the CA's key "
     "(DIR/ca), or issue one there with `merlon renew` and copy it";
+format_error(elsewhere) ->
+    "{renew, false} in merlon.config says that certificates come from elsewhere, and none has come: look at what brings them";
 format_error({refused, Node, no_answer}) ->
     [atom_to_binary(Node), " has not answered: look at its log"];
 format_error({refused, Node, Reason}) ->

@@ -158,6 +158,20 @@ a_lock_is_refused_while_its_owner_lives_test() ->
         ?assertEqual(ok, locked(Dir, fun(_) -> ok end))
     end).
 
+who_waits_his_turn_has_it_when_the_owner_is_done_and_is_refused_at_the_deadline_test() ->
+    ?in_dir(Dir, begin
+        InTurn = fun(Millis) ->
+            merlon_dir_write:in_turn(iolist_to_binary(Dir), fun(_) -> {error, {refused, mine}} end,
+                                     erlang:monotonic_time(millisecond) + Millis)
+        end,
+        ?assertMatch({error, {refused, [_ | _]}}, locked(Dir, fun(_) -> InTurn(300) end)),
+        Self = self(),
+        Owner = fun(_) -> Self ! held, timer:sleep(800) end,
+        _ = spawn_link(fun() -> locked(Dir, Owner) end),
+        receive held -> ok end,
+        ?assertEqual({done, {error, {refused, mine}}}, InTurn(10000))
+    end).
+
 a_lock_ends_with_an_exception_and_leaves_no_dir_that_it_made_test() ->
     ?in_dir(Dir, begin
         ?assertError(oops, locked(Dir, fun(Work) ->

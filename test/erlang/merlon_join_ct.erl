@@ -3,7 +3,7 @@
 -module(merlon_join_ct).
 
 -export([ca/1, ca/2, token/2, token/3, decoded/1, at/2, join/2, join/3, issued/1, state/2]).
--export([service/1, service/2, outcomes/1, connect/2, hello/2, prove/2, request/3, tell/2, hear/1, rogue/4, wrong/2]).
+-export([service/1, service/2, outcomes/1, connect/2, hello/2, prove/2, request/3, tell/2, hear/1, rogue/4, wrong/2, relay/2]).
 
 -define(PATIENCE, 10000).
 
@@ -37,13 +37,21 @@ join(Token, Name, Dir) ->
         {'DOWN', Ref, process, _, Crash} -> error(Crash)
     end.
 
-%% That many joins at once with the token's id and not its secret: the seconds that it took, those begun too, and what each
-%% was told.
-wrong(Count, #{names := [Name | _]} = Token) ->
+%% That many attempts at once, once each, with the token's id and not its secret: the seconds that it took, those begun
+%% too, and what each was told.
+wrong(Count, Token) ->
     {Self, Wrong, Begun} = {self(), Token#{secret := fun() -> <<0:128>> end}, erlang:monotonic_time(millisecond)},
-    [spawn_link(fun() -> Self ! {tried, join(Wrong, Name)} end) || _ <- lists:seq(1, Count)],
-    Tried = [receive {tried, {{error, Why}, _}} -> Why end || _ <- lists:seq(1, Count)],
+    [spawn_link(fun() -> Self ! {tried, attempt(Wrong)} end) || _ <- lists:seq(1, Count)],
+    Tried = [receive {tried, Told} -> Told end || _ <- lists:seq(1, Count)],
     {1 + (erlang:monotonic_time(millisecond) - Begun) div 1000, Tried}.
+
+attempt(#{at := [{_, Port}], pin := Pin} = Token) ->
+    case merlon_join_wire:connect({127, 0, 0, 1}, Port, Pin, deadline()) of
+        {ok, Conn} ->
+            tell(Conn, hello(Conn, Token)),
+            merlon_join_core:read(proof, hear(Conn));
+        {error, _} -> turned_away
+    end.
 
 %% The names of what the CA has issued by joins, sorted.
 issued(Dir) ->
@@ -159,3 +167,23 @@ heard({ok, <<Len:32>>}, Ssl, Act) ->
     Act(Ssl, Hello);
 heard({error, Reason}, _Ssl, _Act) ->
     {nothing, Reason}.
+
+%% ---- between the two ----
+
+%% Carries bytes between a client, whose socket is this process's, and the service, until one hangs up: what the client has sent.
+relay(Client, Port) ->
+    {ok, Server} = gen_tcp:connect({127, 0, 0, 1}, Port, [binary, {active, true}]),
+    ok = inet:setopts(Client, [{active, true}]),
+    relayed(Client, Server, <<>>).
+
+relayed(Client, Server, Sent) ->
+    receive
+        {tcp, Client, Bytes} ->
+            ok = gen_tcp:send(Server, Bytes),
+            relayed(Client, Server, <<Sent/binary, Bytes/binary>>);
+        {tcp, Server, Bytes} ->
+            _ = gen_tcp:send(Client, Bytes),
+            relayed(Client, Server, Sent);
+        {tcp_closed, Client} -> Sent;
+        {tcp_closed, Server} -> relayed(Client, Server, Sent)
+    end.

@@ -3,7 +3,7 @@
 -module(merlon_live_ct).
 
 -export([dir/1, dir/2, node_in/2, node_in/3, node_away/2, node_away/3, moved/2, dir_of/2, config/2, reload/1, taken/1, revoke/2, revoke/3, fingerprint/1]).
--export([events/2, watch/1, downs/1, down_reason/2, within/2]).
+-export([events/2, watch/1, downs/1, down_reason/2, within/2, linked/3, only_lost/4, apart/2, refused/2]).
 -export([watching/0, seen/0]).
 
 -define(CLUSTER, "live").
@@ -122,3 +122,36 @@ until(End, Fun) ->
         true -> timer:sleep(50), until(End, Fun);
         false -> error(timeout)
     end.
+
+%% ---- three nodes, of which one is to lose its links ----
+
+%% A is linked to both; it watches.
+linked(A, B, C) ->
+    [ok = merlon_ct:connect(A, Vm) || Vm <- [B, C]],
+    ok = watch(A).
+
+%% Only B is gone, for that reason; the log says so, and A and C are linked as before.
+only_lost(A, B, C, Code) ->
+    {peer_certificate, Code} = down_reason(A, name(B)),
+    merlon_peers:wait(fun() -> events(A, link_closed) =/= [] end),
+    Lost = name(B),
+    [#{node := Lost, reason := Code, level := error, fingerprint := _}] = events(A, link_closed),
+    merlon_peers:wait(fun() -> [] =/= [Report || #{node := Node, reason := {peer_certificate, _}} = Report
+                                                     <- events(A, link_down), Node =:= Lost] end),
+    ok = merlon_ct:call(A, merlon_work, echo, [name(C), still_up]),
+    [Lost] = [Node || {Node, _} <- downs(A)].
+
+%% Neither can dial the other, once both know that they are not linked any more.
+apart(A, B) ->
+    merlon_peers:wait(fun() -> merlon_ct:link_of(B, name(A)) =:= none end),
+    ignored = no(merlon_ct:call(A, net_kernel, connect_node, [name(B)])),
+    ignored = no(merlon_ct:call(B, net_kernel, connect_node, [name(A)])),
+    none = merlon_ct:link_of(A, name(B)).
+
+no(false) -> ignored.
+
+%% Whether Vm has refused somebody for that reason.
+refused(Vm, Why) ->
+    lists:any(fun(#{reason := Reason}) -> Reason =:= Why end, events(Vm, refused)).
+
+name({_, Node, _}) -> Node.

@@ -105,7 +105,7 @@ a_node_that_was_away_gets_the_list_at_its_next_link(Config) ->
     {peer_certificate, revoked} = down_reason(C2, name(D)),
     true = in_use(C2) =:= in_use(A).
 
-%% By a `merlon join` that waits for its server, or by what has died in another container.
+%% By what has died in another container, say.
 a_node_whose_dir_is_locked_for_long_says_so_and_gets_the_list_after_that(Config) ->
     {Dir, A, B, C} = chain(Config),
     D = node_away(Config, Dir),

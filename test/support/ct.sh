@@ -9,14 +9,15 @@ export beams=$PWD/_build/test/lib/merlon logs=$PWD/_build/test/logs
 
 # one SUITE: prints "SUITE PASSED FAILED SECONDS", and what was said to LOGS/SUITE/out.
 one() {
-    local begin=$SECONDS counts
+    local begin=$SECONDS counts folder
+    folder=$beams/$(dirname "$(ls test/{erlang,attack}/"$1.erl" 2>/dev/null)")
     rm -rf "${logs:?}/$1" && mkdir -p "$logs/$1"
-    erl -noshell -pa "$beams/ebin" "$beams/test/erlang" -eval '
+    erl -noshell -pa "$beams/ebin" "$beams/test/erlang" "$beams/test/attack" -eval '
         [Suite, Tests, Logs] = init:get_plain_arguments(),
         Result = ct:run_test([{dir, Tests}, {suite, list_to_atom(Suite)}, {logdir, Logs}, {auto_compile, false}]),
         {Ok, Failed, {_Skipped, NotBegun}} = Result,
         ok = file:write_file(filename:join(Logs, "counts"), io_lib:format("~b ~b~n", [Ok, Failed + NotBegun])),
-        halt().' -extra "$1" "$beams/test/erlang" "$logs/$1" >"$logs/$1/out" 2>&1 </dev/null
+        halt().' -extra "$1" "$folder" "$logs/$1" >"$logs/$1/out" 2>&1 </dev/null
     counts=$(cat "$logs/$1/counts" 2>/dev/null || echo '0 1')
     # A suite that ran nothing has not passed.
     [ "$counts" != '0 0' ] || counts='0 1'
@@ -28,7 +29,7 @@ export -f one
 rebar3 as test compile || exit 1
 # The big ones first, so that none of them is alone at the end.
 # shellcheck disable=SC2012
-suites=$(for suite in ${*:-$(ls -S test/erlang/*_SUITE.erl)}; do basename "$suite" .erl; done)
+suites=$(for suite in ${*:-$(ls -S test/{erlang,attack}/*_SUITE.erl)}; do basename "$suite" .erl; done)
 mkdir -p "$logs"
 # shellcheck disable=SC2086
 printf '%s\n' $suites | xargs -P "${MERLON_CT_JOBS:-2}" -I {} bash -c 'one {}' | tee "$logs/lines"

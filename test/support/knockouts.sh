@@ -124,12 +124,12 @@ eku           a_certificate_for_servers_only_is_refused_of_a_client
 expiry        an_expired_certificate_is_refused
 trust_domain  a_certificate_of_another_cluster_is_refused_even_from_a_trusted_ca
 proof         a_proof_that_is_made_up_is_refused
-live_links    the_link_of_a_revoked_peer_is_closed_and_not_made_again merlon_live_SUITE
+live_links    the_link_of_a_revoked_peer_is_closed_and_not_made_again merlon_attack_revoked_SUITE
 live_links    the_link_of_a_peer_whose_ca_is_no_longer_trusted_is_closed merlon_live_SUITE
 keyring_expiry an_expired_entry_is_never_accepted merlon_keyring_SUITE
-live_links    a_handshake_begun_before_the_revocation_gives_no_link merlon_live_SUITE
+live_links    a_handshake_begun_before_the_revocation_gives_no_link merlon_attack_revoked_SUITE
 list_signature a_list_that_no_trusted_ca_has_signed_is_refused merlon_spread_SUITE
-renewal_vouched a_request_with_a_stolen_certificate_is_refused merlon_renew_SUITE
+renewal_vouched a_request_with_a_stolen_certificate_is_refused merlon_attack_renew_SUITE
 rotation_old_key a_root_that_the_old_one_has_not_signed_is_not_trusted merlon_attack_roots_SUITE
 rotation_new_key a_new_root_that_has_not_signed_takes_nobodys_place merlon_attack_roots_SUITE
 rotation_sequence a_statement_that_was_undone_is_not_taken_again merlon_attack_roots_SUITE
@@ -219,10 +219,13 @@ library() {
     cp "$built" "$work/merlon/priv/merlon_nif.so"
     cp erlang_src/merlon.app.src "$work/merlon/ebin/merlon.app"
     erlc +nowarn_undefined_behaviour -o "$work/merlon/ebin" erlang_src/*.erl &&
-        erlc -o "$work/tests" $(attacks | awk '{ print "test/erlang/" ($3 ? $3 : "merlon_attack_SUITE") ".erl" }' | sort -u) \
+        erlc -o "$work/tests" $(attacks | awk '{ print $3 ? $3 : "merlon_attack_SUITE" }' | sort -u | sources) \
             $(ls test/erlang/*.erl | grep -v '_SUITE\|_tests') &&
         touch "$work/built"
 }
+
+# The suites that standard input names.
+sources() { while read -r suite; do ls test/{attack,erlang}/"$suite.erl" 2>/dev/null; done; }
 
 # suite SUITE DIR CASE...: runs these cases and prints those that failed; the rest of what is said goes to stderr.
 suite() {

@@ -57,7 +57,7 @@ grep -nE '\b(file:(read|write|open|list|make|del|rename|consult|get_cwd)|filelib
 # sizes LIMIT FILE...
 sizes() { wc -l "${@:2}" 2>/dev/null | awk -v max="$1" '$2 != "total" && $1 > max { print $2 ": " $1 " lines, more than " max }'; }
 sizes 500 $(find $rust -name '*.rs') | rule 'Rust files are short'
-sizes 400 erlang_src/*.erl test/erlang/*.erl bench/*.erl | rule 'Erlang files are short'
+sizes 400 erlang_src/*.erl test/{erlang,attack}/*.erl bench/*.erl | rule 'Erlang files are short'
 sizes 300 $(find elixir_lib test/elixir -name '*.ex' -o -name '*.exs') | rule 'Elixir files are short'
 
 [ -s "$breaches" ] && exit 1
