@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Three RabbitMQ brokers (Debian's rabbitmq-server, unpacked: nothing of the system is touched) form a cluster over merlon,
 # as docs/guides/rabbitmq.md has it. A quorum queue under load outlives a broker killed -9; the tools work; who has no
-# certificate stays outside. With MERLON_EPMD=names or =base it is the same without epmd, as docs/guides/epmd.md has it.
+# certificate stays outside. With MERLON_EPMD=names, =base, =port, =static or =dns_srv it is the same without epmd, as
+# docs/guides/epmd.md has it.
 . "$(dirname "$0")/../fixtures/lib.sh"
 
 cache=${MERLON_CACHE:-$HOME/.cache/merlon}/rabbitmq
@@ -12,6 +13,9 @@ ebin=$tmp/lib/merlon/ebin
 strategy=${MERLON_EPMD:-}
 host=$(hostname -s)
 getent ahosts "$host" >/dev/null || host=localhost
+# `port` is for one node per host: each broker is at a loopback address of its own.
+at() { case $strategy in port) echo "$1@127.0.0.${1#rabbit}" ;; *) echo "$1@$host" ;; esac; }
+host_of() { local node; node=$(at "$1") && echo "${node#*@}"; }
 # So that RabbitMQ's own variables are this script's alone.
 while read -r name; do unset "$name"; done < <(compgen -e | grep '^RABBITMQ_')
 
@@ -32,12 +36,19 @@ unpack() {
 prepare() {
     mkdir -p "$tmp/lib/merlon" && cp -rL "$root"/_build/default/lib/merlon/{ebin,priv} "$tmp/lib/merlon/" &&
         machine rabbit1 && machine rabbit2 && machine rabbit3 && machine rabbit4 &&
-        new_dir "$dir" rabbits rabbit{1,2,3}@"$host" && "$root/bin/merlon" cert --cli "$(id -un)" "$host" --dir "$dir" &&
-        echo '{listen, ["127.0.0.1"]}.' >>"$dir/merlon.config" && without_epmd &&
+        new_dir "$dir" rabbits "$(at rabbit1)" "$(at rabbit2)" "$(at rabbit3)" && tools_certificates &&
+        { [ "$strategy" = port ] || echo '{listen, ["127.0.0.1"]}.' >>"$dir/merlon.config"; } && without_epmd &&
         ERL_LIBS=$plugins erlc -o "$tmp/ebin" "$fixtures/rabbit_load.erl"
 }
 
-# What says where brokers are, where epmd is not to. With `base` the machines' ports follow from their names.
+tools_certificates() {
+    local name
+    for name in $(for name in 1 2 3; do host_of rabbit$name; done | sort -u); do
+        "$root/bin/merlon" cert --cli "$(id -un)" "$name" --dir "$dir" || return 1
+    done
+}
+
+# What says where brokers are, where epmd is not to. With `base` and `port` the machines' ports follow from it.
 without_epmd() {
     local base number
     case $strategy in
@@ -47,8 +58,39 @@ without_epmd() {
             base=$(free_port)
             for number in 1 2 3 4; do echo $((base + number)) >"$tmp/rabbit$number/dist"; done
             echo "{epmd, {base, $base}}." >>"$dir/merlon.config" ;;
-        *) echo "MERLON_EPMD is names, base or nothing, not $strategy"; return 1 ;;
+        port)
+            base=$(free_port)
+            for number in 1 2 3 4; do echo "$base" >"$tmp/rabbit$number/dist"; done
+            echo "{epmd, {port, $base}}." >>"$dir/merlon.config" ;;
+        static)
+            echo "{epmd, {static, [$(each_broker "{'%s', \"127.0.0.1\", %s}")]}}." >>"$dir/merlon.config" ;;
+        dns_srv) dns && echo "{epmd, {dns_srv, \"rabbits.test\", [{nameserver, \"127.0.0.1\", $(cat "$tmp/dns")}]}}." >>"$dir/merlon.config" ;;
+        *) echo "MERLON_EPMD is names, base, port, static, dns_srv or nothing, not $strategy"; return 1 ;;
     esac
+}
+
+# each_broker FORMAT: of each broker's node and port, with commas.
+each_broker() {
+    local number
+    for number in 1 2 3 4; do
+        # shellcheck disable=SC2059
+        printf "$1" "$(at rabbit$number)" "$(cat "$tmp/rabbit$number/dist")"
+        [ $number = 4 ] || printf ', '
+    done
+}
+
+# A name server that knows _rabbitN._tcp.rabbits.test; its port is in $tmp/dns.
+dns() {
+    local records
+    records=$(each_broker '{"_%s", %s}') &&
+        erlc -o "$tmp/ebin" "$root/test/erlang/merlon_dns.erl" || return 1
+    erl -noshell -noinput -boot no_dot_erlang -pa "$tmp/ebin" -eval "
+        Records = [{hd(string:split(Name, \"@\")) ++ \"._tcp.rabbits.test\", Port, lists:last(string:split(Name, \"@\"))} || {Name, Port} <- [$records]],
+        {_, Port} = merlon_dns:start(Records),
+        ok = file:write_file(\"$tmp/dns.new\", integer_to_list(Port)), ok = file:rename(\"$tmp/dns.new\", \"$tmp/dns\"),
+        receive stop -> ok end." >"$tmp/dns.log" 2>&1 &
+    started+=("$!")
+    within 10 test -s "$tmp/dns" || { cat "$tmp/dns.log"; return 1; }
 }
 
 # ---- brokers ----
@@ -63,7 +105,8 @@ machine() {
 # settings NAME: what stands in /etc/rabbitmq/rabbitmq-env.conf of a machine; here for three on one.
 settings() {
     local base=$tmp/$1
-    export HOME=$tmp/home RABBITMQ_NODENAME=$1@$host RABBITMQ_BASE=$base RABBITMQ_MNESIA_BASE=$base/mnesia \
+    RABBITMQ_NODENAME=$(at "$1")
+    export HOME=$tmp/home RABBITMQ_NODENAME RABBITMQ_BASE=$base RABBITMQ_MNESIA_BASE=$base/mnesia \
         RABBITMQ_LOG_BASE=$base/log RABBITMQ_PID_FILE=$base/pid RABBITMQ_ENABLED_PLUGINS_FILE=$base/plugins \
         RABBITMQ_CONFIG_FILE=$base/rabbitmq RABBITMQ_CONF_ENV_FILE=/dev/null RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 \
         RABBITMQ_FEATURE_FLAGS_FILE=$base/flags RABBITMQ_GENERATED_CONFIG_DIR=$base/config \
@@ -75,6 +118,11 @@ settings() {
     RABBITMQ_CTL_DIST_PORT_MAX=$((RABBITMQ_CTL_DIST_PORT_MIN + 20))
     export RABBITMQ_NODE_PORT RABBITMQ_DIST_PORT RABBITMQ_CTL_DIST_PORT_MIN RABBITMQ_CTL_DIST_PORT_MAX
     [ -n "$strategy" ] || return 0
+    # One address for its names of all kinds, as a host of its own has it.
+    if [ "$strategy" = port ]; then
+        export RABBITMQ_USE_LONGNAME=true
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS+=" -kernel inet_dist_use_interface {127,0,0,${1#rabbit}}"
+    fi
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS+=" $no_epmd -erl_epmd_port $RABBITMQ_DIST_PORT"
     RABBITMQ_CTL_ERL_ARGS+=" $no_epmd"
 }
@@ -108,7 +156,7 @@ all_up() {
 join() {
     local name
     for name in rabbit2 rabbit3; do
-        ctl $name stop_app && ctl $name reset && ctl $name join_cluster rabbit1@$host && ctl $name start_app || return 1
+        ctl $name stop_app && ctl $name reset && ctl $name join_cluster "$(at rabbit1)" && ctl $name start_app || return 1
     done
 }
 
@@ -129,7 +177,7 @@ comes_as_tool() {
     local answer
     answer=$(evaluate rabbit1 '[I || #{identity := {cli, _, _, _} = I} <- merlon:connections()].')
     echo "$answer"
-    [ "$answer" = "[{cli,<<\"rabbits\">>,<<\"$(id -un)\">>,<<\"$host\">>}]" ]
+    [ "$answer" = "[{cli,<<\"rabbits\">>,<<\"$(id -un)\">>,<<\"$(host_of rabbit1)\">>}]" ]
 }
 
 # Makes the other brokers dial the tool.
@@ -164,7 +212,9 @@ goes_on() {
     before=$(confirmed)
     within 10 more_than $((before + 100)) || { tail "$tmp/load.log"; return 1; }
 }
-alone() { [ "$(evaluate rabbit1 'nodes().')" = "[rabbit2@$host]" ]; }
+# As Erlang prints it.
+quoted() { case $strategy in port) echo "'$(at "$1")'" ;; *) at "$1" ;; esac; }
+alone() { [ "$(evaluate rabbit1 'nodes().')" = "[$(quoted rabbit2)]" ]; }
 confirmed() { awk '/^confirmed/ { n = $2 } END { print n + 0 }' "$tmp/load.log"; }
 more_than() { [ "$(confirmed)" -gt "$1" ]; }
 
@@ -184,15 +234,15 @@ nothing_lost() {
 
 # It has the cookie, and a merlon dir of another CA with the same names.
 stranger_refused() {
-    new_dir "$tmp/stranger" rabbits stranger@$host || return 1
-    erl -noshell -noinput -sname stranger@$host "${to_rabbit1[@]}" -pa "$ebin" -proto_dist merlon -merlon_dir "$tmp/stranger" \
-        -setcookie "$(cat "$tmp/home/.erlang.cookie")" -eval "pang = net_adm:ping('rabbit1@$host'), halt()." &&
+    new_dir "$tmp/stranger" rabbits "stranger@$(host_of rabbit1)" || return 1
+    erl -noshell -noinput "$names" "stranger@$(host_of rabbit1)" "${to_rabbit1[@]}" -pa "$ebin" -proto_dist merlon -merlon_dir "$tmp/stranger" \
+        -setcookie "$(cat "$tmp/home/.erlang.cookie")" -eval "pang = net_adm:ping('$(at rabbit1)'), halt()." &&
         within 5 grep -rqE 'merlon: refused .*(peer=|from=|address=)' "$tmp/rabbit1/log" || { tail -n 20 "$tmp"/rabbit1/log/*; return 1; }
 }
 
 plain_refused() {
-    erl -noshell -noinput -sname plain@$host "${to_rabbit1[@]}" -setcookie "$(cat "$tmp/home/.erlang.cookie")" \
-        -eval "pang = net_adm:ping('rabbit1@$host'), halt()."
+    erl -noshell -noinput "$names" "plain@$(host_of rabbit1)" "${to_rabbit1[@]}" -setcookie "$(cat "$tmp/home/.erlang.cookie")" \
+        -eval "pang = net_adm:ping('$(at rabbit1)'), halt()."
 }
 
 # A broker without a certificate of its own does not come up as one of the cluster.
@@ -201,7 +251,7 @@ broker_without_certificate() {
     broker rabbit4
     within 40 gone "$(cat "$tmp/rabbit4.vm")" || status=1
     cat "$tmp/rabbit4/out"
-    [ $status = 0 ] && grep -q "^merlon: there is no certificate for rabbit4_prelaunch_.* .merlon cert rabbit4@$host " "$tmp/rabbit4/out"
+    [ $status = 0 ] && grep -q "^merlon: there is no certificate for rabbit4_prelaunch_.* .merlon cert $(at rabbit4) " "$tmp/rabbit4/out"
 }
 
 command -v apt-get >/dev/null || { echo 'rabbitmq.sh: needs apt-get, for rabbitmq-server' >&2; exit 1; }
@@ -225,6 +275,8 @@ if check 'three brokers start' all_up; then
     check 'it comes back, over secured links' rejoins
     check 'no confirmed message was lost' nothing_lost
     # Strangers need no epmd to find a port.
+    names=-sname
+    if [ "$strategy" = port ]; then names=-name; fi
     to_rabbit1=(-dist_listen false -erl_epmd_port "$(cat "$tmp/rabbit1/dist")")
     check 'a node with a certificate of another CA, and the cookie, is refused' stranger_refused
     check 'a node on plain TCP with the cookie is refused' plain_refused
