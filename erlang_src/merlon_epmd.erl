@@ -293,9 +293,12 @@ known(Strategy, OnHost) ->
 
 %% Of these the ones that are up: what is listed and down is no node, as for OTP's epmd.
 listening(Listed) ->
-    Asked = [{short(Node), Port, spawn_monitor(fun() -> exit({listens, listens(At, Port)}) end)}
-             || {Node, At, Port} <- Listed, not is_own(Node, Port)],
-    [{Name, Port} || {Name, Port, {Pid, Ref}} <- Asked, receive {'DOWN', Ref, process, Pid, Reason} -> Reason =:= {listens, true} end].
+    Asked = [{short(Node), Port, own(Node, Port, fun() -> spawn_monitor(fun() -> exit({listens, listens(At, Port)}) end) end)}
+             || {Node, At, Port} <- Listed],
+    [{Name, Port} || {Name, Port, Look} <- Asked, is_up(Look)].
+
+is_up({Pid, Ref}) -> receive {'DOWN', Ref, process, Pid, Reason} -> Reason =:= {listens, true} end;
+is_up(Known) -> Known.
 
 listens(At, Port) ->
     case gen_tcp:connect(At, Port, [own_family()], ?ASK_TIMEOUT) of
@@ -303,13 +306,12 @@ listens(At, Port) ->
         {error, _} -> false
     end.
 
-%% RabbitMQ looks for a namesake while it listens where it is going to, under another name. What has the node's own name is
-%% said by registered_as/0.
-is_own(Node, Port) ->
-    case merlon_node:current() of
-        {ok, #{identity := {node, _, Name, Host}}} ->
-            Node =:= <<Name/binary, $@, Host/binary>> andalso lists:keymember(Port, 3, registered_as());
-        _ -> false
+%% RabbitMQ looks for a namesake while it listens where it is going to, under another name: its own port says nothing.
+own(Node, Port, Else) ->
+    case {merlon_node:current(), lists:keyfind(Port, 3, registered_as())} of
+        {{ok, #{identity := {node, _, Name, Host}}}, {_, As, Port}} when Node =:= <<Name/binary, $@, Host/binary>> ->
+            As =:= unicode:characters_to_list(Name);
+        _ -> Else()
     end.
 
 %% Whether a host of that name is meant by Host: by name, else by address.
