@@ -1,9 +1,7 @@
 //! The name service of a host: its sessions, whose messages go by the functions of joining, and its rules.
 
 use crate::conn::{lock, Conn, Stage};
-use crate::identity::{
-    cli_names, judged, of_parts, text, texts, to_term, Identity, IdentityParts,
-};
+use crate::identity::{cli_names, judged, of_parts, text, texts, to_term, Identity, IdentityParts};
 use crate::join::{start, with_join};
 use crate::shake::{done, Refusal};
 use crate::term::{atoms, binary, fault, hex, ok, Fault};

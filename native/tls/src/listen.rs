@@ -128,7 +128,9 @@ impl Listen {
             _ if offered.contains(&ALPN) => Ok(Kind::Link),
             _ if joins && offered.contains(&JOIN_ALPN) => Ok(Kind::Join),
             Serves::Names if offered.contains(&NAMES_ALPN) => Ok(Kind::Names),
-            _ if offered.contains(&NAMES_ALPN) => Ok(Kind::Refuse),
+            _ if offered.contains(&NAMES_ALPN) && !knockout::out!("names_alike") => {
+                Ok(Kind::Refuse)
+            }
             _ => Err(Error::WrongAlpn),
         }
     }
@@ -141,7 +143,12 @@ impl Listen {
         let (verifier, capture) = (link.verifier.clone(), link.capture.clone());
         match (kind, &self.serves) {
             (Kind::Foreign, _) => link.local.foreign_server(verifier, capture),
-            (Kind::Join, Serves::Links { joins: Some(joins), .. }) => joins.config(self.now),
+            (
+                Kind::Join,
+                Serves::Links {
+                    joins: Some(joins), ..
+                },
+            ) => joins.config(self.now),
             (Kind::Names, _) => Ok(with_no_capture(names_server(link)?)),
             (Kind::Refuse, _) => names_server(link),
             _ => link.local.server(verifier, capture),
@@ -150,7 +157,9 @@ impl Listen {
 }
 
 fn names_server(link: &Link) -> Result<ServerConfig, Error> {
-    let mut config = link.local.server(link.verifier.clone(), link.capture.clone())?;
+    let mut config = link
+        .local
+        .server(link.verifier.clone(), link.capture.clone())?;
     config.alpn_protocols = vec![NAMES_ALPN.to_vec()];
     Ok(config)
 }

@@ -52,5 +52,11 @@ impl Join {
 
 /// The keeper's side, for a ClientHello that was read already.
 pub(crate) fn accepted(conn: Connection, verifier: Arc<LinkVerifier>, budget: Budget) -> Join {
-    Join::new(conn, NAMES_ALPN, Judge::Link(verifier), budget, TO_KEEPER_MAX)
+    Join::new(
+        conn,
+        NAMES_ALPN,
+        Judge::Link(verifier),
+        budget,
+        TO_KEEPER_MAX,
+    )
 }

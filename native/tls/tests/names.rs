@@ -24,11 +24,7 @@ enum Keeper {
 }
 
 impl Keeper {
-    fn advance(
-        &mut self,
-        input: &mut Vec<u8>,
-        out: &mut Vec<u8>,
-    ) -> Result<JoinEvent, Failure> {
+    fn advance(&mut self, input: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<JoinEvent, Failure> {
         match std::mem::replace(self, Self::Gone) {
             Self::Waiting(handshake) => match handshake.advance(input, out)? {
                 Progress::More(handshake) => *self = Self::Waiting(handshake),
@@ -65,7 +61,11 @@ fn asker(node: &Node) -> Join {
 }
 
 /// Both sides until each has come up, or the first failure.
-fn up(client: &mut Join, server: &mut Keeper, wire: &mut (Vec<u8>, Vec<u8>)) -> Result<(), Failure> {
+fn up(
+    client: &mut Join,
+    server: &mut Keeper,
+    wire: &mut (Vec<u8>, Vec<u8>),
+) -> Result<(), Failure> {
     let mut ups = 0;
     for _turn in 0..10 {
         let events = [
@@ -239,7 +239,10 @@ fn a_stranger_can_not_tell_the_port_of_names_from_one_of_links() {
 #[test]
 fn neither_port_serves_who_belongs_to_the_other() {
     let ca = ca(CLUSTER);
-    let (a, b) = (certificate(&ca, node_id(A), Alg::P256, NOW), Node::new(&ca, B));
+    let (a, b) = (
+        certificate(&ca, node_id(A), Alg::P256, NOW),
+        Node::new(&ca, B),
+    );
     let own = || certified(&a.cert_pem, &a.key_pem);
     for (port, alpn) in [
         (b.accept(), NAMES_ALPN),
