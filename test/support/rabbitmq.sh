@@ -13,9 +13,8 @@ ebin=$tmp/lib/merlon/ebin
 strategy=${MERLON_EPMD:-}
 host=$(hostname -s)
 getent ahosts "$host" >/dev/null || host=localhost
-# `port` is for one node per host: each broker is at a loopback address of its own.
-at() { case $strategy in port) echo "$1@127.0.0.${1#rabbit}" ;; *) echo "$1@$host" ;; esac; }
-host_of() { local node; node=$(at "$1") && echo "${node#*@}"; }
+# `port` is for one node per host, and RabbitMQ itself starts no other on a machine where that port is in use: one broker then.
+broker_of() { if [ "$strategy" = port ]; then echo rabbit1; else echo "$1"; fi; }
 # So that RabbitMQ's own variables are this script's alone.
 while read -r name; do unset "$name"; done < <(compgen -e | grep '^RABBITMQ_')
 
@@ -36,19 +35,12 @@ unpack() {
 prepare() {
     mkdir -p "$tmp/lib/merlon" && cp -rL "$root"/_build/default/lib/merlon/{ebin,priv} "$tmp/lib/merlon/" &&
         machine rabbit1 && machine rabbit2 && machine rabbit3 && machine rabbit4 &&
-        new_dir "$dir" rabbits "$(at rabbit1)" "$(at rabbit2)" "$(at rabbit3)" && tools_certificates &&
-        { [ "$strategy" = port ] || echo '{listen, ["127.0.0.1"]}.' >>"$dir/merlon.config"; } && without_epmd &&
+        new_dir "$dir" rabbits rabbit{1,2,3}@"$host" && "$root/bin/merlon" cert --cli "$(id -un)" "$host" --dir "$dir" &&
+        echo '{listen, ["127.0.0.1"]}.' >>"$dir/merlon.config" && without_epmd &&
         ERL_LIBS=$plugins erlc -o "$tmp/ebin" "$fixtures/rabbit_load.erl"
 }
 
-tools_certificates() {
-    local name
-    for name in $(for name in 1 2 3; do host_of rabbit$name; done | sort -u); do
-        "$root/bin/merlon" cert --cli "$(id -un)" "$name" --dir "$dir" || return 1
-    done
-}
-
-# What says where brokers are, where epmd is not to. With `base` and `port` the machines' ports follow from it.
+# What says where brokers are, where epmd is not to. With `base` the machines' ports follow from their names.
 without_epmd() {
     local base number
     case $strategy in
@@ -58,10 +50,7 @@ without_epmd() {
             base=$(free_port)
             for number in 1 2 3 4; do echo $((base + number)) >"$tmp/rabbit$number/dist"; done
             echo "{epmd, {base, $base}}." >>"$dir/merlon.config" ;;
-        port)
-            base=$(free_port)
-            for number in 1 2 3 4; do echo "$base" >"$tmp/rabbit$number/dist"; done
-            echo "{epmd, {port, $base}}." >>"$dir/merlon.config" ;;
+        port) echo "{epmd, {port, $(cat "$tmp/rabbit1/dist")}}." >>"$dir/merlon.config" ;;
         static)
             echo "{epmd, {static, [$(each_broker "{'%s', \"127.0.0.1\", %s}")]}}." >>"$dir/merlon.config" ;;
         dns_srv) dns && echo "{epmd, {dns_srv, \"rabbits.test\", [{nameserver, \"127.0.0.1\", $(cat "$tmp/dns")}]}}." >>"$dir/merlon.config" ;;
@@ -74,7 +63,7 @@ each_broker() {
     local number
     for number in 1 2 3 4; do
         # shellcheck disable=SC2059
-        printf "$1" "$(at rabbit$number)" "$(cat "$tmp/rabbit$number/dist")"
+        printf "$1" "rabbit$number@$host" "$(cat "$tmp/rabbit$number/dist")"
         [ $number = 4 ] || printf ', '
     done
 }
@@ -105,8 +94,7 @@ machine() {
 # settings NAME: what stands in /etc/rabbitmq/rabbitmq-env.conf of a machine; here for three on one.
 settings() {
     local base=$tmp/$1
-    RABBITMQ_NODENAME=$(at "$1")
-    export HOME=$tmp/home RABBITMQ_NODENAME RABBITMQ_BASE=$base RABBITMQ_MNESIA_BASE=$base/mnesia \
+    export HOME=$tmp/home RABBITMQ_NODENAME=$1@$host RABBITMQ_BASE=$base RABBITMQ_MNESIA_BASE=$base/mnesia \
         RABBITMQ_LOG_BASE=$base/log RABBITMQ_PID_FILE=$base/pid RABBITMQ_ENABLED_PLUGINS_FILE=$base/plugins \
         RABBITMQ_CONFIG_FILE=$base/rabbitmq RABBITMQ_CONF_ENV_FILE=/dev/null RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 \
         RABBITMQ_FEATURE_FLAGS_FILE=$base/flags RABBITMQ_GENERATED_CONFIG_DIR=$base/config \
@@ -118,11 +106,6 @@ settings() {
     RABBITMQ_CTL_DIST_PORT_MAX=$((RABBITMQ_CTL_DIST_PORT_MIN + 20))
     export RABBITMQ_NODE_PORT RABBITMQ_DIST_PORT RABBITMQ_CTL_DIST_PORT_MIN RABBITMQ_CTL_DIST_PORT_MAX
     [ -n "$strategy" ] || return 0
-    # One address for its names of all kinds, as a host of its own has it.
-    if [ "$strategy" = port ]; then
-        export RABBITMQ_USE_LONGNAME=true
-        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS+=" -kernel inet_dist_use_interface {127,0,0,${1#rabbit}}"
-    fi
     RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS+=" $no_epmd -erl_epmd_port $RABBITMQ_DIST_PORT"
     RABBITMQ_CTL_ERL_ARGS+=" $no_epmd"
 }
@@ -141,7 +124,7 @@ broker() {
 }
 
 # tool NAME PROGRAM ARG...: rabbitmqctl and its like, at that broker.
-tool() { (settings "$1" && timeout 60 "$sbin/$2" "${@:3}"); }
+tool() { (settings "$(broker_of "$1")" && timeout 60 "$sbin/$2" "${@:3}"); }
 ctl() { tool "$1" rabbitmqctl "${@:2}"; }
 up() { within 60 ctl "$1" await_startup --timeout 5 || { tail -n 40 "$tmp/$1/out"; ls "$tmp/$1/log" && tail -n 40 "$tmp/$1"/log/*.log; return 1; }; }
 kill_hard() { kill -KILL "$(cat "$tmp/$1.vm")"; within 5 gone "$(cat "$tmp/$1.vm")"; }
@@ -149,14 +132,14 @@ evaluate() { ctl "$1" eval "$2"; }
 
 all_up() {
     local name
-    for name in rabbit1 rabbit2 rabbit3; do broker $name; done
-    for name in rabbit1 rabbit2 rabbit3; do up $name || return 1; done
+    for name in $brokers; do broker "$name"; done
+    for name in $brokers; do up "$name" || return 1; done
 }
 
 join() {
     local name
     for name in rabbit2 rabbit3; do
-        ctl $name stop_app && ctl $name reset && ctl $name join_cluster "$(at rabbit1)" && ctl $name start_app || return 1
+        ctl $name stop_app && ctl $name reset && ctl $name join_cluster rabbit1@$host && ctl $name start_app || return 1
     done
 }
 
@@ -177,7 +160,7 @@ comes_as_tool() {
     local answer
     answer=$(evaluate rabbit1 '[I || #{identity := {cli, _, _, _} = I} <- merlon:connections()].')
     echo "$answer"
-    [ "$answer" = "[{cli,<<\"rabbits\">>,<<\"$(id -un)\">>,<<\"$(host_of rabbit1)\">>}]" ]
+    [ "$answer" = "[{cli,<<\"rabbits\">>,<<\"$(id -un)\">>,<<\"$host\">>}]" ]
 }
 
 # Makes the other brokers dial the tool.
@@ -212,9 +195,7 @@ goes_on() {
     before=$(confirmed)
     within 10 more_than $((before + 100)) || { tail "$tmp/load.log"; return 1; }
 }
-# As Erlang prints it.
-quoted() { case $strategy in port) echo "'$(at "$1")'" ;; *) at "$1" ;; esac; }
-alone() { [ "$(evaluate rabbit1 'nodes().')" = "[$(quoted rabbit2)]" ]; }
+alone() { [ "$(evaluate rabbit1 'nodes().')" = "[rabbit2@$host]" ]; }
 confirmed() { awk '/^confirmed/ { n = $2 } END { print n + 0 }' "$tmp/load.log"; }
 more_than() { [ "$(confirmed)" -gt "$1" ]; }
 
@@ -234,15 +215,15 @@ nothing_lost() {
 
 # It has the cookie, and a merlon dir of another CA with the same names.
 stranger_refused() {
-    new_dir "$tmp/stranger" rabbits "stranger@$(host_of rabbit1)" || return 1
-    erl -noshell -noinput "$names" "stranger@$(host_of rabbit1)" "${to_rabbit1[@]}" -pa "$ebin" -proto_dist merlon -merlon_dir "$tmp/stranger" \
-        -setcookie "$(cat "$tmp/home/.erlang.cookie")" -eval "pang = net_adm:ping('$(at rabbit1)'), halt()." &&
+    new_dir "$tmp/stranger" rabbits stranger@$host || return 1
+    erl -noshell -noinput -sname stranger@$host "${to_rabbit1[@]}" -pa "$ebin" -proto_dist merlon -merlon_dir "$tmp/stranger" \
+        -setcookie "$(cat "$tmp/home/.erlang.cookie")" -eval "pang = net_adm:ping('rabbit1@$host'), halt()." &&
         within 5 grep -rqE 'merlon: refused .*(peer=|from=|address=)' "$tmp/rabbit1/log" || { tail -n 20 "$tmp"/rabbit1/log/*; return 1; }
 }
 
 plain_refused() {
-    erl -noshell -noinput "$names" "plain@$(host_of rabbit1)" "${to_rabbit1[@]}" -setcookie "$(cat "$tmp/home/.erlang.cookie")" \
-        -eval "pang = net_adm:ping('$(at rabbit1)'), halt()."
+    erl -noshell -noinput -sname plain@$host "${to_rabbit1[@]}" -setcookie "$(cat "$tmp/home/.erlang.cookie")" \
+        -eval "pang = net_adm:ping('rabbit1@$host'), halt()."
 }
 
 # A broker without a certificate of its own does not come up as one of the cluster.
@@ -251,7 +232,7 @@ broker_without_certificate() {
     broker rabbit4
     within 40 gone "$(cat "$tmp/rabbit4.vm")" || status=1
     cat "$tmp/rabbit4/out"
-    [ $status = 0 ] && grep -q "^merlon: there is no certificate for rabbit4_prelaunch_.* .merlon cert $(at rabbit4) " "$tmp/rabbit4/out"
+    [ $status = 0 ] && grep -q "^merlon: there is no certificate for rabbit4_prelaunch_.* .merlon cert rabbit4@$host " "$tmp/rabbit4/out"
 }
 
 command -v apt-get >/dev/null || { echo 'rabbitmq.sh: needs apt-get, for rabbitmq-server' >&2; exit 1; }
@@ -263,23 +244,28 @@ plugins=$(dirname "$sbin")/plugins
 mkdir -p "$tmp/home" "$tmp/ebin"
 head -c 24 /dev/urandom | base64 | tr -dc A-Za-z0-9 >"$tmp/home/.erlang.cookie" && chmod 600 "$tmp/home/.erlang.cookie"
 check 'merlon is installed, with certificates for three brokers and the tools' prepare || finish
-if check 'three brokers start' all_up; then
+brokers='rabbit1 rabbit2 rabbit3'
+if [ "$strategy" = port ]; then brokers=rabbit1; fi
+
+of_three() {
     check 'they form a cluster' join
     check 'every link of every broker is TLS 1.3, bound to its node' all_secured
-    check 'rabbitmqctl comes as a tool' comes_as_tool
     check 'a quorum queue takes a load with publisher confirms' load
     check 'list_queues: brokers dial the tool' lists_queues
-    check 'rabbitmqctl, -diagnostics and -queues work' tools
-    if [ -n "$strategy" ]; then check 'epmd knows no name' epmd_knows_nobody; fi
     check 'one broker is killed: confirms go on' eval 'kill_hard rabbit3 && goes_on'
     check 'it comes back, over secured links' rejoins
     check 'no confirmed message was lost' nothing_lost
+    check 'a broker without a certificate does not come up' broker_without_certificate
+}
+
+if check "these brokers start: $brokers" all_up; then
+    check 'rabbitmqctl comes as a tool' comes_as_tool
+    [ "$brokers" = rabbit1 ] || of_three
+    check 'rabbitmqctl, -diagnostics and -queues work' tools
+    if [ -n "$strategy" ]; then check 'epmd knows no name' epmd_knows_nobody; fi
     # Strangers need no epmd to find a port.
-    names=-sname
-    if [ "$strategy" = port ]; then names=-name; fi
     to_rabbit1=(-dist_listen false -erl_epmd_port "$(cat "$tmp/rabbit1/dist")")
     check 'a node with a certificate of another CA, and the cookie, is refused' stranger_refused
     check 'a node on plain TCP with the cookie is refused' plain_refused
-    check 'a broker without a certificate does not come up' broker_without_certificate
 fi
 finish
