@@ -24,10 +24,10 @@ bench: build
 test-providers: build
 	@test/support/providers.sh
 
-# Three RabbitMQ brokers (with epmd, and by the name service without) and two ejabberd nodes (OTP 25, Debian's packages), as in their guides.
+# Three RabbitMQ brokers (with epmd, and without in each way that there is) and two ejabberd nodes (OTP 25, Debian's packages), as in their guides.
 test-integration: build
 	@test/support/rabbitmq.sh
-	@MERLON_EPMD=names test/support/rabbitmq.sh
+	@for strategy in names base port static dns_srv; do MERLON_EPMD=$$strategy test/support/rabbitmq.sh || exit 1; done
 	@test/support/ejabberd.sh
 
 lint:

@@ -255,7 +255,7 @@ names() ->
     {ok, Host} = inet:gethostname(),
     names(Host).
 
-%% Without somebody to ask: this node, those that it is linked to, and those of merlon.config.
+%% Without somebody to ask: this node, those that it is linked to, and those of merlon.config that listen.
 -spec names(host()) -> {ok, [{string(), inet:port_number()}]} | {error, term()}.
 names(Host) ->
     case strategy() of
@@ -280,15 +280,39 @@ asked_at(Host) ->
         false -> inet:getaddr(Host, own_family())
     end.
 
-before_host({ok, Names}) ->
-    {ok, lists:usort([{unicode:characters_to_list(hd(binary:split(Node, <<"@">>))), Port} || {Node, Port} <- Names])};
+before_host({ok, Names}) -> {ok, lists:usort([{short(Node), Port} || {Node, Port} <- Names])};
 before_host({error, _} = Error) -> Error.
+
+short(Node) -> unicode:characters_to_list(hd(binary:split(Node, <<"@">>))).
 
 known(Strategy, OnHost) ->
     Own = [{Name, Port} || OnHost(own_host()), {_, Name, Port} <- registered_as()],
     Linked = [{Name, Port} || Node <- nodes(connected), {node, Name, At} <- [dist_util:split_node(Node)], OnHost(At),
                               not is_tool(Name, At), {port, Port, _} <- [port(Strategy, Name, At)]],
-    {ok, lists:usort(Own ++ Linked ++ merlon_epmd_core:listed(Strategy, OnHost))}.
+    {ok, lists:usort(Own ++ Linked ++ listening(merlon_epmd_core:listed(Strategy, OnHost)))}.
+
+%% Of these the ones that are up: what is listed and down is no node, as for OTP's epmd.
+listening(Listed) ->
+    Asked = [{short(Node), Port, own(Node, Port, fun() -> spawn_monitor(fun() -> exit({listens, listens(At, Port)}) end) end)}
+             || {Node, At, Port} <- Listed],
+    [{Name, Port} || {Name, Port, Look} <- Asked, is_up(Look)].
+
+is_up({Pid, Ref}) -> receive {'DOWN', Ref, process, Pid, Reason} -> Reason =:= {listens, true} end;
+is_up(Known) -> Known.
+
+listens(At, Port) ->
+    case gen_tcp:connect(At, Port, [own_family()], ?ASK_TIMEOUT) of
+        {ok, Socket} -> ok =:= gen_tcp:close(Socket);
+        {error, _} -> false
+    end.
+
+%% RabbitMQ looks for a namesake while it listens where it is going to, under another name: its own port says nothing.
+own(Node, Port, Else) ->
+    case {merlon_node:current(), lists:keyfind(Port, 3, registered_as())} of
+        {{ok, #{identity := {node, _, Name, Host}}}, {_, As, Port}} when Node =:= <<Name/binary, $@, Host/binary>> ->
+            As =:= unicode:characters_to_list(Name);
+        _ -> Else()
+    end.
 
 %% Whether a host of that name is meant by Host: by name, else by address.
 on_host(Host) ->

@@ -132,12 +132,12 @@ number(Name) ->
         Number -> list_to_integer(Number)
     end.
 
-%% The nodes that the configuration itself names on that host.
--spec listed(strategy(), OnHost :: fun((Host :: string()) -> boolean())) -> [{Name :: string(), inet:port_number()}].
+%% The nodes that the configuration itself names on that host, and where they would listen.
+-spec listed(strategy(), OnHost :: fun((Host :: string()) -> boolean())) ->
+          [{Node :: binary(), At :: string(), inet:port_number()}].
 listed({static, Entries}, OnHost) ->
-    [{unicode:characters_to_list(Name), Port}
-     || {Node, At, Port} <- Entries, [Name, Host] <- [binary:split(Node, <<"@">>)],
-        OnHost(At) orelse OnHost(unicode:characters_to_list(Host))];
+    [Entry || {Node, At, _} = Entry <- Entries, [_, Host] <- [binary:split(Node, <<"@">>)],
+              OnHost(At) orelse OnHost(unicode:characters_to_list(Host))];
 listed(_, _OnHost) -> [].
 
 %% ---- DNS (RFC 2782) ----

@@ -89,7 +89,8 @@ severity(_, _) -> error.
 unresolved(Node, Reason, Answer) ->
     merlon_stats:refused(dial, resolve, Reason),
     say_once({unresolved, {Reason}}, Node, info,
-             #{event => unresolved, node => Node, reason => Reason, answer => Answer}).
+             maps:merge(merlon_event_text:unanswered(Answer),
+                        #{event => unresolved, node => Node, reason => Reason, answer => Answer})).
 
 %% What merlon_repeats has counted since the last sum: the first such report stands for all of them.
 -spec repeated(logger:level(), map(), Source :: term(), pos_integer(), Seconds :: non_neg_integer()) -> ok.
@@ -98,7 +99,7 @@ repeated(Level, Report, Source, Count, Seconds) ->
 
 summary(#{peer := _} = Report, others) -> (maps:with([event, side, phase, reason, text], Report))#{peer => others};
 summary(#{peer := {Ip, _}} = Report, _) -> Report#{peer => merlon_source_core:source(Ip)};
-summary(Report, others) -> maps:without([node, answer], Report);
+summary(Report, others) -> maps:without([node, answer, text], Report);
 summary(Report, _) -> Report.
 
 %% A link is up.

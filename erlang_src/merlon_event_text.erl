@@ -2,7 +2,7 @@
 %% Reports of merlon_event as text. Pure.
 -module(merlon_event_text).
 
--export([format/1, printable/1, door/1, closing/1, refusal/1, failure_level/2]).
+-export([format/1, printable/1, door/1, unanswered/1, closing/1, refusal/1, failure_level/2]).
 
 %% One line of text for a report.
 -spec format(map()) -> {io:format(), [term()]}.
@@ -45,6 +45,13 @@ printable(Value) ->
 door(denied) -> <<"its address is on merlon.config's deny list, or not on its allow list">>;
 door(throttled) -> <<"its address opens connections faster than source_burst and source_rate let it">>;
 door(backing_off) -> <<"its address has failed several times in a row: it may try again in a few seconds">>.
+
+%% More of why a node has not been found than it is down.
+-spec unanswered(term()) -> #{text => binary()}.
+unanswered({error, {names, Reason}}) ->
+    #{text => iolist_to_binary(io_lib:format("the name service of its host gives no answer (~tp): the node that keeps the names there "
+                                             "hangs, or is none of this cluster", [Reason]))};
+unanswered(_) -> #{}.
 
 %% Why this node closes a link.
 -spec closing({pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()}) -> iodata().

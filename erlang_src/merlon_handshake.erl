@@ -3,7 +3,7 @@
 %% deadline (monotonic milliseconds) for all steps together.
 -module(merlon_handshake).
 
--export([dial/5, connect/2, serve/3, cookie/1, evicted/0, send/3, recv/2, time_left/1]).
+-export([dial/5, connect/2, serve/3, serve_names/3, cookie/1, evicted/0, send/3, recv/2, time_left/1]).
 -export_type([claim/0, deadline/0]).
 
 -type deadline() :: integer().
@@ -88,6 +88,12 @@ start_serve(Conn, none) ->
     merlon_nif:serve(Conn, merlon_node:identity(), own_name(node()), erlang:system_time(second));
 start_serve(Conn, {on, Server}) ->
     merlon_nif:serve_joining(Conn, merlon_node:identity(), Server, own_name(node()), erlang:system_time(second)).
+
+%% The same for who asks for the names of this host: merlon_join_wire goes on with `join`.
+-spec serve_names(merlon_nif:conn(), pid(), deadline()) -> join | {error, failure()}.
+serve_names(Conn, Evictor, Deadline) ->
+    run([fun() -> merlon_nif:names_accept(Conn, merlon_node:identity(), erlang:system_time(second)) end,
+         fun() -> advance(Conn, fun no_claim/1, Deadline, Evictor) end]).
 
 %% A failure after the claim: whoever it was is known, and TLS was up.
 known(Failure, #{name := Name} = Claim) ->

@@ -6,7 +6,7 @@
 -module(merlon_names).
 -behaviour(gen_server).
 
--export([child_spec/0, start_link/0, register/3, find/3, list/2, keeps/1]).
+-export([child_spec/0, start_link/0, register/3, find/3, list/2, keeps/1, judge/0]).
 -export([table/2, enter/4]).
 -export([init/1, handle_continue/2, handle_call/3, handle_cast/2, handle_info/2]).
 
@@ -14,7 +14,9 @@
 -record(own, {node :: binary(), port :: inet:port_number(),
               asked = none :: none | gen_server:from(),
               until :: integer() | infinity, % when it is an error
-              role = seeking :: seeking | keeper | {asking, pid()} | {member, pid()}}).
+              role = seeking :: seeking | keeper | {asking, pid()} | {member, pid()},
+              keeper = <<>> :: binary(), % whose name this node is registered with
+              silent = false :: boolean()}). % that it does not answer has been said
 -record(state, {owns = #{} :: #{family() => #own{}},
                 tables = #{} :: #{family() => merlon_names_core:table()}}).
 
@@ -24,6 +26,8 @@
 -define(PAUSE, 50).
 %% The same for a node that has tried for long.
 -define(LONG_PAUSE, 500).
+%% Between two questions of a registered node to the keeper for its own name: one that hangs keeps its sessions open.
+-define(CHECK, 5000).
 
 -spec child_spec() -> supervisor:child_spec().
 child_spec() ->
@@ -72,6 +76,10 @@ list(Ip, Source) ->
 -spec keeps(family()) -> boolean().
 keeps(Family) -> gen_server:call(?MODULE, {keeps, Family}).
 
+%% Other people are trusted or revoked now: whoever is registered is judged again.
+-spec judge() -> ok.
+judge() -> gen_server:cast(?MODULE, judge).
+
 %% ---- for merlon_names_server ----
 
 -spec table(pid(), family()) -> merlon_names_core:table().
@@ -116,14 +124,30 @@ entered(Family, Name, #{pid := Pid} = Entry, #state{tables = Tables} = State) ->
         {error, _} = Error -> {Error, State}
     end.
 
--spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
+-spec handle_cast(judge | term(), #state{}) -> {noreply, #state{}}.
+handle_cast(judge, #state{tables = Tables} = State) ->
+    _ = [Pid ! judge || Table <- maps:values(Tables), Pid <- merlon_names_core:sessions(Table), Pid =/= self()],
+    {noreply, State};
 handle_cast(_, State) -> {noreply, State}.
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
-handle_info({member, Pid}, #state{owns = Owns} = State) ->
+handle_info({member, Pid, Keeper}, #state{owns = Owns} = State) ->
     case [{Family, Own} || {Family, #own{role = {asking, Asking}} = Own} <- maps:to_list(Owns), Asking =:= Pid] of
-        [{Family, Own}] -> {noreply, settled(Family, Own#own{role = {member, Pid}}, State)};
+        [{Family, Own}] ->
+            check_later(Family, Pid),
+            {noreply, settled(Family, Own#own{role = {member, Pid}, keeper = Keeper, silent = false}, State)};
         [] -> {noreply, State}
+    end;
+handle_info({check, Family, Pid}, #state{owns = Owns} = State) ->
+    case Owns of
+        #{Family := #own{role = {member, Pid}} = Own} -> check(Family, Own);
+        #{} -> ok
+    end,
+    {noreply, State};
+handle_info({checked, Family, Pid, Answer}, #state{owns = Owns} = State) ->
+    case Owns of
+        #{Family := #own{role = {member, Pid}} = Own} -> {noreply, with(Family, checked(Answer, Own), State)};
+        #{} -> {noreply, State}
     end;
 handle_info({'DOWN', _, process, Pid, Reason}, #state{owns = Owns, tables = Tables} = State) ->
     case [{Family, Own} || {Family, #own{role = {_, Its}} = Own} <- maps:to_list(Owns), Its =:= Pid] of
@@ -155,6 +179,28 @@ follow(Family, #own{node = Node, port = Port} = Own, NamesPort, State) ->
     {Pid, _} = spawn_monitor(merlon_names_client, member, [self(), To, Node, Port]),
     with(Family, Own#own{role = {asking, Pid}}, State).
 
+%% A tool is not told of tools.
+check_later(Family, Pid) ->
+    _ = merlon_node:is_tool() orelse erlang:send_after(?CHECK, self(), {check, Family, Pid}),
+    ok.
+
+check(Family, #own{node = Node, role = {member, Pid}}) ->
+    {Self, To} = {self(), {merlon_listen:loopback(Family), names_port()}},
+    _ = spawn(fun() -> Self ! {checked, Family, Pid, merlon_names_client:ask(To, undefined, {find, Node})} end),
+    check_later(Family, Pid).
+
+%% A keeper that answers and does not know this node is told again.
+checked({ok, {port, Port}}, #own{port = Port, silent = Silent, keeper = Keeper} = Own) ->
+    _ = Silent andalso said(names_back, [Keeper]),
+    Own#own{silent = false};
+checked({ok, _}, #own{role = {member, Pid}} = Own) ->
+    true = exit(Pid, lost),
+    Own;
+checked({error, _}, #own{silent = true} = Own) -> Own;
+checked({error, #{text := Text}}, #own{keeper = Keeper} = Own) ->
+    said(names_silent, [Keeper, Text]),
+    Own#own{silent = true}.
+
 %% The acceptor is linked: without it there is no keeper, and this process is started anew.
 keep(Family, #own{node = Node, port = Port} = Own, [First | _] = Listeners, #state{tables = Tables} = State) ->
     lists:foreach(fun(Listener) -> ok = merlon_nif:set_owner(Listener, self()) end, Listeners),
@@ -162,7 +208,7 @@ keep(Family, #own{node = Node, port = Port} = Own, [First | _] = Listeners, #sta
     {ok, Table} = merlon_names_core:enter(Node, #{port => Port, owner => Identity, pid => self()}, merlon_names_core:new()),
     _ = spawn_link(merlon_acceptor, init, [{merlon_names_server, serve, [self(), Family]}, none, Listeners]),
     {ok, Local} = merlon_nif:sockname(First),
-    said(info, #{event => names_kept, local => Local}),
+    said(names_kept, [Local]),
     settled(Family, Own#own{role = keeper}, State#state{tables = Tables#{Family => Table}}).
 
 settled(Family, Own, State) ->
@@ -177,6 +223,7 @@ with(Family, Own, #state{owns = Owns} = State) -> State#state{owns = Owns#{Famil
 %% The keeper is gone, or did not take this node's name.
 again(lost, Family, Own, State) -> seek(Family, Own#own{role = seeking, until = now_ms() + ?PATIENCE}, State);
 again({refused, taken}, Family, Own, State) -> failed(duplicate_name, Family, Own, State);
+again({refused, full}, Family, Own, State) -> failed({names, {full, names_port()}}, Family, Own, State);
 again({refused, Why}, Family, Own, State) ->
     failed({names, {not_kept, names_port(), ["it says ", atom_to_list(Why)]}}, Family, Own, State);
 again({failed, #{text := Text}}, Family, Own, State) ->
@@ -192,7 +239,7 @@ failed(Reason, Family, #own{asked = Asked, until = Until} = Own, #state{owns = O
             later(Family, Own#own{asked = none}, State);
         {false, _, true} -> later(Family, Own, State);
         {false, none, false} ->
-            said(error, #{event => names_lost, text => iolist_to_binary(words(Reason))}),
+            said(names_lost, [words(Reason)]),
             later(Family, Own#own{until = infinity}, State);
         {false, _, false} ->
             answered({error, Reason}, Own),
@@ -200,8 +247,8 @@ failed(Reason, Family, #own{asked = Asked, until = Until} = Own, #state{owns = O
     end.
 
 %% A log may be slow.
-said(Level, Report) ->
-    _ = spawn(merlon_event, log, [Level, Report]),
+said(Event, Args) ->
+    _ = spawn(merlon_event_names, Event, Args),
     ok.
 
 words(duplicate_name) -> "another node of this host has registered this node's name";

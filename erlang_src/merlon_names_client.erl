@@ -3,7 +3,7 @@
 %% certificate; what has been registered stays as long as its session.
 -module(merlon_names_client).
 
--export([ask/3, member/4, stay/2]).
+-export([ask/3, member/4]).
 -export_type([failure/0]).
 
 -type failure() :: #{reason := atom(), text := binary(), _ => _}.
@@ -43,7 +43,7 @@ answered({ok, Bytes}) ->
     end;
 answered({error, _} = Error) -> Error.
 
-%% A process of its own: registers, says `{member, self()}` to Names, and ends when the keeper or Names does.
+%% A process of its own: registers, says `{member, self(), Keeper}` to Names, and ends when the keeper or Names does.
 %% Its exit reason says why: `lost`, `{refused, Why}` or `{failed, failure()}`.
 -spec member(Names :: pid(), address(), Node :: binary(), inet:port_number()) -> no_return().
 member(Names, Address, Node, Port) ->
@@ -57,15 +57,16 @@ member(Names, Address, Node, Port) ->
 -spec entered({ok, merlon_names_core:answer()} | {error, failure()}, merlon_nif:conn(), pid(), reference()) -> no_return().
 entered({ok, registered}, Conn, Names, Ref) ->
     ok = merlon_nif:set_owner(Conn, self()),
-    Names ! {member, self()},
+    Names ! {member, self(), keeper(merlon_nif:names_peer(Conn))},
     ok = stay(Conn, Ref),
     exit(lost);
 entered({ok, {refused, Why}}, _Conn, _Names, _Ref) -> exit({refused, Why});
 entered({ok, _}, _Conn, _Names, _Ref) -> exit({failed, #{reason => malformed, text => <<"its answer is to another question">>}});
 entered({error, Failure}, _Conn, _Names, _Ref) -> exit({failed, Failure}).
 
+keeper({ok, #{identity := {node, _, Name, Host}}}) -> <<Name/binary, $@, Host/binary>>.
+
 %% Nothing more is said on that connection: whatever comes is the end, as is that of the process monitored by Ref.
--spec stay(merlon_nif:conn(), reference()) -> ok.
 stay(Conn, Ref) ->
     case merlon_nif:join_advance(Conn) of
         wait ->

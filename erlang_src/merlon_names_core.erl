@@ -3,7 +3,7 @@
 -module(merlon_names_core).
 
 -export([request/1, read_request/1, answer/1, read_answer/1]).
--export([new/0, enter/3, left/2, find/3, list/2, parts/1, format_error/1]).
+-export([new/0, enter/3, left/2, sessions/1, find/3, list/2, parts/1, format_error/1]).
 -export_type([request/0, answer/0, table/0, entry/0, identity/0, reason/0]).
 
 %% A name is NAME@HOST; who asks may leave the host out.
@@ -15,13 +15,15 @@
 -type identity() :: {node | cli, Cluster :: binary(), Name :: binary(), Host :: binary()}.
 -type entry() :: #{port := inet:port_number(), owner := identity(), pid := pid()}.
 -opaque table() :: #{Name :: binary() => entry()}.
--type reason() :: {not_kept, inet:port_number(), Text :: iodata()} | {listen, inet:port_number(), merlon_listen:reason()}.
+-type reason() :: {full, inet:port_number()} | {not_kept, inet:port_number(), Text :: iodata()} | {listen, inet:port_number(), merlon_listen:reason()}.
 
-%% Names of a host at most; an answer with all of them is less than 64 KiB with usual names.
+%% Names of a host at most, and bytes of an answer with all of them: FROM_KEEPER_MAX in native/tls.
 -define(MOST, 256).
+-define(BYTES, 96 * 1024).
 %% Of these at most for one certificate, and for all tools together: nobody can keep a node of another name out.
 -define(OF_ONE, 32).
 -define(OF_TOOLS, 128).
+-define(BYTES_OF_TOOLS, 48 * 1024).
 %% Bytes of a name: NodeName in native/pki takes no more characters than 255.
 -define(LONGEST, 1020).
 -define(IS_PORT(Port), Port > 0, Port < 65536).
@@ -87,17 +89,25 @@ new() -> #{}.
 enter(Name, _Entry, Table) when is_map_key(Name, Table) -> {error, taken};
 enter(_Name, _Entry, Table) when map_size(Table) >= ?MOST -> {error, full};
 enter(Name, #{owner := Owner} = Entry, Table) ->
-    Owners = [Each || #{owner := Each} <- maps:values(Table)],
-    Tools = [tool || {cli, _, _, _} <- Owners],
-    case length([same || Each <- Owners, Each =:= Owner]) >= ?OF_ONE orelse
-        (element(1, Owner) =:= cli andalso length(Tools) >= ?OF_TOOLS) of
+    All = maps:to_list(Table),
+    Tools = [Each || {_, #{owner := {cli, _, _, _}}} = Each <- All],
+    case length([same || {_, #{owner := Each}} <- All, Each =:= Owner]) >= ?OF_ONE orelse bytes([{Name, Entry} | All]) > ?BYTES orelse
+        (element(1, Owner) =:= cli andalso
+         (length(Tools) >= ?OF_TOOLS orelse bytes([{Name, Entry} | Tools]) > ?BYTES_OF_TOOLS)) of
         true -> {error, full};
         false -> {ok, Table#{Name => Entry}}
     end.
 
+%% Of an answer with these.
+bytes(Entries) -> byte_size(answer({names, [{Name, Port} || {Name, #{port := Port}} <- Entries]})).
+
 %% Whoever registered by that process is gone.
 -spec left(pid(), table()) -> table().
 left(Pid, Table) -> maps:filter(fun(_, #{pid := Owner}) -> Owner =/= Pid end, Table).
+
+%% The processes that have registered.
+-spec sessions(table()) -> [pid()].
+sessions(Table) -> lists:usort([Pid || #{pid := Pid} <- maps:values(Table)]).
 
 %% Only of names that May allows.
 -spec find(Name :: binary(), May :: fun((Name :: binary(), Owner :: identity()) -> boolean()), table()) ->
@@ -123,6 +133,10 @@ parts({Kind, _Cluster, Name, Host}) -> {Kind, Name, Host}.
 %% ---- words ----
 
 -spec format_error(reason()) -> iodata().
+format_error({full, Port}) ->
+    ["the name service of this host, on port ", integer_to_list(Port), ", is full: it takes ", integer_to_list(?MOST), " names of ",
+     integer_to_list(?BYTES div 1024), " KiB in all, and ", integer_to_list(?OF_ONE), " of one certificate; stop what is not "
+     "needed there, or have some nodes use another port with {epmd, {names, [{port, N}]}}"];
 format_error({not_kept, Port, Text}) ->
     ["port ", integer_to_list(Port), ", where the names of this host are kept, belongs to a program that is no node of this "
      "cluster, does not take this one or hangs (", Text, "): find it with `ss -ltnp`, or choose another port with "

@@ -5,6 +5,9 @@
 
 -export([serve/4, stay/2]).
 
+%% Milliseconds between two looks at whether it is time to judge a peer again.
+-define(LOOK, 2000).
+
 %% Milliseconds until a process that was made for a session and not told to go on gives up.
 -define(FORGOTTEN, 10000).
 
@@ -12,7 +15,7 @@
 -spec serve(Names :: pid(), inet | inet6, merlon_nif:conn(), Acceptor :: pid()) -> ok.
 serve(Names, Family, Conn, Acceptor) ->
     Deadline = merlon_acceptor:admitted(Acceptor),
-    case up(Conn, Deadline) of
+    case up(Conn, Acceptor, Deadline) of
         {ok, Peer} ->
             ok = asked(merlon_join_wire:recv(Conn, Deadline), {Names, Family}, Peer, Conn, Deadline),
             %% Not before: a session is to give way to others until it is over, or its owner could hold all places.
@@ -21,13 +24,14 @@ serve(Names, Family, Conn, Acceptor) ->
         {error, Failure} -> merlon_acceptor:ended(Conn, Acceptor, known(Failure))
     end.
 
-up(Conn, Deadline) ->
-    Steps = [fun() -> merlon_nif:names_accept(Conn, merlon_node:identity(), erlang:system_time(second)) end,
-             fun() -> merlon_join_wire:up(Conn, Deadline) end],
-    case lists:foldl(fun(Step, ok) -> Step(); (_, Error) -> Error end, ok, Steps) of
-        ok -> merlon_nif:names_peer(Conn);
+up(Conn, Acceptor, Deadline) ->
+    case merlon_handshake:serve_names(Conn, Acceptor, Deadline) of
+        join -> known_once(merlon_join_wire:up(Conn, Deadline), Conn);
         {error, _} = Error -> Error
     end.
+
+known_once(ok, Conn) -> merlon_nif:names_peer(Conn);
+known_once({error, _} = Error, _Conn) -> Error.
 
 known(#{text := Text} = Failure) ->
     maps:merge(#{phase => tls}, Failure#{text := <<"name service: ", Text/binary>>}).
@@ -72,17 +76,17 @@ is_here({error, _}) -> false.
 entered(Name, Port, Owner, {Server, Family}) ->
     Session = spawn(?MODULE, stay, [Server, self()]),
     case merlon_names:enter(Server, Family, Name, #{port => Port, owner => Owner, pid => Session}) of
-        ok -> {registered, Session};
+        ok -> {registered, {Session, Name}};
         {error, Why} ->
             exit(Session, kill),
             {refused, Why}
     end.
 
-told({registered, Session}, _Peer, Conn, Deadline) ->
+told({registered, {Session, Name}}, Peer, Conn, Deadline) ->
     case send(Conn, registered, Deadline) of
         ok ->
             ok = merlon_nif:set_owner(Conn, Session),
-            Session ! {self(), go, Conn},
+            Session ! {self(), go, Conn, Peer#{claimed => Name}},
             ok;
         {error, _} ->
             exit(Session, kill),
@@ -110,10 +114,46 @@ words(malformed) -> <<"name service: its question can't be read">>;
 words(not_yours) -> <<"name service: it wants to register a name that its certificate does not carry">>;
 words(not_here) -> <<"name service: it wants to register from another host">>.
 
-%% A registered session. It ends with the peer, with what the peer says, or with the keeper.
+%% A registered session. It ends with the peer, with what the peer says, with the keeper, or when the peer would not be let in any
+%% more.
 -spec stay(Names :: pid(), From :: pid()) -> ok.
 stay(Names, From) ->
     Ref = erlang:monitor(process, Names),
-    receive {From, go, Conn} -> merlon_names_client:stay(Conn, Ref)
+    receive
+        {From, go, Conn, Peer} ->
+            Live = merlon_live_core:came_up(self(), now_s(), merlon_live_core:new()),
+            held(#{conn => Conn, ref => Ref, peer => Peer, live => Live})
     after ?FORGOTTEN -> ok
     end.
+
+held(#{conn := Conn} = Session) ->
+    case merlon_nif:join_advance(Conn) of
+        wait -> waiting(Session);
+        _ -> merlon_nif:close(Conn)
+    end.
+
+waiting(#{conn := Conn, ref := Ref, live := Live} = Session) ->
+    receive
+        {select, _, _, _} -> held(Session);
+        judge -> judged(Session);
+        {'DOWN', Ref, process, _, _} -> merlon_nif:close(Conn)
+    after ?LOOK ->
+            case merlon_live_core:due(now_s(), Live) of
+                [] -> waiting(Session);
+                _ -> judged(Session)
+            end
+    end.
+
+%% By the rules and with the grace of links.
+judged(#{conn := Conn, peer := Peer, live := Live} = Session) ->
+    Now = now_s(),
+    Verdict = merlon_nif:names_judge(Conn, merlon_node:identity(), Now),
+    case merlon_live_core:judged(self(), Verdict, Now, merlon_node:config(), Live) of
+        {keep, Later} -> waiting(Session#{live := Later});
+        {{close, _}, _} ->
+            {error, Reason} = Verdict,
+            ok = merlon_nif:close(Conn),
+            merlon_event_names:names_dropped(Peer, Reason)
+    end.
+
+now_s() -> erlang:system_time(second).

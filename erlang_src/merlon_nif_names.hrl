@@ -2,7 +2,7 @@
 %% Part of merlon_nif: the name service of a host (native/nif/src/names.rs). Its messages go by join_advance/1,
 %% join_send/2 and join_flush/1.
 
-%% The keeper's side of a session, which needs a certificate of the cluster on both.
+%% The keeper's side of a session, which needs a certificate of the cluster on both; advance/1 takes it as far as `join`.
 -spec names_accept(conn(), identity(), Now :: integer()) -> ok | {error, failure()}.
 names_accept(_Conn, _Identity, _Now) -> not_loaded().
 
@@ -13,6 +13,10 @@ names_dial(_Conn, _Identity, _Now) -> not_loaded().
 %% Who the other side is, once join_advance/1 has said `up`.
 -spec names_peer(conn()) -> {ok, #{identity := tuple(), fingerprint := binary()}} | {error, term()}.
 names_peer(_Conn) -> not_loaded().
+
+%% As judge/3, of who is at the other side.
+-spec names_judge(conn(), identity(), Now :: integer()) -> {ok, Until :: integer()} | {error, {pki, pki_reason()} | einval}.
+names_judge(_Conn, _Identity, _Now) -> not_loaded().
 
 %% Whether one with a certificate for Owner may say where Name listens: only of itself.
 -spec names_may_register(Owner :: {node | cli, binary(), Host :: binary()}, Name :: binary(),

@@ -35,7 +35,7 @@ load_modules() ->
                    merlon_join_rate_core, merlon_token, merlon_token_core, merlon_sign,
                    merlon_reprove, merlon_reprove_core,
                    merlon_rotate, merlon_rotate_core, merlon_rotate_files, merlon_dir_write,
-                   merlon_roots, merlon_roots_core, merlon_roots_files, merlon_ca_files, merlon_event_roots,
+                   merlon_roots, merlon_roots_core, merlon_roots_files, merlon_ca_files, merlon_event_roots, merlon_event_names,
                    merlon_identity_secret, merlon_kdf, merlon_kdf_memory, merlon_dump,
                    merlon_secrets, merlon_secrets_core, merlon_secrets_watch, merlon_secrets_text,
                    merlon_secrets_env, merlon_secrets_file, merlon_secrets_exec, merlon_secrets_store,

@@ -228,6 +228,7 @@ tell(What, _About, false, _Say, #state{told = Told} = State) ->
 %% ---- the links ----
 
 judge_all(State) ->
+    ok = merlon_names:judge(),
     lists:foldl(fun({Pid, Conn, _}, Acc) -> judge({Pid, Conn}, Acc) end, State, merlon_registry:links()).
 
 judge_due(#state{links = Links} = State) ->

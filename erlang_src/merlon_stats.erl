@@ -134,7 +134,8 @@ events() ->
      reproved, reproof_untrusted, reproof_not_made, renewed, renew_failed, issued, issue_refused,
      crl_taken, crl_refused, crl_too_big, joined, join_refused, enroll_off, rotated, entry_learnt,
      entry_preferred, rotation_failed, rotation_refused, root_stage, root_refused, root_failed, minted, not_minted,
-     secret_awaited, secret_stale, secret_back, names_kept, names_lost, not_remembered, status_failed, other].
+     secret_awaited, secret_stale, secret_back, names_kept, names_lost, names_silent, names_back, names_dropped,
+     not_remembered, status_failed, other].
 
 %% The words for why a handshake came to nothing: those of the Rust core, of the system, of dist_util and our own.
 -spec reasons() -> [atom()].

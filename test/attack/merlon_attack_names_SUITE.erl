@@ -3,7 +3,7 @@
 -module(merlon_attack_names_SUITE).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
--export([plain_bytes_are_told_nothing/1, who_shows_no_certificate_is_told_nothing/1,
+-export([a_stranger_can_not_tell_this_port_from_that_of_links/1, plain_bytes_are_told_nothing/1, who_shows_no_certificate_is_told_nothing/1,
          a_certificate_of_another_ca_is_told_nothing/1, another_protocol_is_told_nothing/1,
          a_tool_is_not_told_of_tools/1, a_node_can_not_register_another_nodes_name/1,
          a_tool_can_not_register_a_nodes_name/1, a_name_that_is_taken_stays/1,
@@ -15,7 +15,7 @@
 suite() -> [{timetrap, {seconds, 60}}].
 
 all() ->
-    [plain_bytes_are_told_nothing, who_shows_no_certificate_is_told_nothing,
+    [a_stranger_can_not_tell_this_port_from_that_of_links, plain_bytes_are_told_nothing, who_shows_no_certificate_is_told_nothing,
      a_certificate_of_another_ca_is_told_nothing, another_protocol_is_told_nothing, a_tool_is_not_told_of_tools,
      a_node_can_not_register_another_nodes_name, a_tool_can_not_register_a_nodes_name, a_name_that_is_taken_stays,
      what_can_not_be_read_ends_the_session, silent_connections_keep_nobody_out,
@@ -71,6 +71,42 @@ sound(Config) ->
 refusal(Config, Reason) ->
     merlon_peers:wait(fun() -> [] =/= [R || #{reason := R} <- merlon_attacker:refusals(its(victim, Config)), R =:= Reason] end).
 
+%% Whatever he says first and whatever certificate he shows, unless it is one of the cluster: both ports tell him the same.
+a_stranger_can_not_tell_this_port_from_that_of_links(Config) ->
+    #{address := {Ip, _}} = Names = its(victim, Config),
+    Links = Names#{address := {Ip, element(2, tool_port(Config))}},
+    Name = victim_name(Config),
+    Stranger = merlon_peers:new_dir(its(priv_dir, Config), binary_to_list(?CLUSTER)),
+    ok = merlon_peers:add_node(Stranger, its(other, Config)),
+    Theirs = merlon_attacker:ssl_opts(filename:join([Stranger, "nodes", atom_to_list(its(other, Config))])),
+    {ok, Pem} = file:read_file(filename:join([Stranger, "trust", "ca.pem"])),
+    Cas = [Der || {_, Der, _} <- public_key:pem_decode(Pem)],
+    Offers = [none, [<<"merlon/1">>], [<<"merlon-names/1">>], [<<"merlon-join/1">>], [<<"h2">>],
+              [<<"merlon-names/1">>, <<"merlon/1">>], [<<"h2">>, <<"merlon-names/1">>]],
+    Words = [{Offer, Shown, told(Each, Offer, [{cacerts, Cas} | Shown])} || Each <- [Names, Links], Offer <- Offers, Shown <- [[], Theirs]],
+    {AtNames, AtLinks} = lists:split(length(Words) div 2, Words),
+    AtNames = AtLinks,
+    %% So that the words can differ.
+    true = length(lists:usort([Said || {_, _, Said} <- Words])) >= 3,
+    [{Bytes, Answer} = {Bytes, answer(Each, Bytes)}
+     || Bytes <- [<<0, 1, $n>>, <<(byte_size(Name) + 1):16, $z, Name/binary>>, <<"GET / HTTP/1.1\r\n\r\n">>, <<0:4096>>,
+                  <<0, 26, $N, 0:64, 1:32, 9:16, "a@1.1.1.1">>, <<22, 3, 1, 255, 255>>, <<22, 3, 1, 0, 5, 1, 0, 0, 1, 0>>],
+        Answer <- [answer(Links, Bytes)], Each <- [Names]],
+    sound(Config).
+
+%% With the certificate that he was shown before.
+told(Victim, Offer, Shown) ->
+    Self = self(),
+    Look = fun(Cert, _, Seen) -> Self ! {saw, crypto:hash(sha256, public_key:pkix_encode('OTPCertificate', Cert, otp))}, {valid, Seen} end,
+    {Said, _} = merlon_attacker:verdict(Victim, [{alpn_advertised_protocols, Offer}, {verify, verify_peer},
+                                                 {verify_fun, {Look, []}} | Shown]),
+    {Said, receive {saw, Hash} -> Hash after 0 -> none end}.
+
+answer(Victim, Bytes) ->
+    {Socket, _} = merlon_attacker:tcp(Victim),
+    ok = gen_tcp:send(Socket, Bytes),
+    merlon_attacker:last_words(Socket).
+
 %% What OTP's epmd would answer: a request for names, one for a port, and garbage.
 plain_bytes_are_told_nothing(Config) ->
     Name = victim_name(Config),
@@ -102,6 +138,7 @@ a_certificate_of_another_ca_is_told_nothing(Config) ->
     refusal(Config, unknown_issuer),
     sound(Config).
 
+%% Of the cluster, and wrong here.
 another_protocol_is_told_nothing(Config) ->
     Folder = filename:join([its(dir, Config), "nodes", atom_to_list(its(other, Config))]),
     [{no_application_protocol, _} =
@@ -191,6 +228,7 @@ a_tool_that_holds_the_port_is_not_believed(Config) ->
 fake_keeper(Listener, Identity) ->
     {ok, Conn} = merlon_attacker:until(fun() -> merlon_nif:accept(Listener) end),
     ok = merlon_nif:names_accept(Conn, Identity, erlang:system_time(second)),
+    join = merlon_attacker:until(fun() -> merlon_nif:advance(Conn) end),
     case merlon_join_wire:up(Conn, erlang:monotonic_time(millisecond) + 5000) of
         {error, #{reason := peer_alert}} -> exit(refused);
         Other -> exit(Other)

@@ -2,7 +2,7 @@
 %% Who may come at all, how often, and where to: what a node does with connections before it reads a byte.
 -module(merlon_door_SUITE).
 
--export([all/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
 -export([a_denied_address_is_closed_before_a_byte_is_read/1, who_is_not_allowed_is_denied/1,
          a_changed_list_counts_at_once/1, a_source_that_floods_is_throttled_and_others_are_not/1,
          a_source_that_fails_gets_in_again_within_seconds/1, a_source_that_proves_itself_is_never_throttled/1,
@@ -17,6 +17,8 @@
 
 -define(COOKIE, <<"merlontest">>).
 -define(GARBAGE, <<"GET / HTTP/1.1\r\n\r\n">>).
+
+suite() -> [{timetrap, {minutes, 10}}].
 
 all() ->
     [a_denied_address_is_closed_before_a_byte_is_read, who_is_not_allowed_is_denied,
@@ -230,6 +232,8 @@ note_many(Kind) ->
 
 -define(SOURCES, 50).
 -define(PER_MINUTE, 10000).
+%% A little more is opened, so that a busy machine gets so far. MERLON_FLOOD_SECONDS=60 makes it the whole minute.
+-define(OPENED_PER_MINUTE, 10500).
 -define(JOINS, 25).
 
 %% Half of them silent, half of them talking nonsense; with the limits for loopback as for all others, and without.
@@ -241,32 +245,43 @@ ten_thousand_strangers_a_minute_hold_up_nobody(Config) ->
 withstands(Title, Settings, Config, Tries) ->
     #{pid := Pid} = Victim = victim(Settings, Config),
     [joins(Victim, Config) || _ <- lists:seq(1, 5)],
-    Idle = median([joins(Victim, Config) || _ <- lists:seq(1, ?JOINS)]),
-    Flood = spawn_link(fun() -> flood(Victim, erlang:monotonic_time(millisecond), 0, []) end),
+    AtRest = [joins(Victim, Config) || _ <- lists:seq(1, ?JOINS)],
+    Idle = median(AtRest),
+    Before = memory(Pid),
+    Start = erlang:monotonic_time(millisecond),
+    Flood = spawn_link(fun() -> flood(Victim, Start, 0, []) end),
     timer:sleep(5000),
     Warm = memory(Pid),
-    Began = erlang:monotonic_time(millisecond),
-    Times = joins_for(5000, Victim, Config),
+    Times = joins_for(seconds() * 1000 - 5000, Victim, Config),
     Flooded = median(Times),
-    Spent = erlang:monotonic_time(millisecond) - Began,
-    {Memory, Rss} = {maps:get(total, memory(Pid)) - maps:get(total, Warm), maps:get(rss, memory(Pid)) - maps:get(rss, Warm)},
+    After = memory(Pid),
     Flood ! {stop, self()},
     Opened = receive {opened, N} -> N after 5000 -> error(timeout) end,
+    Rate = Opened * 60000 div (erlang:monotonic_time(millisecond) - Start),
+    {Memory, Rss} = {maps:get(total, After) - maps:get(total, Warm), maps:get(rss, After) - maps:get(rss, Warm)},
     Lines = length(merlon_peers:log(Pid)) - length([Up || #{event := Up} <- merlon_peers:log(Pid), Up =/= refused]),
     #{refusals := Refusals, evicted := Evicted} = stats(Victim),
-    ct:pal("~s: ~b connections of ~b sources (~b a minute), refused ~0p, evicted ~b, in ~b log lines; a join takes ~.1f ms "
-           "at rest, ~.1f ms meanwhile (~b joins, slowest ~.1f ms); memory ~b KB, RSS ~b KB more after ~b ms of it",
-           [Title, Opened, ?SOURCES, Opened * 60000 div (Spent + 5000), Refusals, Evicted, Lines, Idle / 1000, Flooded / 1000,
-            length(Times), lists:max(Times) / 1000, Memory div 1024, Rss div 1024, Spent]),
+    ct:pal("~s: ~b connections of ~b sources (~b a minute), refused ~0p, evicted ~b, in ~b log lines~n"
+           "a join in ms: at rest ~s, meanwhile ~s~nmemory in KB (VM, process): before ~s, after 5 s ~s, at the end ~s",
+           [Title, Opened, ?SOURCES, Rate, Refusals, Evicted, Lines, spread(AtRest), spread(Times)
+            | [kilobytes(Each) || Each <- [Before, Warm, After]]]),
     merlon_attacker:stop(erase(victim)),
-    true = Opened > ?PER_MINUTE div 60 * 8,
-    true = Lines =< ?SOURCES * 5,
-    true = Memory < 4 bsl 20,
-    true = Rss < 16 bsl 20,
-    case Flooded < 2 * Idle of
+    {true, Lines} = {Lines =< ?SOURCES * 5, Lines},
+    {true, Memory} = {Memory < 4 bsl 20, Memory},
+    {true, Rss} = {Rss < 16 bsl 20, Rss},
+    case Flooded < 2 * Idle andalso Rate >= ?PER_MINUTE of
         true -> ok;
         false when Tries > 1 -> withstands(Title, Settings, Config, Tries - 1)
     end.
+
+seconds() -> list_to_integer(os:getenv("MERLON_FLOOD_SECONDS", "10")).
+
+spread(Times) ->
+    Sorted = lists:sort(Times),
+    At = fun(Share) -> lists:nth(max(1, round(length(Sorted) * Share)), Sorted) / 1000 end,
+    io_lib:format("~.1f (p50), ~.1f (p90), ~.1f (longest of ~b)", [At(0.5), At(0.9), At(1.0), length(Sorted)]).
+
+kilobytes(#{total := Total, rss := Rss}) -> io_lib:format("~b, ~b", [Total div 1024, Rss div 1024]).
 
 joins_for(Time, Victim, Config) ->
     End = erlang:monotonic_time(millisecond) + Time,
@@ -284,7 +299,7 @@ flood(Victim, Start, Count, Open) ->
         {stop, From} ->
             [gen_tcp:close(Socket) || Socket <- Open],
             From ! {opened, Count}
-    after max(0, Start + Count * 60000 div ?PER_MINUTE - erlang:monotonic_time(millisecond)) ->
+    after max(0, Start + Count * 60000 div ?OPENED_PER_MINUTE - erlang:monotonic_time(millisecond)) ->
             Source = {127, 0, 0, 2 + Count rem ?SOURCES},
             {Socket, _} = connect(Victim, Source),
             _ = Count div ?SOURCES rem 2 =:= 0 andalso gen_tcp:send(Socket, ?GARBAGE),

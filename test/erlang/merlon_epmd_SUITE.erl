@@ -4,14 +4,14 @@
 -module(merlon_epmd_SUITE).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, init_per_testcase/2, end_per_testcase/2]).
--export([one_port_for_one_node_per_host/1, the_number_in_the_name_says_the_port/1, a_list_says_the_port/1,
+-export([one_port_for_one_node_per_host/1, the_number_in_the_name_says_the_port/1, a_list_says_the_port/1, who_is_listed_and_down_is_no_name/1,
          dns_says_the_port/1, epmd_itself_is_asked_where_it_is_wanted/1, a_node_that_is_not_listed_does_not_start/1, with_another_carrier_no_node_starts/1,
          a_listening_tool_takes_no_nodes_port_and_is_found/1, no_epmd_is_started_or_dialled/1]).
 
 suite() -> [{timetrap, {seconds, 60}}].
 
 all() ->
-    [one_port_for_one_node_per_host, the_number_in_the_name_says_the_port, a_list_says_the_port, dns_says_the_port,
+    [one_port_for_one_node_per_host, the_number_in_the_name_says_the_port, a_list_says_the_port, who_is_listed_and_down_is_no_name, dns_says_the_port,
      epmd_itself_is_asked_where_it_is_wanted, a_node_that_is_not_listed_does_not_start, with_another_carrier_no_node_starts,
      a_listening_tool_takes_no_nodes_port_and_is_found, no_epmd_is_started_or_dialled].
 
@@ -93,6 +93,34 @@ a_list_says_the_port(Config) ->
     _ = linked(Config, Dir, Vms),
     2 = length(merlon_epmd_ct:names(A, "127.0.0.1")),
     not_asked(Config).
+
+%% As RabbitMQ boots: under a derived name it listens where the broker will, asks whether the broker's name is there already, and
+%% does not go on if it is.
+who_is_listed_and_down_is_no_name(Config) ->
+    [NodeA, NodeB, Down] = Nodes = [node(merlon_epmd_ct:name(Base), "127.0.0.1") || Base <- ["rabbit", "b", "down"]],
+    [PortA, _, _] = Ports = [merlon_epmd_ct:free_port() || _ <- Nodes],
+    Listed = [{Node, "127.0.0.1", Port} || {Node, Port} <- lists:zip(Nodes, Ports)],
+    Dir = merlon_epmd_ct:new_dir(Config, [{epmd, {static, Listed}}]),
+    [ok = merlon_peers:add_node(Dir, Node) || Node <- [NodeA, Down]],
+    Prelaunch = fun(Args) -> start(Config, Dir, node(short(NodeA) ++ "_prelaunch_4711", "127.0.0.1"), Args, #{certify => false}) end,
+    Early = Prelaunch(["-kernel", "inet_dist_listen_min", integer_to_list(PortA)]),
+    Own = short(NodeA) ++ "_prelaunch_4711",
+    [Own] = merlon_epmd_ct:names(Early, "127.0.0.1"),
+    B = start(Config, Dir, NodeB),
+    ok = same([Own, short(NodeB)], Early),
+    merlon_ct:drop(Early),
+    A = start(Config, Dir, NodeA, [], #{certify => false}),
+    [ok = same([short(NodeA), short(NodeB)], Vm) || Vm <- [A, B]],
+    %% The broker runs, and somebody starts it a second time.
+    Late = Prelaunch([]),
+    ok = same([Own, short(NodeA), short(NodeB)], Late),
+    not_asked(Config).
+
+same(Names, Vm) ->
+    {Sorted, Sorted} = {lists:sort(Names), merlon_epmd_ct:names(Vm, "127.0.0.1")},
+    ok.
+
+short(Node) -> hd(string:split(atom_to_list(Node), "@")).
 
 dns_says_the_port(Config) ->
     Ports = [merlon_epmd_ct:free_port() || _ <- [a, b]],

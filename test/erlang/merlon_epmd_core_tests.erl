@@ -61,8 +61,8 @@ others_are_found_test_() ->
         ++ [?_assertEqual(9003, ?CORE:port_of(Static, "b")),
             %% Two hosts have one.
             ?_assertEqual(none, ?CORE:port_of(Static, "a")), ?_assertEqual(none, ?CORE:port_of(Static, "c")),
-            ?_assertEqual([{"a", 9001}, {"b", 9003}], ?CORE:listed(Static, fun(At) -> At =:= "h" end)),
-            ?_assertEqual([{"a", 9002}], ?CORE:listed(Static, fun(At) -> At =:= "10.0.0.6" end)),
+            ?_assertEqual([{<<"a@h">>, "10.0.0.5", 9001}, {<<"b@h">>, "10.0.0.5", 9003}], ?CORE:listed(Static, fun(At) -> At =:= "h" end)),
+            ?_assertEqual([{<<"a@i">>, "10.0.0.6", 9002}], ?CORE:listed(Static, fun(At) -> At =:= "10.0.0.6" end)),
             ?_assertEqual([], ?CORE:listed({port, 1}, fun(_) -> true end))].
 
 srv_records_are_read_by_target_test_() ->

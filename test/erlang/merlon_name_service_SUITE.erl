@@ -8,7 +8,8 @@
          a_name_is_there_once/1, a_prelaunch_name_starts_and_is_not_listed/1, a_tool_is_found_by_nodes/1,
          a_tool_alone_keeps_nothing/1, the_server_comes_back/1, the_server_comes_back_under_load/1, ipv6_has_names_of_its_own/1,
          the_listener_of_names_is_where_links_are/1, a_program_that_takes_the_port_is_complained_of/1,
-         another_hosts_namesake_is_not_dialled/1, a_tool_without_a_certificate_is_told_so/1]).
+         another_hosts_namesake_is_not_dialled/1, a_tool_without_a_certificate_is_told_so/1,
+         a_keeper_that_hangs_is_complained_of/1, a_revoked_node_keeps_no_name/1, who_is_forgotten_registers_again/1]).
 
 suite() -> [{timetrap, {seconds, 90}}].
 
@@ -17,7 +18,8 @@ all() ->
      a_name_is_there_once, a_prelaunch_name_starts_and_is_not_listed, a_tool_is_found_by_nodes,
      a_tool_alone_keeps_nothing, the_server_comes_back, the_server_comes_back_under_load, ipv6_has_names_of_its_own,
      the_listener_of_names_is_where_links_are, a_program_that_takes_the_port_is_complained_of,
-     another_hosts_namesake_is_not_dialled, a_tool_without_a_certificate_is_told_so].
+     another_hosts_namesake_is_not_dialled, a_tool_without_a_certificate_is_told_so,
+     a_keeper_that_hangs_is_complained_of, a_revoked_node_keeps_no_name, who_is_forgotten_registers_again].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -248,3 +250,65 @@ a_tool_without_a_certificate_is_told_so(Config) ->
     {Pid, _, _} = Tool = merlon_epmd_ct:tool(Config, its(dir, Config), its(epmd_port, Config)),
     false = merlon_ct:call(Tool, net_kernel, connect_node, [NodeA]),
     merlon_peers:wait(fun() -> [NodeA] =:= [Node || #{event := refused, reason := no_identity, node := Node} <- merlon_peers:log(Pid)] end).
+
+%% A stopped process keeps its port: nobody can take over. Nobody waits for it for long, and everybody says who it is.
+a_keeper_that_hangs_is_complained_of(Config) ->
+    {[_, NameB, NameC], [{_, NodeA, _} = A, {PidB, _, _} = B, {PidC, NodeC, _} = C]} = several(Config, ["a", "b", "c"]),
+    A = keeper([A, B, C]),
+    merlon_ct:signal(A, "STOP"),
+    in_time(fun() -> false = merlon_ct:call(B, net_kernel, connect_node, [NodeC]) end),
+    merlon_peers:wait(fun() -> [NodeC] =:= [Node || #{event := unresolved, node := Node, answer := {error, {names, timeout}}, text := _}
+                                                        <- merlon_peers:log(PidB)] end),
+    in_time(fun() -> {error, {names, timeout}} = merlon_ct:call(B, net_adm, names, []) end),
+    in_time(fun() -> {error, {names, timeout}} = merlon_ct:call(B, merlon_epmd, port_please, [NameC, "127.0.0.1"]) end),
+    [ok = merlon_ct:alive(Vm) || Vm <- [B, C]],
+    Said = fun(Pid, Event) -> [Text || #{event := Each, text := Text} <- merlon_peers:log(Pid), Each =:= Event] end,
+    [merlon_peers:wait(fun() -> Said(Pid, names_silent) =/= [] end) || Pid <- [PidB, PidC]],
+    [Silent] = Said(PidB, names_silent),
+    {0, _} = binary:match(Silent, atom_to_binary(NodeA)),
+    in_time(9000, fun() -> {'EXIT', {boot_failed, _}} = (catch start(Config, merlon_epmd_ct:name("late"))) end),
+    merlon_ct:signal(A, "CONT"),
+    [merlon_peers:wait(fun() -> length(Said(Pid, names_back)) =:= 1 end) || Pid <- [PidB, PidC]],
+    [Silent] = Said(PidB, names_silent),
+    ok = merlon_ct:connect(B, C),
+    true = lists:member(NameB, merlon_epmd_ct:names(C, "127.0.0.1")),
+    %% One that is ended has a successor at once.
+    merlon_ct:signal(A, "STOP"),
+    merlon_ct:signal(A, "KILL"),
+    merlon_peers:wait(fun() -> lists:sort([NameB, NameC]) =:= (catch merlon_epmd_ct:names(B, "127.0.0.1")) end).
+
+in_time(Test) -> in_time(3500, Test).
+
+in_time(Limit, Test) ->
+    {Took, _} = timer:tc(Test),
+    {true, Took} = {Took < Limit * 1000, Took}.
+
+%% Nor one whose CA is not trusted any more, or whose certificate runs out: by the rules of links.
+a_revoked_node_keeps_no_name(Config) ->
+    {[NameA, _, NameC], [{PidA, _, _} = A, {PidB, NodeB, _}, C]} = several(Config, ["a", "b", "c"]),
+    Dir = its(dir, Config),
+    Fingerprint = fingerprint(Dir, NodeB),
+    ok = merlon_live_ct:revoke(Dir, [NodeB]),
+    [ok = merlon_live_ct:taken(Vm) || Vm <- [A, C]],
+    Both = lists:sort([NameA, NameC]),
+    merlon_peers:wait(fun() -> Both =:= merlon_epmd_ct:names(C, "127.0.0.1") end),
+    merlon_peers:wait(fun() -> [] =/= merlon_live_ct:events(A, names_dropped) end),
+    Name = atom_to_binary(NodeB),
+    [#{reason := revoked, claimed := Name, fingerprint := Fingerprint, level := warning}] = merlon_live_ct:events(A, names_dropped),
+    %% It comes back with the same certificate, and is refused.
+    merlon_peers:wait(fun() -> [] =/= [Reason || #{event := refused, reason := revoked = Reason} <- merlon_peers:log(PidA)] end),
+    merlon_peers:wait(fun() -> [] =/= [lost || #{event := names_lost} <- merlon_peers:log(PidB)] end),
+    Both = merlon_epmd_ct:names(C, "127.0.0.1").
+
+fingerprint(Dir, Node) ->
+    {ok, Pem} = file:read_file(filename:join([Dir, "nodes", atom_to_list(Node), "cert.pem"])),
+    merlon_live_ct:fingerprint(Pem).
+
+%% Whatever the reason: a keeper that answers and does not know the name is told it again.
+who_is_forgotten_registers_again(Config) ->
+    {Names, [A, {_, NodeB, _} = B]} = several(Config, ["a", "b"]),
+    Name = atom_to_binary(NodeB),
+    Forget = fun(State) -> setelement(3, State, maps:map(fun(_, Table) -> maps:remove(Name, Table) end, element(3, State))) end,
+    _ = merlon_ct:call(A, sys, replace_state, [merlon_names, Forget]),
+    [_] = merlon_epmd_ct:names(A, "127.0.0.1"),
+    merlon_peers:wait(fun() -> merlon_epmd_ct:names(B, "127.0.0.1") =:= lists:sort(Names) end).

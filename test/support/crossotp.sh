@@ -3,7 +3,7 @@
 # A node of this machine's OTP and one of OTP 27 in its own root (otp27.sh), each with a library built there, link to each
 # other. Where there can be no such root, MERLON_SKIP_OTP27=1 leaves it out.
 . "$(dirname "$0")/../fixtures/lib.sh"
-otp27=$root/test/support/otp27.sh
+. "$fixtures/otp27.sh"
 
 # skip WHY
 skip() {
@@ -16,23 +16,12 @@ skip() {
 if [ "$(otp_release)" = 27 ]; then
     MERLON_SKIP_OTP27=1 skip 'this is OTP 27 itself: run it on the other one'
 fi
-[ -e "$("$otp27" path)/.merlon-ready" ] || skip "there is no OTP 27 root: test/support/otp27.sh prepare makes it"
+has_otp27 || skip "there is no OTP 27 root: test/support/otp27.sh prepare makes it"
 
-# Kept between runs, so that only what has changed is built again. One folder only is visible in both roots.
-cache=${MERLON_CACHE:-$HOME/.cache/merlon}/crossotp
-mkdir -p "$cache"
-shared=$(mktemp -d "$cache/run.XXXXXX")
+# One folder only is visible in both roots.
+mkdir -p "$cache27"
+shared=$(mktemp -d "$cache27/run.XXXXXX")
 also_remove=("$shared")
-
-build27() {
-    (
-        # Another run may be building the same.
-        flock 9
-        copy_tree "$cache/tree" &&
-            env -u CARGO_TARGET_DIR "$otp27" run -C "$cache" make -C tree build &&
-            mkdir -p "$shared/merlon27" && cp -rL "$cache"/tree/_build/default/lib/merlon/{ebin,priv} "$shared/merlon27/"
-    ) 9>"$cache/lock"
-}
 
 build_here() {
     mkdir -p "$shared/merlon" "$shared/ebin" &&
@@ -40,6 +29,6 @@ build_here() {
         erlc -W -o "$shared/ebin" "$fixtures"/merlon_{crossotp,steps}.erl "$root"/test/erlang/merlon_{peers,log_sink}.erl
 }
 
-check "the library for OTP $(otp_release)" build_here && check 'the library for OTP 27, in its root' build27 &&
+check "the library for OTP $(otp_release)" build_here && check 'the library for OTP 27, in its root' library27 "$shared/merlon27" &&
     driven -pa "$shared/ebin" "$shared/merlon/ebin" -eval "merlon_crossotp:main(\"$shared\", \"$otp27\")."
 finish

@@ -109,6 +109,8 @@ join_proof       merlon_secret  lib           join::tests::knockout_join_proof_o
 join_limit       merlon_tls     join          a_message_longer_than_allowed_ends_the_session
 names_keeper     merlon_pki     directory     a_tool_keeps_no_names
 names_keeper     merlon_tls     names         a_keeper_that_is_a_tool_is_shown_nothing
+names_alike      merlon_tls     names         a_stranger_can_not_tell_the_port_of_names_from_one_of_links
+names_alike      merlon_tls     names         neither_port_serves_who_belongs_to_the_other
 names_register   merlon_pki     directory     refuses_to_register_the_name_of_another
 names_learn      merlon_pki     directory     who_could_not_link_is_not_told
 TABLE

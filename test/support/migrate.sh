@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Moves a cluster of three nodes under load to merlon, node by node, as docs/guides/migrate.md says: no node may see another go
-# down but for its own restart. The merlon dir is made by the commands of the guide.
+# down but for its own restart. The merlon dir is made by the commands of the guide. Where there is a root of OTP 27
+# (otp27.sh) the last node is of that release, before and after.
 . "$(dirname "$0")/../fixtures/lib.sh"
+. "$fixtures/otp27.sh"
 merlon=$root/bin/merlon
 dir=$tmp/merlon
 ebin=$root/_build/default/lib/merlon/ebin
@@ -37,7 +39,7 @@ build() {
 # Each line of it that says ok or FAILED counts.
 move() {
     erl -noshell -noinput -boot no_dot_erlang -pa "$tmp/ebin" "$ebin" \
-        -eval "merlon_migrate:main($1, \"$dir\", $(printf '"%s",' "${names[@]}" | sed 's/,$//; s/.*/[&]/'))." \
+        -eval "merlon_migrate:main($1, \"$dir\", $(printf '"%s",' "${names[@]}" | sed 's/,$//; s/.*/[&]/'), \"$there\")." \
         </dev/null >"$tmp/$1.log" 2>&1 &
     local driver=$!
     started+=("$driver")
@@ -52,6 +54,8 @@ move() {
 }
 
 check 'the merlon dir of the guide' merlon_dir && check 'the driver' build || finish
+there=
+if has_otp27 && check 'the library for OTP 27' library27 "$tmp/merlon27"; then there=$otp27; fi
 echo '  from plain TCP'
 move plain
 # What has linked over merlon gets no other link: the next cluster starts without that past.

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Three RabbitMQ brokers (Debian's rabbitmq-server, unpacked: nothing of the system is touched) form a cluster over merlon,
 # as docs/guides/rabbitmq.md has it. A quorum queue under load outlives a broker killed -9; the tools work; who has no
-# certificate stays outside. With MERLON_EPMD=names or =base it is the same without epmd, as docs/guides/epmd.md has it.
+# certificate stays outside. With MERLON_EPMD=names, =base, =port, =static or =dns_srv it is the same without epmd, as
+# docs/guides/epmd.md has it.
 . "$(dirname "$0")/../fixtures/lib.sh"
 
 cache=${MERLON_CACHE:-$HOME/.cache/merlon}/rabbitmq
@@ -12,6 +13,8 @@ ebin=$tmp/lib/merlon/ebin
 strategy=${MERLON_EPMD:-}
 host=$(hostname -s)
 getent ahosts "$host" >/dev/null || host=localhost
+# `port` is for one node per host, and RabbitMQ itself starts no other on a machine where that port is in use: one broker then.
+broker_of() { if [ "$strategy" = port ]; then echo rabbit1; else echo "$1"; fi; }
 # So that RabbitMQ's own variables are this script's alone.
 while read -r name; do unset "$name"; done < <(compgen -e | grep '^RABBITMQ_')
 
@@ -47,8 +50,36 @@ without_epmd() {
             base=$(free_port)
             for number in 1 2 3 4; do echo $((base + number)) >"$tmp/rabbit$number/dist"; done
             echo "{epmd, {base, $base}}." >>"$dir/merlon.config" ;;
-        *) echo "MERLON_EPMD is names, base or nothing, not $strategy"; return 1 ;;
+        port) echo "{epmd, {port, $(cat "$tmp/rabbit1/dist")}}." >>"$dir/merlon.config" ;;
+        static)
+            echo "{epmd, {static, [$(each_broker "{'%s', \"127.0.0.1\", %s}")]}}." >>"$dir/merlon.config" ;;
+        dns_srv) dns && echo "{epmd, {dns_srv, \"rabbits.test\", [{nameserver, \"127.0.0.1\", $(cat "$tmp/dns")}]}}." >>"$dir/merlon.config" ;;
+        *) echo "MERLON_EPMD is names, base, port, static, dns_srv or nothing, not $strategy"; return 1 ;;
     esac
+}
+
+# each_broker FORMAT: of each broker's node and port, with commas.
+each_broker() {
+    local number
+    for number in 1 2 3 4; do
+        # shellcheck disable=SC2059
+        printf "$1" "rabbit$number@$host" "$(cat "$tmp/rabbit$number/dist")"
+        [ $number = 4 ] || printf ', '
+    done
+}
+
+# A name server that knows _rabbitN._tcp.rabbits.test; its port is in $tmp/dns.
+dns() {
+    local records
+    records=$(each_broker '{"_%s", %s}') &&
+        erlc -o "$tmp/ebin" "$root/test/erlang/merlon_dns.erl" || return 1
+    erl -noshell -noinput -boot no_dot_erlang -pa "$tmp/ebin" -eval "
+        Records = [{hd(string:split(Name, \"@\")) ++ \"._tcp.rabbits.test\", Port, lists:last(string:split(Name, \"@\"))} || {Name, Port} <- [$records]],
+        {_, Port} = merlon_dns:start(Records),
+        ok = file:write_file(\"$tmp/dns.new\", integer_to_list(Port)), ok = file:rename(\"$tmp/dns.new\", \"$tmp/dns\"),
+        receive stop -> ok end." >"$tmp/dns.log" 2>&1 &
+    started+=("$!")
+    within 10 test -s "$tmp/dns" || { cat "$tmp/dns.log"; return 1; }
 }
 
 # ---- brokers ----
@@ -93,7 +124,7 @@ broker() {
 }
 
 # tool NAME PROGRAM ARG...: rabbitmqctl and its like, at that broker.
-tool() { (settings "$1" && timeout 60 "$sbin/$2" "${@:3}"); }
+tool() { (settings "$(broker_of "$1")" && timeout 60 "$sbin/$2" "${@:3}"); }
 ctl() { tool "$1" rabbitmqctl "${@:2}"; }
 up() { within 60 ctl "$1" await_startup --timeout 5 || { tail -n 40 "$tmp/$1/out"; ls "$tmp/$1/log" && tail -n 40 "$tmp/$1"/log/*.log; return 1; }; }
 kill_hard() { kill -KILL "$(cat "$tmp/$1.vm")"; within 5 gone "$(cat "$tmp/$1.vm")"; }
@@ -101,8 +132,8 @@ evaluate() { ctl "$1" eval "$2"; }
 
 all_up() {
     local name
-    for name in rabbit1 rabbit2 rabbit3; do broker $name; done
-    for name in rabbit1 rabbit2 rabbit3; do up $name || return 1; done
+    for name in $brokers; do broker "$name"; done
+    for name in $brokers; do up "$name" || return 1; done
 }
 
 join() {
@@ -213,21 +244,28 @@ plugins=$(dirname "$sbin")/plugins
 mkdir -p "$tmp/home" "$tmp/ebin"
 head -c 24 /dev/urandom | base64 | tr -dc A-Za-z0-9 >"$tmp/home/.erlang.cookie" && chmod 600 "$tmp/home/.erlang.cookie"
 check 'merlon is installed, with certificates for three brokers and the tools' prepare || finish
-if check 'three brokers start' all_up; then
+brokers='rabbit1 rabbit2 rabbit3'
+if [ "$strategy" = port ]; then brokers=rabbit1; fi
+
+of_three() {
     check 'they form a cluster' join
     check 'every link of every broker is TLS 1.3, bound to its node' all_secured
-    check 'rabbitmqctl comes as a tool' comes_as_tool
     check 'a quorum queue takes a load with publisher confirms' load
     check 'list_queues: brokers dial the tool' lists_queues
-    check 'rabbitmqctl, -diagnostics and -queues work' tools
-    if [ -n "$strategy" ]; then check 'epmd knows no name' epmd_knows_nobody; fi
     check 'one broker is killed: confirms go on' eval 'kill_hard rabbit3 && goes_on'
     check 'it comes back, over secured links' rejoins
     check 'no confirmed message was lost' nothing_lost
+    check 'a broker without a certificate does not come up' broker_without_certificate
+}
+
+if check "these brokers start: $brokers" all_up; then
+    check 'rabbitmqctl comes as a tool' comes_as_tool
+    [ "$brokers" = rabbit1 ] || of_three
+    check 'rabbitmqctl, -diagnostics and -queues work' tools
+    if [ -n "$strategy" ]; then check 'epmd knows no name' epmd_knows_nobody; fi
     # Strangers need no epmd to find a port.
     to_rabbit1=(-dist_listen false -erl_epmd_port "$(cat "$tmp/rabbit1/dist")")
     check 'a node with a certificate of another CA, and the cookie, is refused' stranger_refused
     check 'a node on plain TCP with the cookie is refused' plain_refused
-    check 'a broker without a certificate does not come up' broker_without_certificate
 fi
 finish

@@ -211,7 +211,16 @@ fn judge<'a>(
         Ok(proved) => proved.peer.clone(),
         Err(error) => return fault(env, &error),
     };
-    match identity.local.verifier().verify_again(&peer, now) {
+    judged(env, &identity, &peer, now)
+}
+
+pub fn judged<'a>(
+    env: Env<'a>,
+    identity: &Identity,
+    peer: &merlon_pki::Peer,
+    now: u64,
+) -> Term<'a> {
+    match identity.local.verifier().verify_again(peer, now) {
         Ok(until) => ok(env, until),
         Err(error) => pki_error(env, &error),
     }

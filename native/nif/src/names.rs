@@ -1,15 +1,15 @@
 //! The name service of a host: its sessions, whose messages go by the functions of joining, and its rules.
 
-use crate::conn::Conn;
-use crate::identity::{cli_names, of_parts, text, texts, to_term, Identity, IdentityParts};
+use crate::conn::{lock, Conn, Stage};
+use crate::identity::{cli_names, judged, of_parts, text, texts, to_term, Identity, IdentityParts};
 use crate::join::{start, with_join};
-use crate::shake::done;
+use crate::shake::{done, Refusal};
 use crate::term::{atoms, binary, fault, hex, ok, Fault};
-use merlon_pki::{BindRules, Error, NodeName};
-use merlon_tls::Join;
+use merlon_pki::{BindRules, Error, NodeName, Peer};
+use merlon_tls::{Handshake, Join};
 use rustler::{Binary, Env, NifResult, ResourceArc, Term};
 
-/// Prepares the keeper's side.
+/// Prepares the keeper's side; `advance` then goes as far as `join`.
 #[rustler::nif]
 fn names_accept<'a>(
     env: Env<'a>,
@@ -17,7 +17,9 @@ fn names_accept<'a>(
     local: ResourceArc<Identity>,
     now: u64,
 ) -> Term<'a> {
-    done(env, start(&conn, Join::accept_names(&local.local, now)))
+    let accept = Handshake::accept_names(&local.local, now);
+    let started = lock(&conn.shake).map(|mut shake| shake.stage = Stage::Running(accept));
+    done(env, started.map_err(Refusal::from))
 }
 
 #[rustler::nif]
@@ -33,10 +35,7 @@ fn names_dial<'a>(
 /// Who the other side is, `{ok, #{identity, fingerprint}}`.
 #[rustler::nif]
 fn names_peer(env: Env, conn: ResourceArc<Conn>) -> NifResult<Term> {
-    let member = with_join(&conn, |join, _| {
-        join.member().ok_or_else(|| Fault::Misuse.into())
-    });
-    let Ok(peer) = member else {
+    let Ok(peer) = member(&conn) else {
         return Ok(fault(env, &Fault::Misuse));
     };
     let pairs = [
@@ -47,6 +46,26 @@ fn names_peer(env: Env, conn: ResourceArc<Conn>) -> NifResult<Term> {
         ),
     ];
     Ok(ok(env, Term::map_from_pairs(env, &pairs)?))
+}
+
+/// Whether it would still be let in: as `judge` of links.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn names_judge<'a>(
+    env: Env<'a>,
+    conn: ResourceArc<Conn>,
+    local: ResourceArc<Identity>,
+    now: u64,
+) -> Term<'a> {
+    match member(&conn) {
+        Ok(peer) => judged(env, &local, &peer, now),
+        Err(_) => fault(env, &Fault::Misuse),
+    }
+}
+
+fn member(conn: &Conn) -> Result<Peer, Refusal> {
+    with_join(conn, |join, _| {
+        join.member().ok_or_else(|| Fault::Misuse.into())
+    })
 }
 
 #[rustler::nif]

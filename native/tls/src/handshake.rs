@@ -7,15 +7,15 @@ use merlon_pki::{Claimed as ClaimedName, NodeName, UnixTime};
 use merlon_record::{Error as RecordError, Rx, RxLimits, Tx};
 use merlon_secret::{KeyId, PairKey, Secret};
 use rustls::pki_types::{IpAddr, ServerName};
-use rustls::server::Acceptor;
 use rustls::{ClientConnection, Connection, Error as TlsError, PeerIncompatible};
 
 use crate::config::{Local, ALPN};
 use crate::error::{alert, Error, Failure, TlsFault};
 use crate::foreign::Foreign;
 use crate::input::{Budget, Input};
-use crate::join::{Join, JoinServer, JOIN_ALPN};
+use crate::join::{Join, JoinServer};
 use crate::keylog::Capture;
+use crate::listen::{Listen, Serves};
 use crate::live;
 use crate::preamble::{AwaitHello, AwaitProof, Channel, Claimed, Dialler, Established};
 use crate::provider::{group_name, record_suite, suite_name};
@@ -41,7 +41,8 @@ pub enum Progress {
     /// TLS is up with an `inet_tls` node, and nothing else is known of it. Only after [`Handshake::with_foreign`] or
     /// [`Handshake::dial_either`].
     Foreign(Box<Foreign>),
-    /// Accepting side: no node, but one who wants to become one. Only after [`Handshake::accept_joining`].
+    /// Accepting side: no node, but one who wants to become one. Only after [`Handshake::accept_joining`]. Or one who asks
+    /// for names, after [`Handshake::accept_names`].
     Join(Box<Join>),
 }
 
@@ -110,14 +111,22 @@ impl Handshake {
         now: UnixTime,
         joins: Option<Arc<JoinServer>>,
     ) -> Self {
-        Self(Stage::Listen(Box::new(Listen {
-            link: Link::new(local, None, now),
-            acceptor: Acceptor::default(),
+        let serves = Serves::Links {
             own: own.clone(),
             joins,
             foreign: false,
+        };
+        Self(Stage::Listen(Box::new(Listen::new(local, serves, now))))
+    }
+
+    /// Accepts who asks for the names of this host, and nobody for a link: the handshake ends in [`Progress::Join`]. Until a
+    /// peer has proven who it is, it sees what it would see of [`accept`](Self::accept).
+    pub fn accept_names(local: &Arc<Local>, now: UnixTime) -> Self {
+        Self(Stage::Listen(Box::new(Listen::new(
+            local,
+            Serves::Names,
             now,
-        })))
+        ))))
     }
 
     /// An accepting one takes `inet_tls` nodes too: who names no ALPN protocol. The handshake then ends in
@@ -125,7 +134,7 @@ impl Handshake {
     #[must_use]
     pub fn with_foreign(mut self) -> Self {
         if let Stage::Listen(listen) = &mut self.0 {
-            listen.foreign = true;
+            listen.let_foreign_in();
         }
         self
     }
@@ -204,15 +213,15 @@ impl Stage {
 }
 
 /// What one connection has of its own from the first byte on.
-struct Link {
-    local: Arc<Local>,
-    verifier: Arc<LinkVerifier>,
-    capture: Arc<Capture>,
-    budget: Budget,
+pub(crate) struct Link {
+    pub(crate) local: Arc<Local>,
+    pub(crate) verifier: Arc<LinkVerifier>,
+    pub(crate) capture: Arc<Capture>,
+    pub(crate) budget: Budget,
 }
 
 impl Link {
-    fn new(local: &Arc<Local>, target: Option<NodeName>, now: UnixTime) -> Self {
+    pub(crate) fn new(local: &Arc<Local>, target: Option<NodeName>, now: UnixTime) -> Self {
         Self {
             local: local.clone(),
             verifier: Arc::new(LinkVerifier::new(local.clone(), target, now)),
@@ -222,12 +231,12 @@ impl Link {
     }
 
     /// From now on the peer may be one of another carrier.
-    fn let_foreign_in(&mut self, target: Option<NodeName>, now: UnixTime) {
+    pub(crate) fn let_foreign_in(&mut self, target: Option<NodeName>, now: UnixTime) {
         let verifier = LinkVerifier::new(self.local.clone(), target, now);
         self.verifier = Arc::new(verifier.with_foreign());
     }
 
-    fn failure(&self, error: Error) -> Failure {
+    pub(crate) fn failure(&self, error: Error) -> Failure {
         Failure {
             error: self.verifier.take_refusal().unwrap_or(error),
             peer: self.verifier.seen(),
@@ -236,99 +245,13 @@ impl Link {
     }
 }
 
-/// A server that waits for the ClientHello, which says by ALPN what kind of peer it is.
-pub(crate) struct Listen {
-    link: Link,
-    acceptor: Acceptor,
-    own: NodeName,
-    joins: Option<Arc<JoinServer>>,
-    /// Whether who names no ALPN protocol is an `inet_tls` node.
-    foreign: bool,
-    now: UnixTime,
-}
-
-/// What a ClientHello has led to.
-enum Accepted {
-    Link(Connection),
-    Foreign(Connection),
-    Join(Connection),
-}
-
-impl Listen {
-    fn step(
-        mut self: Box<Self>,
-        input: &mut Input<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<Step, Failure> {
-        let silent = out.len();
-        let read = match input.paid_record(&mut self.link.budget) {
-            Ok(Some(record)) => self.read(record, out),
-            Ok(None) => return Ok(Step::Wait(Stage::Listen(self))),
-            Err(error) => Err(error),
-        };
-        match read {
-            Ok(None) => Ok(Step::Next(Stage::Listen(self))),
-            Ok(Some(Accepted::Link(conn))) => {
-                let after = After::Accept(AwaitHello::new(self.own));
-                Ok(Step::Next(Stage::Tls(Tls::new(self.link, conn, after))))
-            }
-            Ok(Some(Accepted::Foreign(conn))) => {
-                let tls = Tls::new(self.link, conn, After::AcceptForeign);
-                Ok(Step::Next(Stage::Tls(tls)))
-            }
-            Ok(Some(Accepted::Join(conn))) => {
-                Ok(Step::Join(Box::new(Join::accepted(conn, self.link.budget))))
-            }
-            Err(error) => {
-                if out.len() == silent {
-                    plaintext_alert(&error, out);
-                }
-                Err(self.link.failure(error))
-            }
-        }
-    }
-
-    fn read(&mut self, record: &[u8], out: &mut Vec<u8>) -> Result<Option<Accepted>, Error> {
-        feed(record, |bytes| self.acceptor.read_tls(bytes))?;
-        let accepted = match self.acceptor.accept() {
-            Ok(None) => return Ok(None),
-            Ok(Some(accepted)) => accepted,
-            Err((e, mut alert)) => return Err(refused(e, alert.write_all(out))),
-        };
-        let hello = accepted.client_hello();
-        let offered: Vec<&[u8]> = hello.alpn().map(Iterator::collect).unwrap_or_default();
-        if offered.is_empty() && self.foreign {
-            self.link.let_foreign_in(None, self.now);
-        }
-        let link = &self.link;
-        let (config, kind): (_, fn(Connection) -> Accepted) = match &self.joins {
-            _ if offered.is_empty() && self.foreign => {
-                let (verifier, capture) = (link.verifier.clone(), link.capture.clone());
-                let config = link.local.foreign_server(verifier, capture)?;
-                (config, Accepted::Foreign)
-            }
-            _ if offered.is_empty() => return Err(Error::NoAlpn),
-            _ if offered.contains(&ALPN) => {
-                let (verifier, capture) = (link.verifier.clone(), link.capture.clone());
-                (link.local.server(verifier, capture)?, Accepted::Link)
-            }
-            Some(joins) if offered.contains(&JOIN_ALPN) => {
-                (joins.config(self.now)?, Accepted::Join)
-            }
-            _ => return Err(Error::WrongAlpn),
-        };
-        match accepted.into_connection(Arc::new(config)) {
-            Ok(conn) => Ok(Some(kind(conn.into()))),
-            Err((e, mut alert)) => Err(refused(e, alert.write_all(out))),
-        }
-    }
-}
-
 /// What follows when TLS is up.
-enum After {
+pub(crate) enum After {
     Dial(Dialler),
     Accept(AwaitHello),
     AcceptForeign,
+    /// One of the cluster, at a port that is not for what it wants.
+    Refuse,
 }
 
 /// rustls at work.
@@ -339,7 +262,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    fn new(link: Link, conn: Connection, after: After) -> Box<Self> {
+    pub(crate) fn new(link: Link, conn: Connection, after: After) -> Box<Self> {
         Box::new(Self { link, conn, after })
     }
 
@@ -382,6 +305,7 @@ impl Tls {
                 Ok(Step::Next(Stage::AwaitServerProof(dialler, channel)))
             }
             After::Accept(waiting) if merlon => Ok(Step::Next(Stage::AwaitHello(waiting, channel))),
+            After::Refuse => Err(channel.fail(Error::WrongAlpn, None, out)),
             After::Dial(_) | After::AcceptForeign if !merlon && link.verifier.takes_foreign() => {
                 Ok(Step::Foreign(Box::new(Foreign::new(*channel))))
             }
@@ -422,7 +346,7 @@ fn channel(link: &Link, conn: &Connection) -> Result<Channel, Error> {
 }
 
 /// Hands rustls one record, all of it.
-fn feed(
+pub(crate) fn feed(
     mut record: &[u8],
     mut read_tls: impl FnMut(&mut dyn Read) -> io::Result<usize>,
 ) -> Result<(), Error> {
@@ -449,7 +373,7 @@ pub(crate) fn flush(conn: &mut Connection, out: &mut Vec<u8>) {
 }
 
 /// The alert for a peer with which there are no keys yet.
-fn plaintext_alert(error: &Error, out: &mut Vec<u8>) {
+pub(crate) fn plaintext_alert(error: &Error, out: &mut Vec<u8>) {
     const FATAL: u8 = 2;
     if let Some(description) = error.alert() {
         out.extend_from_slice(&[21, 3, 3, 0, 2, FATAL, description]);
@@ -457,7 +381,7 @@ fn plaintext_alert(error: &Error, out: &mut Vec<u8>) {
 }
 
 /// The alert is in `out` already: writing to memory does not fail.
-fn refused(error: TlsError, _written: io::Result<()>) -> Error {
+pub(crate) fn refused(error: TlsError, _written: io::Result<()>) -> Error {
     tls_fault(error)
 }
 

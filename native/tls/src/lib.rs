@@ -26,6 +26,7 @@ mod handshake;
 mod input;
 mod join;
 mod keylog;
+mod listen;
 mod live;
 mod names;
 mod pinned;

@@ -1,13 +1,14 @@
 //! The name service of a host: TLS 1.3 as on links, both sides authenticated, with an ALPN protocol and a port of its own.
 //!
-//! Nothing here leads to a link: what comes up is a [`Join`], which carries messages. Who sends them is
+//! Nothing here leads to a link: what comes up is a [`Join`], which carries messages. The keeper's side begins with
+//! [`Handshake::accept_names`](crate::Handshake::accept_names). Who sends them is
 //! [`Join::member`]; what it may ask is for `merlon_pki` (`may_register`, `may_learn`) to say.
 
 use std::sync::Arc;
 
 use merlon_pki::UnixTime;
 use rustls::pki_types::{IpAddr, ServerName};
-use rustls::{ClientConnection, NoKeyLog, ServerConnection};
+use rustls::{ClientConnection, Connection, NoKeyLog};
 
 use crate::config::Local;
 use crate::error::Error;
@@ -26,19 +27,6 @@ pub const TO_KEEPER_MAX: usize = 2 * 1024;
 pub const FROM_KEEPER_MAX: usize = 96 * 1024;
 
 impl Join {
-    /// The keeper, for one who connected to its port.
-    ///
-    /// # Errors
-    /// [`Error::Local`].
-    pub fn accept_names(local: &Arc<Local>, now: UnixTime) -> Result<Self, Error> {
-        let verifier = Arc::new(LinkVerifier::new(local.clone(), None, now));
-        let mut config = local.server(verifier.clone(), Arc::<Capture>::default())?;
-        config.alpn_protocols = vec![NAMES_ALPN.to_vec()];
-        config.key_log = Arc::new(NoKeyLog {});
-        let conn = ServerConnection::new(Arc::new(config)).map_err(local_fault)?;
-        Ok(names(conn.into(), verifier, TO_KEEPER_MAX))
-    }
-
     /// One who asks. A keeper that is no node of this cluster is shown nothing.
     ///
     /// # Errors
@@ -51,11 +39,24 @@ impl Join {
         // rustls wants a name; it is not sent, and our verifier does not look at it.
         let nobody = ServerName::IpAddress(IpAddr::V4([0, 0, 0, 0].into()));
         let conn = ClientConnection::new(Arc::new(config), nobody).map_err(local_fault)?;
-        Ok(names(conn.into(), verifier, FROM_KEEPER_MAX))
+        let judge = Judge::Link(verifier);
+        Ok(Self::new(
+            conn.into(),
+            NAMES_ALPN,
+            judge,
+            Budget::new(),
+            FROM_KEEPER_MAX,
+        ))
     }
 }
 
-fn names(conn: rustls::Connection, verifier: Arc<LinkVerifier>, limit: usize) -> Join {
-    let judge = Judge::Link(verifier);
-    Join::new(conn, NAMES_ALPN, judge, Budget::new(), limit)
+/// The keeper's side, for a ClientHello that was read already.
+pub(crate) fn accepted(conn: Connection, verifier: Arc<LinkVerifier>, budget: Budget) -> Join {
+    Join::new(
+        conn,
+        NAMES_ALPN,
+        Judge::Link(verifier),
+        budget,
+        TO_KEEPER_MAX,
+    )
 }
