@@ -5,6 +5,7 @@
 -export([rows/0]).
 
 -define(DISTRIBUTION, <<"https://security.erlef.org/secure_coding_and_deployment_hardening/distribution">>).
+-define(OTP, <<"https://www.erlang.org/doc/system/secure_coding.html">>).
 -define(PROTOCOL, <<"https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html">>).
 -define(EPMD, <<"https://www.erlang.org/doc/apps/erts/epmd_cmd.html">>).
 -define(TLS_DIST, <<"https://www.erlang.org/doc/apps/ssl/ssl_distribution.html">>).
@@ -89,11 +90,11 @@ live() ->
          {<<"epmd is open on all addresses">>,
           <<"Every network that the host is in can ask it for the nodes' names.">>,
           <<"    ERL_EPMD_ADDRESS=127.0.0.1        or a firewall that knows the cluster">>}, [?EPMD]),
-     row(live_code_path, 732, high,
+     (row(live_code_path, 732, high,
          {<<"Others can write into the code path">>,
           <<"Whoever can put a module into such a folder has it run by the node.">>,
           <<"    chmod go-w FOLDER\n"
-            "and start the node from a folder of its own.">>}, [?DISTRIBUTION]),
+            "and start the node from a folder of its own.">>}, [?OTP]))#{otp := <<"DEP-004">>},
      row(live_certificate, 298, medium,
          {<<"A certificate ends soon, or has ended">>,
           <<"A node whose certificate has ended makes no new links.">>,
