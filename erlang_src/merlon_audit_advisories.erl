@@ -100,8 +100,8 @@ runtime() ->
      #{id => <<"CVE-2026-117642">>, what => <<"funs inside funs in external term format exhaust the stack, with safe too">>,
        reach => [[tcp_dist]], otp => ?OF_NOVEMBER},
      #{id => <<"CVE-2026-119443">>, what => <<"xmerl_scan fetches the DTD that a document names">>, reach => [], otp => ?OF_NOVEMBER},
-     #{id => <<"CVE-2026-115747">>, what => <<"the JIT of AArch64 crashes on a number out of range; and five more that OTP 29.1.3 "
-                                              "lists (116225, 116295, 116382, 120961, 125658), not looked into here">>,
+     #{id => <<"CVE-2026-115747">>, what => <<"the JIT of AArch64 crashes on a number; and 116225, 116295, 116382, 120961, "
+                                              "125658, not looked into">>,
        reach => [], otp => ?OF_NOVEMBER}].
 
 %% Servers that a release may have in it.
@@ -163,21 +163,21 @@ rule(false) -> otp_unreached.
 
 %% What of the configuration leads there, or what would.
 reach(true, Ways, Facts) -> ["reached by ", together(hd([Way || Way <- Ways, Way -- Facts =:= []]))];
-reach(false, [], _Facts) -> "whether it is reached is in no configuration";
-reach(false, Ways, _Facts) -> ["not seen to be reached, which takes ", lists:join(" or ", [together(Way) || Way <- Ways])].
+reach(false, [], _Facts) -> "no configuration says whether it is reached";
+reach(false, Ways, _Facts) -> ["not reached without ", lists:join(" or ", [together(Way) || Way <- Ways])].
 
-together(Way) -> lists:join(" with ", [means(Fact) || Fact <- Way]).
+together(Way) -> lists:join(", ", [means(Fact) || Fact <- Way]).
 
-means(tls_dist) -> "distribution over inet_tls";
+means(tls_dist) -> "inet_tls";
 means(tcp_dist) -> "plain distribution";
 means(check_ip) -> "check_ip";
 means(tls12) -> "TLS 1.2";
 means(tls13) -> "TLS 1.3";
 means(tickets) -> "session_tickets";
 means(sni) -> "sni_hosts or sni_fun";
-means(inet_res) -> "DNS by OTP itself";
-means(ssh) -> "ssh in the release";
-means(inets) -> "inets in the release".
+means(inet_res) -> "DNS by OTP";
+means(ssh) -> "ssh";
+means(inets) -> "inets".
 
 label(otp) -> "OTP";
 label(App) -> atom_to_binary(App).

@@ -55,15 +55,18 @@ rows() ->
      #{id => otp_advisory, otp => <<"DEP-003">>, cwe => 1395, severity => high,
        title => <<"OTP with a known fault that this configuration exposes">>,
        why => <<"The fault is public, and the carrier or service that has it is in use here.">>,
-       fix => <<"Take OTP's newest patch of the same release, and rebuild the image or the release.">>,
+       fix => <<"Take OTP's newest patch of the same release, and rebuild the image or the release:\n"
+                "    docker build --pull .        # FROM erlang:28-slim moves to it">>,
        refs => [?CVES, ?VEX, ?OTP]},
      #{id => otp_unreached, otp => <<"DEP-003">>, cwe => 1395, severity => note,
        title => <<"OTP with a known fault that is not seen to be reached">>,
        why => <<"Nothing in these files exposes it; code that uses the service itself may.">>,
-       fix => <<"Take OTP's newest patch of the same release at the next build.">>,
+       fix => <<"Take OTP's newest patch of the same release at the next build:\n"
+                "    docker build --pull .        # FROM erlang:28-slim moves to it">>,
        refs => [?CVES, ?VEX, ?OTP]},
      #{id => otp_unmaintained, otp => <<"DEP-003">>, cwe => 1104, severity => medium,
        title => <<"A release of OTP that gets no patches">>,
        why => <<"OTP mends its three newest releases; faults found since stay open in older ones.">>,
-       fix => <<"Move to a release that is maintained (on 2026-11-27: 27, 28, 29).">>,
+       fix => <<"Move to a release that is maintained (on 2026-11-27: 27, 28, 29):\n"
+                "    FROM erlang:29-slim">>,
        refs => [?OTP, <<"https://www.erlang.org/downloads">>]}].

@@ -85,7 +85,8 @@ live() ->
      row(live_port, 668, note,
          {<<"The node listens on other ports too">>,
           <<"Each of them is a way in for whoever can reach it.">>,
-          <<"See that each is meant, and open where it has to be alone.">>}, [?DISTRIBUTION]),
+          <<"See that each is meant, and open where it has to be alone:\n"
+            "    ss -ltnp        # which program listens where">>}, [?DISTRIBUTION]),
      row(live_epmd, 668, low,
          {<<"epmd is open on all addresses">>,
           <<"Every network that the host is in can ask it for the nodes' names.">>,
@@ -102,8 +103,10 @@ live() ->
      row(live_flags, 1188, high,
          {<<"-proto_dist does not say what is used">>,
           <<"Given twice, OTP before 27 takes neither and uses plain TCP without a word.">>,
-          <<"Give it once, in vm.args or in ERL_FLAGS, ERL_AFLAGS or ERL_ZFLAGS.">>}, [?DISTRIBUTION]),
+          <<"Give it once, in vm.args or in ERL_FLAGS, ERL_AFLAGS or ERL_ZFLAGS:\n"
+            "    -proto_dist merlon">>}, [?DISTRIBUTION]),
      row(live_disagree, 1188, medium,
          {<<"The nodes of the cluster disagree">>,
           <<"What one node demands and another does not is worth what the weaker one does.">>,
-          <<"Bring the nodes to the same releases and settings.">>}, [?DISTRIBUTION])].
+          <<"Bring the nodes to the same releases and settings, and look again:\n"
+            "    merlon audit --node NODE --cluster">>}, [?DISTRIBUTION])].

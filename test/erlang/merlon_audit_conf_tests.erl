@@ -329,6 +329,9 @@ the_table_of_advisories_holds_test() ->
          ?assertMatch({match, _}, re:run(Id, "^CVE-20\\d\\d-\\d{4,6}$")),
          Things = [{otp, Range} || Range <- Otp] ++ [{App, Range} || #{app := {App, Ranges}} <- [Row], Range <- Ranges],
          [begin
+              %% What leads there is the end of what is said, and reports cut off what is too long.
+              [?assert(string:length(What) =< 200) || Facts <- [[], maps:get(reach, Row) =/= [] andalso hd(maps:get(reach, Row))], is_list(Facts),
+                                                      {_, What} <- merlon_audit_advisories:told({Thing, From}, Facts)],
               ?assert(is_in(Id, {Thing, From})),
               ?assertNot(is_in(Id, {Thing, Before}))
           end || {Thing, {From, Before}} <- Things]
@@ -343,7 +346,14 @@ what_the_configuration_has_decides_whether_an_advisory_is_reached_test() ->
     ?assert(lists:member(<<"CVE-2026-48860">>, Reached(<<"27.3.4.1">>, [tls_dist, tls12, check_ip]))),
     ?assertNot(lists:member(<<"CVE-2026-48860">>, Reached(<<"27.3.4.1">>, [tls_dist, tls12]))),
     ?assertEqual([], Reached(<<"27.3.4.18">>, [tls_dist, tls12, check_ip])),
-    ?assertEqual([], Reached(<<"25.3.2">>, [])).
+    ?assertEqual([], Reached(<<"25.3.2">>, [])),
+    %% Each finding says which it is, and by what.
+    Told = merlon_audit_advisories:told({otp, <<"29.0.2">>}, [tls_dist, tls13]),
+    [?assertMatch({match, _}, re:run(What, Words)) || {Rule, What} <- Told, {Rule2, Words} <- [{otp_advisory, "; reached by inet_tls"},
+                                                       {otp_unreached, "; not reached without |; no configuration says"}], Rule =:= Rule2],
+    ?assertMatch([_ | _], [x || {otp_unreached, What} <- Told, re:run(What, "CVE-2026-55952.*not reached without inet_tls, TLS 1.3, session_tickets$") =/= nomatch]),
+    ?assertMatch([_ | _], [x || {otp_advisory, <<"OTP 29.0.2: CVE-2026-55952", _/binary>>}
+                                    <- merlon_audit_advisories:told({otp, <<"29.0.2">>}, [tls_dist, tls13, tickets])]).
 
 a_built_release_is_compared_by_its_applications_test() ->
     ?in_dir(Dir, begin
