@@ -119,6 +119,7 @@ is_flag(_) -> false.
 plain(<<"--name">>) -> <<"-name">>;
 plain(<<"--sname">>) -> <<"-sname">>;
 plain(<<"--cookie">>) -> <<"-setcookie">>;
+plain(<<"--remsh">>) -> <<"-remsh">>;
 plain(Name) -> Name.
 
 %% What a command line says: flags behind a program that takes them (find has a -name as well), epmd, limits.
