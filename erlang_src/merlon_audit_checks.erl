@@ -21,7 +21,6 @@ check(always, _Site) -> true;
 check(is_unsafe_decode, Site) -> not is_safe(arg(2, Site));
 check(is_safe_decode, Site) -> is_safe(arg(2, Site));
 check(has_entities, Site) -> not has_option(disallow_entities, true, arg(2, Site));
-check(is_named_by_data, #{resolved := [M, F | _]}) -> is_data(M) andalso is_data(F);
 check(is_public_secret, Site) -> is_public_secret(arg(1, Site), arg(2, Site));
 check(makes_atoms, Site) -> not has_option(existing_atoms_only, true, arg(2, Site)) andalso
                                 not has_key(static_atoms_encoder, arg(2, Site));
@@ -152,12 +151,6 @@ spawned(_) -> unknown.
 
 program({tuple, _, [_, Program]}) -> Program;
 program(_) -> none.
-
-%% What a call other than these gives is a choice of the code's own.
-is_data({call, _, {remote, _, {atom, _, _}, {atom, _, F}}, _}) ->
-    lists:member(F, [list_to_atom, binary_to_atom, list_to_existing_atom, binary_to_existing_atom, to_atom,
-                     to_existing_atom, concat, safe_concat, binary_to_term]);
-is_data(_) -> true.
 
 %% ---- nodes ----
 

@@ -40,16 +40,17 @@ findings(Unit, Index) ->
     strongest(Found).
 
 site(#{kind := call, sinks := Sinks, values := Values} = Site, Unit) ->
-    [finding(Rule, lowered(Rule, flow(Args, Values), Site), What, Site, Unit)
+    [finding(Rule, lowered(Rule, flow(Rule, Args, Values), Site), What, Site, Unit)
      || {Rule, Args, Check} <- Sinks, merlon_audit_checks:check(Check, Site),
         What <- [what(Site)]];
 site(Site, Unit) ->
     [finding(Rule, none, What, Site, Unit) || {Rule, What} <- merlon_audit_checks:others(Site)].
 
 %% Of a call whose arguments are not seen one by one all that is known is one value.
-flow(any, _Values) -> none;
-flow(Args, [{Level, _}] = Values) when Args =/= [1], length(Values) =:= 1 -> level(Level);
-flow(Args, Values) -> level(lists:max([0 | [element(1, lists:nth(At, Values)) || At <- Args, At =< length(Values)]])).
+flow(_Rule, any, _Values) -> none;
+flow(Rule, Args, [{Level, _}] = Values) when Args =/= [1], length(Values) =:= 1 -> level(Rule, Level);
+flow(Rule, Args, Values) ->
+    level(Rule, lists:max([0 | [element(1, lists:nth(At, Values)) || At <- Args, At =< length(Values)]])).
 
 %% What kind of term it is the code says itself: <<131, 88, ...>> is a pid.
 lowered(unsafe_term, Flow, Site) when Flow =:= parameter; Flow =:= input ->
@@ -59,10 +60,12 @@ lowered(unsafe_term, Flow, Site) when Flow =:= parameter; Flow =:= input ->
     end;
 lowered(_Rule, Flow, _Site) -> Flow.
 
-level(0) -> literal;
-level(1) -> computed;
-level(2) -> parameter;
-level(3) -> input.
+%% Bytes from outside name no module and no node until something makes atoms of them.
+level(Rule, 3) when Rule =:= dynamic_call; Rule =:= remote_node; Rule =:= dial -> parameter;
+level(_, 0) -> literal;
+level(_, 1) -> computed;
+level(_, 2) -> parameter;
+level(_, _) -> input.
 
 finding(Rule, Flow, What, #{file := File, line := Line, function := Function}, #{module := Module}) ->
     {ok, Row} = merlon_audit_rules:find(Rule),

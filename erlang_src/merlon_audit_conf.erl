@@ -7,6 +7,7 @@
 -export([scan/3]).
 
 -define(BYTES, 16#800000).
+-define(SCRIPT, 16#40000).
 
 %% One result for each of Files that says something, as merlon_audit_source gives them. All: what the walk has found.
 -spec scan([merlon_audit_files:file()], All :: [merlon_audit_files:file()], map()) -> [map()].
@@ -49,12 +50,21 @@ raw(Name, {Line, Rule, What}, Hidden) ->
 
 looked(File, Run) ->
     case items(File, Run) of
-        {ok, Items} -> {ok, Items, merlon_audit_conf_rules:findings(Items, names(File, Items))};
+        {ok, Items} -> {ok, Items, told(File, merlon_audit_conf_rules:findings(Items, names(File, Items)))};
         Other -> Other
     end.
 
+%% A release's script gives the cookie to each of its ten commands: one finding says so.
+told(#{conf := script}, Found) ->
+    Firsts = lists:foldl(fun({Line, Rule, What}, Acc) -> maps:update_with({Rule, What}, fun(At) -> min(At, Line) end, Line, Acc) end,
+                         #{}, Found),
+    [{Line, Rule, What} || {{Rule, What}, Line} <- maps:to_list(Firsts)];
+told(_File, Found) -> Found.
+
 %% A crash dump may be as large as the node was.
 items(#{conf := crash_dump} = File, _Run) -> {ok, merlon_audit_conf_release:items(crash_dump, File, <<>>)};
+%% Beside scripts lie programs, large ones too.
+items(#{conf := script, size := Size}, _Run) when Size > ?SCRIPT -> none;
 items(#{conf := Kind} = File, Run) ->
     case merlon_audit_files:read(File, ?BYTES) of
         {ok, Text} -> items(Kind, File, utf8(Text), Run);
@@ -71,6 +81,7 @@ utf8(Text) ->
 items(vm_args, _File, Text, _Run) ->
     {ok, merlon_audit_conf_words:flags(merlon_audit_conf_words:split_args(Text), file)};
 items(env, _File, Text, _Run) -> {ok, merlon_audit_conf_shell:items(Text)};
+items(script, _File, Text, _Run) -> merlon_audit_conf_shell:script(Text);
 items(Kind, _File, Text, #{atoms := Atoms}) when Kind =:= sys_config; Kind =:= optfile; Kind =:= inetrc; Kind =:= rebar ->
     merlon_audit_conf_terms:items(Kind, Text, Atoms);
 items(Kind, _File, Text, _Run) when Kind =:= mix; Kind =:= exs -> {ok, merlon_audit_conf_exs:items(Kind, Text)};

@@ -201,7 +201,7 @@ facts(Starts, Files) ->
     [tls_dist || C <- Carriers, lists:member(C, ?TLS)]
         ++ [tcp_dist || Names =/= [], not lists:any(fun is_carrier/1, Carriers)]
         ++ [tcp_dist || {_, _, <<"RELEASE_DISTRIBUTION">>, V} <- Items, V =:= <<"name">> orelse V =:= <<"sname">>, Carriers =:= []]
-        ++ [check_ip || {setting, _, check_ip, true} <- Items] ++ [tls13 || {setting, _, tls13, true} <- Items]
+        ++ lists:usort([Name || {setting, _, Name, true} <- Items, lists:member(Name, [check_ip, tls13, tickets, sni])])
         ++ [tls12 || not lists:keymember(tls13, 3, Items)]
         ++ [inet_res || {found, _, inetrc_dns, _} <- Items]
         ++ [ssh || {app, <<"ssh">>, _} <- Items] ++ [inets || {app, <<"inets">>, _} <- Items].

@@ -6,15 +6,16 @@
 -export([kind/1, start/1]).
 -export_type([kind/0]).
 
--type kind() :: vm_args | env | sys_config | optfile | inetrc | rebar | mix | exs | docker | yaml | unit | toml |
+-type kind() :: vm_args | env | script | sys_config | optfile | inetrc | rebar | mix | exs | docker | yaml | unit | toml |
                 pem | cookie | crash_dump | otp_version | start_erl | versions.
 
 %% By the path below the root, with /.
 -spec kind(binary()) -> kind() | none.
 kind(Path) ->
     Name = string:lowercase(filename:basename(Path)),
-    case exact(Name, filename:basename(filename:dirname(Path))) of
-        none -> like(Name);
+    Folder = filename:basename(filename:dirname(Path)),
+    case exact(Name, Folder) of
+        none -> like(Name, Folder);
         Kind -> Kind
     end.
 
@@ -34,6 +35,16 @@ exact(<<".env">>, _) -> env;
 exact(<<"fly.toml">>, _) -> toml;
 exact(_, _) -> none.
 
+%% Start scripts of releases and packages have no extension.
+like(Name, Folder) ->
+    case like(Name) of
+        none -> case lists:member(Folder, [<<"bin">>, <<"sbin">>]) andalso filename:extension(Name) =:= <<>> of
+                    true -> script;
+                    false -> none
+                end;
+        Kind -> Kind
+    end.
+
 %% Patterns of names, the first that fits.
 like(Name) ->
     Patterns = [{"vm\\.args(\\.(eex|src|dist))?$", vm_args}, {"^env(\\.sh)(\\.(eex|src))?$", env}, {"\\.env$", env},
@@ -43,7 +54,7 @@ like(Name) ->
                 {"^\\.?(erl_)?inetrc$", inetrc},
                 {"^mix\\.exs$", mix}, {"^(config|runtime|prod|dev|releases)\\.exs$", exs},
                 {"^(docker|container)file(\\..*)?$|\\.dockerfile$", docker}, {"\\.ya?ml$", yaml},
-                {"\\.(service|socket)$", unit}, {"\\.(pem|crt|cer|key)$", pem}],
+                {"\\.(service|socket)$", unit}, {"\\.(pem|crt|cer|key)$", pem}, {"\\.sh(\\.eex)?$", script}],
     case [Kind || {Pattern, Kind} <- Patterns, re:run(Name, Pattern, [{capture, none}]) =:= match] of
         [Kind | _] -> Kind;
         [] -> none

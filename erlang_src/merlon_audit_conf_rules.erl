@@ -13,7 +13,17 @@
 %% Names: what a cookie may be derived from.
 -spec findings([merlon_audit_conf_words:item()], Names :: [binary()]) -> [found()].
 findings(Items, Names) ->
-    lists:append([item(Item) || Item <- Items]) ++ weak(cookies(Items), Names) ++ modes(Items).
+    Tools = [Scope || {flag, _, Name, Args, {command, _} = Scope} <- Items, is_tool(Name, [Word || {_, Word} <- Args])],
+    lists:append([item(Item) || Item <- Items, not is_mode_of(Tools, Item)]) ++ weak(cookies(Items), Names) ++ modes(Items).
+
+%% A remote shell, or what ends by itself: no node that anybody can make load code.
+is_tool(<<"-remsh">>, _) -> true;
+is_tool(<<"-dist_listen">>, [<<"false">> | _]) -> true;
+is_tool(<<"-eval">>, Words) -> lists:any(fun(Word) -> binary:match(Word, <<"halt(">>) =/= nomatch end, Words);
+is_tool(_, _) -> false.
+
+is_mode_of(Tools, {flag, _, <<"-mode">>, _, Scope}) -> lists:member(Scope, Tools);
+is_mode_of(_, _) -> false.
 
 item({found, Line, Rule, What}) -> [{Line, Rule, What}];
 item({cookie, Line, _}) -> [{Line, cookie_literal, <<"a cookie as text">>}];

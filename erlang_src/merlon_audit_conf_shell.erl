@@ -1,14 +1,27 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% env.sh, .env files and the like, line by line: assignments and commands. No shell's logic: of branches all are taken, and a
-%% value that the shell would make up is a reference.
+%% env.sh, .env files, start scripts and the like, line by line: assignments and commands. No shell's logic: of branches all
+%% are taken, and a value that the shell would make up is a reference.
 -module(merlon_audit_conf_shell).
 
--export([items/1, line/2, lines/1, raw/1, joined/1]).
+-export([items/1, script/1, line/2, lines/1, raw/1, joined/1]).
 
 -define(ASSIGNMENT, "^(?:export\\s+|readonly\\s+|local\\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$").
 
 -spec items(binary()) -> [merlon_audit_conf_words:item()].
 items(Text) -> lists:append([line(Line, N) || {N, Line} <- lines(Text)]).
+
+%% A script that has to do with Erlang; `none` for others. What it takes for a variable that nobody has set is no setting:
+%% the release's env.sh comes before.
+-spec script(binary()) -> {ok, [merlon_audit_conf_words:item()]} | none.
+script(Text) ->
+    case re:run(Text, "\\A#!\\S*/(env +)?(ba|da|k|z)?sh\\b.*(\\b(erl|erlexec|iex|elixir|epmd)\\b|\\b(ERL|RELEASE|RELX)_|cookie)",
+                [caseless, dotall, {capture, none}]) of
+        match -> {ok, [Item || {N, Line} <- lines(Text), Item <- line(Line, N), not is_fallback(Item, Line)]};
+        nomatch -> none
+    end.
+
+is_fallback({env, _, <<"RELEASE_DISTRIBUTION">> = Name, _}, Line) -> binary:match(Line, <<"${", Name/binary, ":-">>) =/= nomatch;
+is_fallback(_, _) -> false.
 
 %% Lines that end in \ are one with the next.
 -spec lines(binary()) -> [{pos_integer(), binary()}].

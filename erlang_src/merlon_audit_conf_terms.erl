@@ -104,7 +104,9 @@ certificate(Options) ->
     {Known, _} = options(Options),
     [{setting, line(element(2, Value)), certfile, text(Value)}
      || {certfile, Value} <- Known, is_tuple(Value), is_binary(text(Value))]
-        ++ [{setting, line(element(2, Options)), tls13, true} || {versions, Value} <- Known, has_tls13(Value)].
+        ++ [{setting, line(element(2, Options)), tls13, true} || {versions, Value} <- Known, has_tls13(Value)]
+        ++ [{setting, line(element(2, Options)), tickets, true} || {session_tickets, Value} <- Known, is_tuple(Value), text(Value) =/= <<"disabled">>]
+        ++ [{setting, line(element(2, Options)), sni, true} || {Name, _} <- Known, Name =:= sni_hosts orelse Name =:= sni_fun].
 
 has_tls13(Value) -> [] =/= find(fun({atom, _, 'tlsv1.3'}) -> [yes]; (_) -> [] end, Value).
 

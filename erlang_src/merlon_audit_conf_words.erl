@@ -24,6 +24,8 @@
 
 %% Programs that take the emulator's flags.
 -define(PROGRAMS, [<<"erl">>, <<"iex">>, <<"elixir">>, <<"werl">>, <<"erlexec">>, <<"beam.smp">>, <<"run_erl">>]).
+%% Variables that start scripts keep their name in.
+-define(NAMED, "^\\$\\{?(REL_EXEC|ERL|ERLEXEC|ERL_EXEC|IEX|ELIXIR|EXEC)\\}?$").
 %% Variables that hold them.
 -define(FLAGS, [<<"ERL_FLAGS">>, <<"ERL_AFLAGS">>, <<"ERL_ZFLAGS">>, <<"ERL_OPTIONS">>, <<"ELIXIR_ERL_OPTIONS">>,
                 <<"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS">>, <<"RABBITMQ_SERVER_ERL_ARGS">>, <<"SERVER_ERL_ARGS">>,
@@ -117,15 +119,18 @@ is_flag(_) -> false.
 plain(<<"--name">>) -> <<"-name">>;
 plain(<<"--sname">>) -> <<"-sname">>;
 plain(<<"--cookie">>) -> <<"-setcookie">>;
+plain(<<"--remsh">>) -> <<"-remsh">>;
 plain(Name) -> Name.
 
 %% What a command line says: flags behind a program that takes them (find has a -name as well), epmd, limits.
 -spec command([word()], pos_integer()) -> [item()].
 command(Words, Line) ->
-    case lists:dropwhile(fun({_, Word}) -> not lists:member(filename:basename(Word), ?PROGRAMS) end, Words) of
+    case lists:dropwhile(fun({_, Word}) -> not is_program(filename:basename(Word)) end, Words) of
         [_ | Args] -> flags(lists:flatmap(fun inner/1, Args), {command, Line});
         [] -> []
     end ++ epmd(Words) ++ limits(Words).
+
+is_program(Name) -> lists:member(Name, ?PROGRAMS) orelse re:run(Name, ?NAMED, [{capture, none}]) =:= match.
 
 %% elixir --erl "-proto_dist merlon" has flags inside a word.
 inner({Line, <<$-, _/binary>> = Word}) ->

@@ -6,6 +6,7 @@
 -export([function/2]).
 
 -import(merlon_audit_expr, [line/1]).
+-import(merlon_audit_value, [join/2, soft/1, outcome/1, returned/2, result/2]).
 
 %% `line` is the last one that was seen: Elixir's literals have none.
 -record(st, {env = #{}, sites = [], edges = [], line = 0, context}).
@@ -14,7 +15,6 @@
 -define(COMPUTED, {1, 0}).
 -define(PARAMETER, {2, 0}).
 -define(INPUT, {3, 0}).
--define(LOW, ((1 bsl 256) - 1)).
 -define(is_request(Field), (Field =:= <<"params">> orelse Field =:= <<"body_params">> orelse Field =:= <<"query_params">>
                             orelse Field =:= <<"path_params">> orelse Field =:= <<"query_string">>
                             orelse Field =:= <<"req_headers">> orelse Field =:= <<"req_cookies">>
@@ -33,11 +33,6 @@ function(Clauses, Context) ->
 parameters(Patterns, St) ->
     {_, After} = lists:foldl(fun(P, {Bit, Acc}) -> {Bit bsl 1, bind(P, {0, Bit}, none, Acc)} end, {1, St}, Patterns),
     After.
-
--spec join(merlon_audit_flow:value(), merlon_audit_flow:value()) -> merlon_audit_flow:value().
-join({A, X}, {B, Y}) -> {max(A, B), X bor Y}.
-
-soft({Base, Mask}) -> {min(Base, 2), ((Mask band ?LOW) bsl 256) bor (Mask band bnot ?LOW)}.
 
 %% ---- clauses ----
 
@@ -245,13 +240,13 @@ call({atom, _, F}, Args, Anno, #st{context = Context} = St) ->
     case target(F, length(Args), Context) of
         local -> local(F, Args, St);
         {M, Name} -> called(M, Name, Args, Anno, St);
-        unknown -> arguments(Args, St, fun(Values, After) -> {lists:foldl(fun join/2, ?COMPUTED, Values), After} end)
+        unknown -> arguments(Args, St, fun(Values, After) -> {outcome(Values), After} end)
     end;
 call(Expr, Args, Anno, St) ->
     case resolve(Expr, St) of
         {'fun', _, {function, {atom, _, M}, {atom, _, F}, _}} -> called(M, F, Args, Anno, St);
         {'fun', _, {function, F, A}} when A =:= length(Args) -> call({atom, Anno, F}, Args, Anno, St);
-        _ -> arguments([Expr | Args], St, fun(Values, After) -> {lists:foldl(fun join/2, ?COMPUTED, Values), After} end)
+        _ -> arguments([Expr | Args], St, fun(Values, After) -> {outcome(Values), After} end)
     end.
 
 %% Whose function is meant by a name alone.
@@ -278,17 +273,6 @@ local(F, Args, #st{context = #{returns := Returns}} = St) ->
         {returned(maps:get({F, length(Args)}, Returns, unknown), Values), edge({F, length(Args)}, Values, After)}
     end).
 
-%% Parameters in what the callee returns are this call's arguments.
-returned(unknown, Values) -> lists:foldl(fun join/2, ?LITERAL, Values);
-returned({Base, Mask}, Values) ->
-    Soft = returned(Mask bsr 256, [soft(Value) || Value <- Values], ?LITERAL),
-    join(Soft, returned(Mask band ?LOW, Values, {Base, 0})).
-
-returned(0, _Values, Value) -> Value;
-returned(_Mask, [], Value) -> Value;
-returned(Mask, [Given | Values], Value) when Mask band 1 =:= 1 -> returned(Mask bsr 1, Values, join(Value, Given));
-returned(Mask, [_ | Values], Value) -> returned(Mask bsr 1, Values, Value).
-
 edge(Callee, Values, #st{edges = Edges, context = #{function := Caller}} = St) ->
     St#st{edges = [{Caller, Callee, Values} | Edges]}.
 
@@ -300,15 +284,7 @@ called(M, F, Args, Anno, #st{context = #{module := Module, defined := Defined}} 
 
 remote(M, F, Args, Values, Anno, #st{context = #{index := Index}} = St) ->
     Reached = reach(M, F, Anno, Args, Values, length(Args), St),
-    Kind = merlon_audit_sinks:result(M, F, Index),
-    {result(Kind, lists:foldl(fun join/2, ?LITERAL, Values)), indirect(M, F, Args, Values, Anno, Reached)}.
-
-result(input, _) -> ?INPUT;
-result(file, _) -> ?PARAMETER;
-result(stored, _) -> ?COMPUTED;
-result(Kind, ?LITERAL) when Kind =:= pure; Kind =:= clean -> ?LITERAL;
-result(clean, _) -> ?COMPUTED;
-result(_, Value) -> join(?COMPUTED, Value).
+    {result(merlon_audit_sinks:result(M, F, Index), Values), indirect(M, F, Args, Values, Anno, Reached)}.
 
 %% The place, when a rule is about this function.
 reach(M, F, Anno, Args, Values, Arity, #st{context = #{index := Index}} = St) ->
@@ -343,12 +319,12 @@ dynamic(Exprs, Written, Args, Anno, St) ->
     {Named, First} = each(Written, St),
     Sinks = merlon_audit_sinks:sinks(erlang, apply, 3, maps:get(index, First#st.context)),
     Seen = site(call, {erlang, apply}, Anno, Sinks, Exprs, Named, First),
-    arguments(Args, Seen, fun(Values, After) -> {lists:foldl(fun join/2, ?COMPUTED, Named ++ Values), After} end).
+    arguments(Args, Seen, fun(Values, After) -> {outcome(Named ++ Values), After} end).
 
 %% Funs among the arguments are called with what stands beside them.
 arguments(Args, St, Then) ->
     {Values, After} = lists:mapfoldl(fun(Arg, Acc) -> argument(Arg, Acc) end, St, Args),
-    Beside = lists:foldl(fun join/2, ?COMPUTED, [Value || {data, Value} <- Values]),
+    Beside = lists:foldl(fun merlon_audit_value:join/2, ?COMPUTED, [Value || {data, Value} <- Values]),
     {Results, Last} = lists:mapfoldl(fun({data, Value}, Acc) -> {Value, Acc};
                                         ({function, Fun}, Acc) -> fun_argument(Fun, Beside, Acc)
                                      end, After, Values),

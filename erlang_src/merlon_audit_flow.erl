@@ -7,9 +7,9 @@
 -export([run/2]).
 -export_type([site/0, value/0, unit/0, expr/0]).
 
-%% 0 a literal, 1 computed, 2 a parameter, 3 input. Parameters by bits; those from bit 256 on count as a parameter at
-%% most: a field of a record or a process's state is not what the socket sent because something in it was.
--type value() :: {0..3, Parameters :: non_neg_integer()}.
+-import(merlon_audit_value, [settled/2]).
+
+-type value() :: merlon_audit_value:value().
 %% An expression in Erlang's abstract format; those of Elixir are translated to it.
 -type expr() :: term().
 -type unit() ::
@@ -56,15 +56,6 @@ finish(Sites, Edges, Unit) ->
     Parameters = parameters(Edges, Unit),
     [Site#{values := [settled(Value, maps:get(Function, Parameters, [])) || Value <- Values]}
      || #{function := Function, values := Values} = Site <- Sites].
-
-settled({Base, Mask}, Parameters) ->
-    Soft = settled(Mask bsr 256, Parameters, 0),
-    {max(settled(Mask band ((1 bsl 256) - 1), Parameters, Base), min(Soft, 2)), 0}.
-
-settled(0, _Parameters, Most) -> Most;
-settled(Mask, [], Most) when Mask > 0 -> max(Most, 2);
-settled(Mask, [Level | Parameters], Most) when Mask band 1 =:= 1 -> settled(Mask bsr 1, Parameters, max(Most, Level));
-settled(Mask, [_ | Parameters], Most) -> settled(Mask bsr 1, Parameters, Most).
 
 %% ---- what the parameters are ----
 

@@ -29,24 +29,24 @@ rows() ->
        fix => <<"    chmod 0600 FILE\n"
                 "and keep keys out of repositories and images: merlon renew, merlon join make them where they are used.">>,
        refs => [?OTP]},
-     #{id => cert_expired, otp => <<"-">>, cwe => 298, severity => medium,
+     #{id => cert_expired, otp => <<"DEP-001">>, cwe => 298, severity => medium,
        title => <<"A certificate that has run out">>,
        why => <<"Peers refuse it; who does not check dates takes a key that may long be known.">>,
        fix => <<"    merlon renew            # or issue it anew: merlon cert NODE\n"
                 "merlon's nodes renew by themselves.">>,
        refs => [<<"https://www.rfc-editor.org/rfc/rfc5280">>]},
-     #{id => cert_expiring, otp => <<"-">>, cwe => 298, severity => low,
+     #{id => cert_expiring, otp => <<"DEP-001">>, cwe => 298, severity => low,
        title => <<"A certificate that soon runs out">>,
        why => <<"In less than 30 days no peer will take it, all at once.">>,
        fix => <<"    merlon renew            # merlon's nodes renew by themselves">>,
        refs => [<<"https://www.rfc-editor.org/rfc/rfc5280">>]},
-     #{id => cert_cn_only, otp => <<"-">>, cwe => 297, severity => medium,
+     #{id => cert_cn_only, otp => <<"DEP-001">>, cwe => 297, severity => medium,
        title => <<"A certificate without a subject alternative name">>,
        why => <<"The common name counts no more (RFC 9525): OTP 26.2.5.21, 27.3.4.12, 28.5.0.1, 29.0.1 and newer refuse it; "
                 "older ones can be cheated with it.">>,
        fix => <<"Issue it with the host's name as SAN: merlon cert NODE does, for inet_tls too.">>,
        refs => [?RFC9525, <<"https://cna.erlef.org/cves/CVE-2026-42790.html">>]},
-     #{id => cert_name, otp => <<"-">>, cwe => 297, severity => medium,
+     #{id => cert_name, otp => <<"DEP-001">>, cwe => 297, severity => medium,
        title => <<"A certificate for another host than the node's">>,
        why => <<"Who dials compares the host part of the node's name with the certificate: the link fails, and verify_none "
                 "is what people then reach for.">>,
@@ -55,15 +55,18 @@ rows() ->
      #{id => otp_advisory, otp => <<"DEP-003">>, cwe => 1395, severity => high,
        title => <<"OTP with a known fault that this configuration exposes">>,
        why => <<"The fault is public, and the carrier or service that has it is in use here.">>,
-       fix => <<"Take OTP's newest patch of the same release, and rebuild the image or the release.">>,
+       fix => <<"Take OTP's newest patch of the same release, and rebuild the image or the release:\n"
+                "    docker build --pull .        # FROM erlang:28-slim moves to it">>,
        refs => [?CVES, ?VEX, ?OTP]},
      #{id => otp_unreached, otp => <<"DEP-003">>, cwe => 1395, severity => note,
        title => <<"OTP with a known fault that is not seen to be reached">>,
        why => <<"Nothing in these files exposes it; code that uses the service itself may.">>,
-       fix => <<"Take OTP's newest patch of the same release at the next build.">>,
+       fix => <<"Take OTP's newest patch of the same release at the next build:\n"
+                "    docker build --pull .        # FROM erlang:28-slim moves to it">>,
        refs => [?CVES, ?VEX, ?OTP]},
      #{id => otp_unmaintained, otp => <<"DEP-003">>, cwe => 1104, severity => medium,
        title => <<"A release of OTP that gets no patches">>,
        why => <<"OTP mends its three newest releases; faults found since stay open in older ones.">>,
-       fix => <<"Move to a release that is maintained (on 2026-11-27: 27, 28, 29).">>,
+       fix => <<"Move to a release that is maintained (on 2026-11-27: 27, 28, 29):\n"
+                "    FROM erlang:29-slim">>,
        refs => [?OTP, <<"https://www.erlang.org/downloads">>]}].

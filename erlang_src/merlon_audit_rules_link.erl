@@ -35,7 +35,8 @@ rows() ->
      #{id => global_name, otp => <<"DEP-001">>, cwe => 346, severity => {note, note, low, high},
        title => <<"A global name made of data">>,
        why => <<"Any node can take or clear any global name; names from outside let a client take a service's.">>,
-       fix => <<"Fixed names, or pg groups with the members' nodes checked; keep clients off the cluster.">>,
+       fix => <<"Fixed names, or groups whose members' nodes are checked; keep clients off the cluster:\n"
+                "    [Pid || Pid <- pg:get_members(Name), lists:member(node(Pid), ?SHOPS)]">>,
        refs => [?DISTRIBUTION]},
      #{id => global_resolver, otp => <<"DEP-001">>, cwe => 346, severity => low,
        title => <<"A resolver of its own for global names">>,
@@ -80,12 +81,14 @@ rows() ->
      #{id => tls_ciphers, otp => <<"DSG-005">>, cwe => 327, severity => medium,
        title => <<"Weak TLS ciphers">>,
        why => <<"RC4, DES, export, NULL and anonymous suites can be read or impersonated.">>,
-       fix => <<"Leave `ciphers` out: the default of TLS 1.3 and 1.2 is good.">>,
+       fix => <<"Leave `ciphers` out: the default of TLS 1.3 and 1.2 is good.\n"
+                "    ssl:listen(Port, [{versions, ['tlsv1.3']}, {certs_keys, CertsKeys}])">>,
        refs => [?SSL]},
      #{id => tls_keep_secrets, otp => <<"MSC-007">>, cwe => 489, severity => high,
        title => <<"TLS keeps its secrets for debugging">>,
        why => <<"With keep_secrets whoever calls ssl:connection_information/2 can decrypt the traffic.">>,
-       fix => <<"Take the option away outside of tests.">>,
+       fix => <<"Take the option away outside of tests:\n"
+                "    ssl:connect(Host, Port, [{verify, verify_peer}, {cacerts, Cacerts}])      % no keep_secrets">>,
        refs => [?OTP]},
      #{id => weak_kdf, otp => <<"MSC-004">>, cwe => 916, severity => medium,
        title => <<"A fast hash on a password">>,
@@ -114,10 +117,13 @@ rows() ->
      #{id => debug_function, otp => <<"MSC-007">>, cwe => 489, severity => low,
        title => <<"Debug functions in the code">>,
        why => <<"They read others' state and memory, stop schedulers, or change without notice.">>,
-       fix => <<"Keep them in a shell or in tests; ask processes by calls of their own.">>,
+       fix => <<"Keep them in a shell or in tests; ask processes by calls of their own:\n"
+                "    gen_server:call(Server, status)      % not sys:get_state(Server)">>,
        refs => [?OTP]},
      #{id => prod_tool, otp => <<"MSC-007">>, cwe => 489, severity => low,
        title => <<"A development tool is started">>,
        why => <<"observer, debugger and the like show and change everything; disksup runs df in a shell.">>,
-       fix => <<"Leave them out of the release's applications; connect to the node from a remote shell instead.">>,
+       fix => <<"Leave them out of the release's applications:\n"
+                "    extra_applications: [:logger]        # no :observer, :debugger, :wx, :os_mon\n"
+                "and look at the node from a remote shell: merlon shell NODE">>,
        refs => [?OTP]}].

@@ -5,6 +5,7 @@
 -export([rows/0]).
 
 -define(DISTRIBUTION, <<"https://security.erlef.org/secure_coding_and_deployment_hardening/distribution">>).
+-define(OTP, <<"https://www.erlang.org/doc/system/secure_coding.html">>).
 -define(PROTOCOL, <<"https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html">>).
 -define(EPMD, <<"https://www.erlang.org/doc/apps/erts/epmd_cmd.html">>).
 -define(TLS_DIST, <<"https://www.erlang.org/doc/apps/ssl/ssl_distribution.html">>).
@@ -84,16 +85,17 @@ live() ->
      row(live_port, 668, note,
          {<<"The node listens on other ports too">>,
           <<"Each of them is a way in for whoever can reach it.">>,
-          <<"See that each is meant, and open where it has to be alone.">>}, [?DISTRIBUTION]),
+          <<"See that each is meant, and open where it has to be alone:\n"
+            "    ss -ltnp        # which program listens where">>}, [?DISTRIBUTION]),
      row(live_epmd, 668, low,
          {<<"epmd is open on all addresses">>,
           <<"Every network that the host is in can ask it for the nodes' names.">>,
           <<"    ERL_EPMD_ADDRESS=127.0.0.1        or a firewall that knows the cluster">>}, [?EPMD]),
-     row(live_code_path, 732, high,
+     (row(live_code_path, 732, high,
          {<<"Others can write into the code path">>,
           <<"Whoever can put a module into such a folder has it run by the node.">>,
           <<"    chmod go-w FOLDER\n"
-            "and start the node from a folder of its own.">>}, [?DISTRIBUTION]),
+            "and start the node from a folder of its own.">>}, [?OTP]))#{otp := <<"DEP-004">>},
      row(live_certificate, 298, medium,
          {<<"A certificate ends soon, or has ended">>,
           <<"A node whose certificate has ended makes no new links.">>,
@@ -101,8 +103,10 @@ live() ->
      row(live_flags, 1188, high,
          {<<"-proto_dist does not say what is used">>,
           <<"Given twice, OTP before 27 takes neither and uses plain TCP without a word.">>,
-          <<"Give it once, in vm.args or in ERL_FLAGS, ERL_AFLAGS or ERL_ZFLAGS.">>}, [?DISTRIBUTION]),
+          <<"Give it once, in vm.args or in ERL_FLAGS, ERL_AFLAGS or ERL_ZFLAGS:\n"
+            "    -proto_dist merlon">>}, [?DISTRIBUTION]),
      row(live_disagree, 1188, medium,
          {<<"The nodes of the cluster disagree">>,
           <<"What one node demands and another does not is worth what the weaker one does.">>,
-          <<"Bring the nodes to the same releases and settings.">>}, [?DISTRIBUTION])].
+          <<"Bring the nodes to the same releases and settings, and look again:\n"
+            "    merlon audit --node NODE --cluster">>}, [?DISTRIBUTION])].

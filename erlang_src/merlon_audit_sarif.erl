@@ -10,13 +10,14 @@
 encode(#{findings := Findings, suppressed := Suppressed, unscanned := Unscanned} = Report) ->
     Rows = merlon_audit_rules:all(),
     Index = maps:from_list(lists:zip([Id || #{id := Id} <- Rows], lists:seq(0, length(Rows) - 1))),
-    Results = [result(Finding, Index, []) || Finding <- Findings]
-        ++ [result(Finding, Index, [{suppressions, [{[{kind, <<"inSource">>}]}]}]) || Finding <- Suppressed]
-        ++ [result(Finding, Index, [{suppressions, [{[{kind, <<"external">>}]}]}]) || Finding <- maps:get(known, Report)],
+    Place = place(Report),
+    Results = [result(Finding, Place, Index, []) || Finding <- Findings]
+        ++ [result(Finding, Place, Index, [{suppressions, [{[{kind, <<"inSource">>}]}]}]) || Finding <- Suppressed]
+        ++ [result(Finding, Place, Index, [{suppressions, [{[{kind, <<"external">>}]}]}]) || Finding <- maps:get(known, Report)],
     Run = {[{tool, {[{driver, driver(Rows)}]}},
             {columnKind, <<"unicodeCodePoints">>},
             {invocations, [{[{executionSuccessful, Unscanned =:= []},
-                             {toolExecutionNotifications, [notification(Fault) || Fault <- Unscanned]}]}]},
+                             {toolExecutionNotifications, [notification(Fault, Place) || Fault <- Unscanned]}]}]},
             {results, Results}]},
     [merlon_audit_json:encode({[{<<"$schema">>, ?SCHEMA}, {version, <<"2.1.0">>}, {runs, [Run]}]}), $\n].
 
@@ -47,10 +48,10 @@ text(Text) -> {[{text, Text}]}.
 markdown(Why, Fix, Refs) ->
     iolist_to_binary([Why, "\n\n", Fix, "\n", [["\n- <", Ref, ">"] || Ref <- Refs]]).
 
-result(#{rule := Rule, severity := Severity, fingerprint := Print} = Finding, Index, More) ->
+result(#{rule := Rule, severity := Severity, fingerprint := Print} = Finding, Place, Index, More) ->
     {[{ruleId, Rule}, {ruleIndex, maps:get(Rule, Index)}, {level, level(Severity)},
       {message, text(message(Finding))},
-      {locations, [location(Finding)]},
+      {locations, [location(Finding, Place)]},
       {partialFingerprints, {[{<<"merlon/v1">>, Print}]}},
       {properties, {[{'security-severity', score(Severity)}] ++ [{flow, Flow} || #{flow := Flow} <- [Finding]]}}
       | More]}.
@@ -59,19 +60,26 @@ message(#{rule := Rule, what := What} = Finding) ->
     {ok, #{title := Title}} = merlon_audit_rules:find(Rule),
     iolist_to_binary([Title, ": ", What, [[" in ", Place] || #{place := Place} <- [Finding]]]).
 
+%% A node or a port is no file, and its name no URI.
+place(#{scanned := #{beam := _}}) -> file;
+place(_) -> node.
+
+location(#{file := Node}, node) -> resource(Node);
 %% A line 0 is the file as a whole.
-location(#{file := File, line := Line} = Finding) ->
+location(#{file := File, line := Line} = Finding, file) ->
     Artifact = {artifactLocation, {[{uri, uri(File)}, {uriBaseId, <<"%SRCROOT%">>}]}},
     Snippet = [{snippet, text(Text)} || #{snippet := Text} <- [Finding]],
     Region = [{region, {[{startLine, Line} | Snippet]}} || Line > 0],
     Logical = [{logicalLocations, [{[{fullyQualifiedName, Place}, {kind, <<"function">>}]}]} || #{place := Place} <- [Finding]],
     {[{physicalLocation, {[Artifact | Region]}} | Logical]}.
 
+resource(Name) -> {[{logicalLocations, [{[{name, Name}, {fullyQualifiedName, Name}, {kind, <<"resource">>}]}]}]}.
+
 uri(File) -> unicode:characters_to_binary(uri_string:quote(unicode:characters_to_list(File), "/")).
 
-notification({File, Why}) ->
+notification({File, Why}, Place) ->
     {[{level, <<"error">>}, {message, text(Why)},
-      {locations, [{[{physicalLocation, {[{artifactLocation, {[{uri, uri(merlon_audit_texts:printable(File))}]}}]}}]}]}]}.
+      {locations, [location(#{file => merlon_audit_texts:printable(File), line => 0}, Place)]}]}.
 
 level(note) -> <<"note">>;
 level(low) -> <<"note">>;

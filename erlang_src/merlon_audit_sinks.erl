@@ -4,12 +4,13 @@
 -module(merlon_audit_sinks).
 
 -export([index/0, sinks/4, result/3, indirect/4]).
--export_type([index/0, sink/0]).
+-export_type([index/0, sink/0, result/0]).
 
 %% The rule; the arguments that count (`any` for a finding whatever they are); a check of merlon_audit_checks.
 -type sink() :: {merlon_audit_rules:id(), [pos_integer()] | any, Check :: atom()}.
+-type result() :: input | file | stored | clean | pure | named | {lookup, Key :: pos_integer()}.
 -opaque index() :: #{sinks := #{{module(), atom()} => [{arity() | any, sink()}]},
-                     results := #{{module(), atom() | any} => input | file | clean | stored | pure},
+                     results := #{{module(), atom() | any} => result()},
                      indirect := #{mfa() => {pos_integer(), pos_integer(), pos_integer()}}}.
 
 -spec index() -> index().
@@ -42,13 +43,18 @@ sinks(M, F, Arity, #{sinks := Sinks}) ->
              Known =:= any orelse Arity =:= any orelse Known =:= Arity].
 
 %% What a call gives, besides what its arguments are.
--spec result(term(), term(), index()) -> input | file | clean | stored | pure | other.
+-spec result(term(), term(), index()) -> result() | other.
 result(M, F, #{results := Results}) ->
     case Results of
         #{{M, F} := Kind} -> Kind;
         #{{M, any} := Kind} -> Kind;
-        _ -> other
+        _ -> case lists:member(F, namers()) of true -> named; false -> other end
     end.
+
+%% In whatever module: a library's own function of this name does the same.
+namers() ->
+    [list_to_atom, binary_to_atom, list_to_existing_atom, binary_to_existing_atom, to_atom, to_existing_atom, concat,
+     safe_concat, binary_to_term, non_executable_binary_to_term].
 
 %% Calls of a function that is named by arguments: where module, function and list of arguments stand.
 -spec indirect(term(), term(), arity(), index()) -> {pos_integer(), pos_integer(), pos_integer()} | none.
@@ -115,7 +121,7 @@ code() ->
      {"Code", [eval_string, eval_quoted, eval_quoted_with_env, eval_file, compile_string, compile_quoted, require_file,
                compile_file], any, eval, [1]},
      {"EEx", [eval_string, eval_file, compile_string, compile_file], any, eval, [1]},
-     {erlang, apply, [3], dynamic_call, [1, 2], is_named_by_data},
+     {erlang, apply, [3], dynamic_call, [1, 2]},
      {erlang, load_nif, [2], native_code, [1]},
      {erl_ddll, [load, load_driver, reload, reload_driver], [2], native_code, [1]},
      {erl_ddll, try_load, [3], native_code, [1]},
@@ -175,11 +181,13 @@ debug() ->
      {observer, [start, start_and_wait], any, prod_tool, any},
      {debugger, [start, quick], any, prod_tool, any},
      {etop, start, any, prod_tool, any},
+     {disksup, [get_disk_data, get_disk_info, set_check_interval], any, prod_tool, any},
      {application, [start, ensure_started, ensure_all_started], [1, 2], prod_tool, any, is_tool},
      {"Application", [start, ensure_started, ensure_all_started], [1, 2], prod_tool, any, is_tool}].
 
 %% input: from a socket or a request. file: what a file holds. stored: from where only this system writes. clean: can hold
-%% no words of an attacker. pure: literals give literals.
+%% no words of an attacker. pure: literals give literals, and what is put in comes out. named: atoms are made of it. lookup:
+%% one of what is there, by a key.
 results() ->
     [{input, gen_tcp, [recv]}, {input, ssl, [recv]}, {input, gen_udp, [recv]}, {input, gen_sctp, [recv]},
      {input, socket, [recv, recvfrom, recvmsg]}, {input, httpc, [request]}, {input, hackney, [body, request]},
@@ -218,10 +226,15 @@ results() ->
      {pure, lists, [any]}, {pure, string, [any]},
      {pure, unicode, [characters_to_list, characters_to_binary]}, {pure, filename, [join, append, basename, dirname]},
      {pure, io_lib, [format, fwrite]}, {pure, erlang, [list_to_binary, iolist_to_binary, atom_to_list, atom_to_binary,
-                                                       list_to_atom, binary_to_atom, list_to_existing_atom,
-                                                       binary_to_existing_atom, binary_to_list, '++', list_to_tuple, element, hd, tl]},
+                                                       binary_to_list, '++', list_to_tuple, element, hd, tl]},
      {pure, "String.Chars", [to_string]}, {pure, "Path", [join, expand]}, {pure, "Enum", [join, map]},
-     {pure, "String", [to_atom, to_existing_atom]},
+     {named, erl_scan, [string, tokens]}, {named, erl_parse, [parse_term, parse_exprs, normalise]},
+     {named, erl_eval, [expr, exprs]}, {named, merlon_term, [decode]}, {named, "Merlon.Term", [decode, 'decode!']},
+     {{lookup, 1}, lists, [keyfind, keysearch, keytake]}, {{lookup, 1}, maps, [get, find, take]},
+     {{lookup, 1}, proplists, [get_value, lookup, get_all_values]}, {{lookup, 1}, orddict, [find, fetch]},
+     {{lookup, 1}, dict, [find, fetch]}, {{lookup, 1}, gb_trees, [get, lookup]},
+     {{lookup, 2}, "Map", [get, fetch, 'fetch!']}, {{lookup, 2}, "Keyword", [get, fetch, 'fetch!']},
+     {{lookup, 2}, "Access", [get, fetch]},
      {pure, "Kernel", [to_string, to_charlist]}, {pure, "List.Chars", [to_charlist]}].
 
 any_encode() -> [encode16, encode32, encode64, url_encode64, url_encode32, hex_encode32].

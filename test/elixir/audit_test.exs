@@ -2,7 +2,7 @@ defmodule Merlon.AuditTest do
   # Atoms are counted: nothing runs beside it.
   use ExUnit.Case, async: false
 
-  @corpus "test/audit/elixir/corpus.ex"
+  @corpus Path.wildcard("test/audit/elixir/*.ex")
 
   setup do
     dir =
@@ -18,11 +18,12 @@ defmodule Merlon.AuditTest do
 
   # What `#! RULE SEVERITY, ...` says at the end of lines.
   defp expected do
-    for {line, number} <- @corpus |> File.read!() |> String.split("\n") |> Enum.with_index(1),
+    for file <- @corpus,
+        {line, number} <- file |> File.read!() |> String.split("\n") |> Enum.with_index(1),
         [_, marks] <- [Regex.run(~r/#! ([a-z_, ]+)$/, line)],
         mark <- String.split(marks, ", "),
         [rule, severity] <- [String.split(mark, " ")],
-        do: {number, String.to_atom(rule), String.to_atom(severity)}
+        do: {Path.basename(file), number, String.to_atom(rule), String.to_atom(severity)}
   end
 
   defp found(report) do
@@ -30,34 +31,46 @@ defmodule Merlon.AuditTest do
         do: {line, rule, severity}
   end
 
-  defp compile(dir, file) do
+  # The same with the file's name.
+  defp placed(report) do
+    for %{file: file, line: line, rule: rule, severity: severity} <- report.findings,
+        do: {Path.basename(file), line, rule, severity}
+  end
+
+  defp copied(dir) do
+    for file <- @corpus do
+      target = Path.join([dir, "lib", Path.basename(file)])
+      File.cp!(file, target)
+      target
+    end
+  end
+
+  defp compile(dir, files) do
     before = Code.compiler_options()
     Code.put_compiler_option(:debug_info, true)
     ebin = Path.join(dir, "ebin")
     File.mkdir_p!(ebin)
 
     ExUnit.CaptureIO.capture_io(:stderr, fn ->
-      {:ok, _, _} = Kernel.ParallelCompiler.compile_to_path([file], ebin)
+      {:ok, _, _} = Kernel.ParallelCompiler.compile_to_path(files, ebin)
     end)
 
     Code.put_compiler_option(:debug_info, before.debug_info)
   end
 
   test "sources give what the corpus says", %{dir: dir} do
-    File.cp!(@corpus, Path.join(dir, "lib/corpus.ex"))
+    copied(dir)
     {:ok, report} = Merlon.Audit.scan([dir])
-    assert report.scanned == %{beam: 0, source: 1, config: 0}
-    assert length(expected()) > 50
-    assert {expected() -- found(report), found(report) -- expected()} == {[], []}
+    assert report.scanned == %{beam: 0, source: 2, config: 0}
+    assert length(expected()) > 100
+    assert {expected() -- placed(report), placed(report) -- expected()} == {[], []}
   end
 
   test "BEAM files give what the corpus says", %{dir: dir} do
-    file = Path.join(dir, "lib/corpus.ex")
-    File.cp!(@corpus, file)
-    compile(dir, file)
+    compile(dir, copied(dir))
     {:ok, report} = Merlon.Audit.scan([dir])
     assert report.scanned == %{beam: 5, source: 0, config: 0}
-    assert {expected() -- found(report), found(report) -- expected()} == {[], []}
+    assert {expected() -- placed(report), placed(report) -- expected()} == {[], []}
 
     # Without Elixir's parser too: what is compiled needs none.
     {:ok, erlang} = :merlon_audit.scan([to_charlist(dir)], %{})
@@ -84,7 +97,7 @@ defmodule Merlon.AuditTest do
     """)
 
     # Loads what the audit needs.
-    {:ok, _} = Merlon.Audit.scan([@corpus])
+    {:ok, _} = Merlon.Audit.scan(@corpus)
     before = :erlang.system_info(:atom_count)
     {:ok, report} = Merlon.Audit.scan([dir])
     assert [%{rule: :os_command}] = report.findings

@@ -19,7 +19,9 @@ each_case_gives_what_its_files_say_test_() ->
              Is = lists:usort([{unicode:characters_to_list(File), Line, Rule, Severity}
                                || #{file := File, line := Line, rule := Rule, severity := Severity} <- Found]),
              Expected = expected(Dir ++ "/" ++ Case),
-             ?assertEqual({[], []}, {Expected -- Is, Is -- Expected}) % missed, false alarms
+             ?assertEqual({[], []}, {Expected -- Is, Is -- Expected}), % missed, false alarms
+             ?assertEqual([], [Near || {File, Line, Rule} = Near <- near(Dir ++ "/" ++ Case),
+                                       {F, L, R, _} <- Is, {F, L, R} =:= {File, Line, Rule}])
          end)
      end}} || Case <- cases()].
 
@@ -28,11 +30,36 @@ rules() ->
     lists:usort([Rule || Case <- cases(), {_, _, Rule, _} <- expected(filename:join(?CORPUS, Case))])
         ++ [key_mode, cert_expired, cert_expiring, cert_cn_only, cert_name].
 
+%% Each rule about configuration and artefacts has something that comes near it: a line that `#~` is about, or a test below.
+every_rule_about_configuration_has_a_near_miss_test_() ->
+    Near = lists:append([near(filename:join(?CORPUS, Case)) || Case <- cases()]),
+    [{atom_to_list(Id), fun() -> ?assert(lists:keymember(Id, 3, Near) orelse is_tested(Id)) end}
+     || #{id := Id} <- merlon_audit_rules_conf:rows() ++ merlon_audit_rules_artefact:rows()].
+
+%% What has no place for a comment, or what a repository does not keep.
+is_tested(Id) ->
+    {_, Test} = lists:keyfind(Id, 1, [{release_cookie, a_cookie_of_mode_0400_is_fine_test}, {cookie_mode, a_cookie_of_mode_0400_is_fine_test},
+                                      {key_mode, certificates_are_judged_test}, {cert_expired, certificates_are_judged_test},
+                                      {cert_expiring, certificates_are_judged_test}, {cert_cn_only, certificates_are_judged_test},
+                                      {cert_name, a_certificate_for_another_host_is_found_test}]),
+    erlang:function_exported(?MODULE, Test, 0).
+
+%% The files that the issue names, one by one, and what else is read: each is in the corpus with something found in it.
+every_kind_of_file_has_a_finding_in_the_corpus_test_() ->
+    Found = lists:usort([Case ++ "/" ++ File || Case <- cases(), {File, _, _, _} <- expected(filename:join(?CORPUS, Case))]),
+    [{Pattern, fun() -> ?assertNotEqual([], [File || File <- Found, re:run(File, Pattern, [{capture, none}]) =:= match]) end}
+     || Pattern <- ["/vm\\.args$", "/vm\\.args\\.eex$", "/remote\\.vm\\.args$", "/env\\.sh$", "/env\\.sh\\.eex$", "/\\.env$",
+                    "/sys\\.config(\\.src)?$", "/config/[a-z]+\\.exs$", "/ssl_dist.*\\.conf$", "inetrc$", "/rebar\\.config$", "/mix\\.exs$",
+                    "/releases/COOKIE$", "/start_erl\\.data$", "/OTP_VERSION$", "/\\.tool-versions$", "/erl_crash\\.dump$",
+                    "/Dockerfile$", "/docker-compose\\.yml$", "/deployment\\.yaml$", "/secret\\.yaml$", "/fly\\.toml$", "\\.service$",
+                    "\\.socket$", "/bin/[a-z]+$", "\\.sh$"]].
+
 cases() ->
     {ok, Names} = file:list_dir(?CORPUS),
     lists:sort(Names).
 
-%% `#! RULE SEVERITY, ...` alone on a line is about the next line; EXPECTED has lines FILE:LINE RULE SEVERITY.
+%% `#! RULE SEVERITY, ...` alone on a line is about the next line that is none of these; EXPECTED has lines FILE:LINE RULE
+%% SEVERITY. `#~ RULE, ...` is the same for what comes near a rule and must not be found.
 expected(Case) ->
     lists:usort(lists:append([expected(Case, File) || File <- files(Case)])).
 
@@ -58,15 +85,31 @@ expected(Case, File) ->
 plain("./" ++ Name) -> Name;
 plain(Name) -> Name.
 
-marked(File, [{_, Line} | [{Next, _} | _] = Lines]) ->
-    case re:run(Line, "^\\s*[%#]! ([a-z_]+ [a-z_, ]+)$", [{capture, [1], binary}]) of
-        {match, [Marks]} ->
-            [{File, Next, binary_to_atom(Rule), binary_to_atom(Severity)}
-             || Mark <- binary:split(Marks, <<", ">>, [global]), [Rule, Severity] <- [binary:split(Mark, <<" ">>)]]
-                ++ marked(File, Lines);
-        nomatch -> marked(File, Lines)
+marked(File, Lines) ->
+    [{File, Next, binary_to_atom(Rule), binary_to_atom(Severity)}
+     || {Next, Marks} <- marks("!", Lines), Mark <- Marks, [Rule, Severity] <- [binary:split(Mark, <<" ">>)]].
+
+near(Case) ->
+    lists:append([begin
+                      {ok, Text} = file:read_file(filename:join(Case, File)),
+                      Lines = binary:split(Text, <<"\n">>, [global]),
+                      [{File, Next, binary_to_atom(Rule)}
+                       || {Next, Rules} <- marks("~", lists:zip(lists:seq(1, length(Lines)), Lines)), Rule <- Rules]
+                  end || File <- files(Case)]).
+
+%% With the number of the line that they are about.
+marks(Sign, [{_, Line} | Lines]) ->
+    case re:run(Line, ["^\\s*[%#]", Sign, " ([a-z_, ]+)$"], [{capture, [1], binary}]) of
+        {match, [Marks]} -> [{about(Lines), binary:split(Marks, <<", ">>, [global])} | marks(Sign, Lines)];
+        nomatch -> marks(Sign, Lines)
     end;
-marked(_, _) -> [].
+marks(_, []) -> [].
+
+about([{N, Line} | Lines]) ->
+    case re:run(Line, "^\\s*[%#][!~] ", [{capture, none}]) of
+        match -> about(Lines);
+        nomatch -> N
+    end.
 
 copy(From, To) ->
     ok = filelib:ensure_path(To),
@@ -286,6 +329,9 @@ the_table_of_advisories_holds_test() ->
          ?assertMatch({match, _}, re:run(Id, "^CVE-20\\d\\d-\\d{4,6}$")),
          Things = [{otp, Range} || Range <- Otp] ++ [{App, Range} || #{app := {App, Ranges}} <- [Row], Range <- Ranges],
          [begin
+              %% What leads there is the end of what is said, and reports cut off what is too long.
+              [?assert(string:length(What) =< 200) || Facts <- [[], maps:get(reach, Row) =/= [] andalso hd(maps:get(reach, Row))], is_list(Facts),
+                                                      {_, What} <- merlon_audit_advisories:told({Thing, From}, Facts)],
               ?assert(is_in(Id, {Thing, From})),
               ?assertNot(is_in(Id, {Thing, Before}))
           end || {Thing, {From, Before}} <- Things]
@@ -300,7 +346,14 @@ what_the_configuration_has_decides_whether_an_advisory_is_reached_test() ->
     ?assert(lists:member(<<"CVE-2026-48860">>, Reached(<<"27.3.4.1">>, [tls_dist, tls12, check_ip]))),
     ?assertNot(lists:member(<<"CVE-2026-48860">>, Reached(<<"27.3.4.1">>, [tls_dist, tls12]))),
     ?assertEqual([], Reached(<<"27.3.4.18">>, [tls_dist, tls12, check_ip])),
-    ?assertEqual([], Reached(<<"25.3.2">>, [])).
+    ?assertEqual([], Reached(<<"25.3.2">>, [])),
+    %% Each finding says which it is, and by what.
+    Told = merlon_audit_advisories:told({otp, <<"29.0.2">>}, [tls_dist, tls13]),
+    [?assertMatch({match, _}, re:run(What, Words)) || {Rule, What} <- Told, {Rule2, Words} <- [{otp_advisory, "; reached by inet_tls"},
+                                                       {otp_unreached, "; not reached without |; no configuration says"}], Rule =:= Rule2],
+    ?assertMatch([_ | _], [x || {otp_unreached, What} <- Told, re:run(What, "CVE-2026-55952.*not reached without inet_tls, TLS 1.3, session_tickets$") =/= nomatch]),
+    ?assertMatch([_ | _], [x || {otp_advisory, <<"OTP 29.0.2: CVE-2026-55952", _/binary>>}
+                                    <- merlon_audit_advisories:told({otp, <<"29.0.2">>}, [tls_dist, tls13, tickets])]).
 
 a_built_release_is_compared_by_its_applications_test() ->
     ?in_dir(Dir, begin

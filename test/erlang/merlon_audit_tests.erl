@@ -307,6 +307,63 @@ explain_prints_the_row_of_every_rule_test() ->
     {0, All, <<>>} = cli(["--explain", "all"]),
     ?assertEqual(length(merlon_audit_rules:ids()), length(binary:split(All, <<"\n">>, [global, trim]))).
 
+%% id, OTP's rule, CWE, severity, why, fix with code, references.
+every_row_says_all_that_it_has_to_test_() ->
+    [{atom_to_list(Id), fun() ->
+         ?assertEqual([], [Key || {Key, false} <- [{otp, is_otp_rule(Row)}, {cwe, maps:get(cwe, Row) > 0}, {severity, is_severity(Row)},
+                                                   {title, byte_size(maps:get(title, Row)) > 10}, {why, byte_size(maps:get(why, Row)) > 30},
+                                                   {fix, has_code(maps:get(fix, Row))}, {refs, has_references(Row)}]])
+     end} || #{id := Id} = Row <- merlon_audit_rules:all()].
+
+%% The rules of OTP's secure coding guidelines. Two of ours are about the audit itself.
+is_otp_rule(#{id := Id, otp := Otp}) ->
+    Last = #{<<"STL">> => 3, <<"DEP">> => 6, <<"DSG">> => 11, <<"LNG">> => 3, <<"MSC">> => 7},
+    case re:run(Otp, "^([A-Z]{3})-(\\d{3})$", [{capture, [1, 2], binary}]) of
+        {match, [Part, Number]} -> binary_to_integer(Number) >= 1 andalso binary_to_integer(Number) =< maps:get(Part, Last, 0);
+        nomatch -> lists:member(Id, [suppression, unscanned])
+    end.
+
+is_severity(#{severity := Severity}) when is_atom(Severity) -> lists:member(Severity, merlon_audit_rules:severities());
+is_severity(#{severity := Severities}) ->
+    tuple_size(Severities) =:= 4
+        andalso lists:all(fun(S) -> lists:member(S, [none | merlon_audit_rules:severities()]) end, tuple_to_list(Severities)).
+
+%% A line to type or to write: indented, or a call, a flag or an option in the sentence.
+has_code(Fix) ->
+    re:run(Fix, "(^|\\n)    \\S|[a-z_]+:[a-z_]+/\\d|-[a-z]+_[a-z]+ |merlon [a-z]+|--[a-z]+|\\{[a-z_]+, |: \\{|\\+[a-z_]+", [{capture, none}]) =:= match.
+
+has_references(#{refs := Refs, id := Id}) ->
+    lists:all(fun(<<"https://", _/binary>>) -> true; (_) -> false end, Refs)
+        andalso (Refs =/= [] orelse lists:member(Id, [suppression, unscanned])).
+
+%% A page is one file, whoever reads it; its filters are there.
+a_page_needs_nothing_from_elsewhere_and_filters_test() ->
+    ?in_dir(Dir, begin
+        put_source(Dir, "a.erl", [?EVIL, "-export([g/1]).\ng(X) -> list_to_atom(X).\n"]),
+        {1, Out, <<>>} = cli([Dir, "--format", "html"]),
+        Html = iolist_to_binary(Out),
+        ?assertEqual(nomatch, re:run(Html, "<(link|img|iframe|object|base|meta http-equiv=.refresh)|\\ssrc=|@import|url\\(|fetch\\(|XMLHttp")),
+        ?assert(matches("default-src 'none'", Html)),
+        [?assert(matches(["<input type=\"checkbox\" name=\"severity\" value=\"", Severity, "\""], Html))
+         || Severity <- ["critical", "high", "medium", "low", "note"]],
+        [?assert(matches(["<option>", Rule, "</option>"], Html)) || Rule <- ["os_command", "dynamic_atom"]],
+        ?assert(matches("<tr data-severity=\"high\" data-rule=\"os_command\">", Html)),
+        %% The policy lets this one script run, and no other.
+        {match, [Script]} = re:run(Html, "<script>(.*)</script>", [{capture, [1], binary}, dotall]),
+        ?assert(binary:match(Html, base64:encode(crypto:hash(sha256, Script))) =/= nomatch)
+    end).
+
+%% A node's name is no path of a file.
+sarif_of_nodes_has_no_files_test() ->
+    {ok, #{severity := Severity}} = merlon_audit_rules:find(live_plain_link),
+    Raw = #{rule => live_plain_link, severity => Severity, source => live, file => <<"shop@web1">>, line => 0, what => <<"to b@c">>},
+    Results = [#{name => <<"shop@web1">>, kind => node, result => ok, covers => [], raws => [Raw]},
+               #{name => <<"shop@web2">>, kind => node, result => {error, 0, "it does not answer"}, covers => [], raws => []}],
+    Sarif = iolist_to_binary(merlon_audit_sarif:encode(merlon_audit:assembled(node, Results, #{}))),
+    ?assertEqual(nomatch, re:run(Sarif, "physicalLocation|artifactLocation|\"uri\"")),
+    ?assert(matches("\"logicalLocations\":\\[\\{\"name\":\"shop@web1\",\"fullyQualifiedName\":\"shop@web1\",\"kind\":\"resource\"", Sarif)),
+    ?assert(matches("toolExecutionNotifications.*shop@web2", Sarif)).
+
 sarif_is_what_the_standard_asks_for_test() ->
     ?in_dir(Dir, begin
         put_source(Dir, "a b.erl", ?EVIL),

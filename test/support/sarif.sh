@@ -62,6 +62,8 @@ rules = {r["ruleId"] for r in live["runs"][0]["results"]}
 checks = [not faults, len(results) > 100,
           {"live_plain_link", "live_listener", "live_epmd", "otp_advisory", "otp_unmaintained", "unscanned"} <= rules, kinds == {"inSource", "external"},
           all(not r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].startswith("/") for r in results),
+          all(r["locations"][0]["logicalLocations"][0]["kind"] == "resource" and "physicalLocation" not in r["locations"][0]
+              for r in live["runs"][0]["results"]),
           len({r["partialFingerprints"]["merlon/v1"] for r in results}) == len(results),
           not report["runs"][0]["invocations"][0]["executionSuccessful"]]
 print(f"{sum(checks)} passed, {len(checks) - sum(checks)} failed")

@@ -31,11 +31,71 @@ defmodule Corpus.Terms do
 
   def executable_term(bin), do: :erlang.binary_to_term(bin, [:safe]) #! executable_term low
 
+  def executable_term_near(bin), do: Merlon.Term.decode(bin)
+
+  def executable_term_tricky(bin) do
+    options = [:safe]
+    bin |> :erlang.binary_to_term(options) #! executable_term low
+  end
+
   def zip_bomb(bin), do: :zlib.gunzip(bin) #! zip_bomb medium
+
+  def zip_bomb_near(bin), do: {:zlib.gzip(bin), :zlib.safeInflate(:zlib.open(), bin)}
+
+  def zip_bomb_tricky(conn) do
+    {:ok, body, _conn} = Plug.Conn.read_body(conn)
+    body |> :zlib.uncompress() #! zip_bomb high
+  end
+
+  def term_store(file), do: :ets.file2tab(file) #! term_store medium
+
+  def term_store_near, do: :ets.tab2file(:corpus, ~c"corpus.tab")
+
+  def term_store_tricky(file), do: apply(:dets, :open_file, [file]) #! term_store medium
+
+  def consult(path), do: :file.consult(path) #! consult medium
+
+  def consult_near(path), do: File.read!(path)
+
+  def consult_tricky(path), do: path |> String.to_charlist() |> :file.consult() #! consult medium
+
+  def xml_atoms(xml), do: :xmerl_scan.string(xml) #! xml_atoms medium
+
+  def xml_atoms_near(xml), do: :xmerl.export_simple(xml, :xmerl_xml)
+
+  def xml_atoms_tricky(xml), do: apply(:xmerl_scan, :string, [xml, [quiet: true]]) #! xml_atoms medium
+
+  def xml_entities(xml), do: :xmerl_sax_parser.stream(xml, []) #! xml_entities medium
+
+  def xml_entities_near(xml), do: :xmerl_sax_parser.stream(xml, [:disallow_entities])
+
+  def xml_entities_tricky(xml) do
+    options = [event_state: []]
+    :xmerl_sax_parser.stream(xml, options) #! xml_entities medium
+  end
+
+  def match_spec(conn, table) do
+    {:ok, key, _conn} = Plug.Conn.read_body(conn)
+    :ets.match(table, {key, :"$1"}) #! match_spec medium
+  end
+
+  def match_spec_near(table, key), do: {:ets.lookup(table, key), :ets.match(table, {key, :"$1"})}
+
+  def match_spec_tricky(socket, table) do
+    {:ok, key} = :gen_tcp.recv(socket, 0)
+    pattern = {key, :_}
+    table |> :ets.match_delete(pattern) #! match_spec medium
+  end
 
   def public_secret, do: :ets.new(:api_keys, [:public, :set]) #! public_secret medium
 
   def public_secret_near, do: {:ets.new(:api_keys, [:set]), :ets.new(:hits, [:public])}
+
+  def public_secret_tricky do
+    options = [:set, :public]
+    name = :session_cache
+    :ets.new(name, options) #! public_secret medium
+  end
 end
 
 defmodule Corpus.Atoms do
@@ -92,9 +152,20 @@ defmodule Corpus.Commands do
 
   def open_port_near(name), do: Port.open({:spawn_executable, "/bin/gzip"}, args: [name])
 
+  def open_port_tricky(name) do
+    how = {:spawn, name}
+    how |> Port.open([:binary]) #! open_port high
+  end
+
   def os_command_elixir(name), do: Elixir.System.shell("rm #{name}") #! os_command high
 
   def program_choice(path), do: System.cmd(path, []) #! program_choice low
+
+  def program_choice_near(name), do: System.cmd(System.find_executable("gzip"), [name])
+
+  def program_choice_tricky(conn, %{"tool" => tool}) do
+    {conn, apply(System, :cmd, [tool, []])} #! program_choice critical
+  end
 
   def eval(text), do: Code.eval_string(text) #! eval high
 
@@ -120,89 +191,23 @@ defmodule Corpus.Commands do
   end
 
   def dynamic_call_near(module, args), do: module.run(args)
-end
 
-defmodule Corpus.Nodes do
-  @cookie :monster
-
-  def remote_node(node), do: :erpc.call(node, Corpus.Atoms, :literal, []) #! remote_node low
-
-  def remote_node_near, do: {Node.list(), spawn(fn -> :ok end)}
-
-  def remote_node_tricky(node), do: Node.spawn(node, fn -> :ok end) #! remote_node low
-
-  def dial(node), do: Node.connect(node) #! dial low
-
-  def dial_near(node), do: node in Node.list()
-
-  def dial_tricky(nodes), do: Enum.map(nodes, &Node.ping/1) #! dial low
-
-  def cookie_literal, do: Node.set_cookie(@cookie) #! cookie_literal high
-
-  def cookie_literal_near(cookie), do: Node.set_cookie(cookie)
-
-  def global_name(name), do: :global.register_name({:user, name}, self()) #! global_name low
-
-  def gossip, do: [shop: [strategy: Cluster.Strategy.Gossip, config: [port: 45_892]]] #! gossip high
-
-  def gossip_near, do: [shop: [strategy: Cluster.Strategy.Epmd, config: [hosts: [:"a@db1"]]]]
-
-  def gossip_secret(secret), do: [strategy: Cluster.Strategy.Gossip, config: [secret: secret]]
-
-  def gossip_tricky do
-    alias Cluster.Strategy.Gossip, as: Finder
-    topologies = [strategy: Finder, config: [secret: nil]] #! gossip high
-    [shop: topologies]
+  # Input chooses among what is there.
+  def dynamic_call_near_table(conn, %{"sort" => sort}) do
+    module = Map.get(%{"name" => Corpus.Atoms}, sort)
+    {conn, module.literal()}
   end
 
-  def dns_discovery, do: [strategy: Cluster.Strategy.DNSPoll, config: [query: "shop.internal"]] #! dns_discovery medium
-
-  def dns_discovery_near(strategy), do: [strategy: strategy, name: "Cluster.Strategy.DNSPoll"]
-
-  def dns_discovery_tricky do
-    strategy = Cluster.Strategy.Kubernetes.DNS
-    [config: [service: "shop"], strategy: strategy] #! dns_discovery medium
-  end
-end
-
-defmodule Corpus.Link do
-  def tls_verify_none(host), do: :ssl.connect(host, 443, verify: :verify_none, versions: [:"tlsv1.3"]) #! tls_verify_none high
-
-  def tls_verify_none_near(host), do: {host, :verify_none, verify: :verify_peer}
-
-  def insecure(url) do
-    HTTPoison.get!(url, [], hackney: [:insecure, pool: :shop]) #! tls_verify_none high
+  def dynamic_call_tricky(conn, params) do
+    {module, function} = {Corpus.Atoms, String.to_existing_atom(params["do"])}
+    apply(module, function, [conn]) #! dynamic_call critical
   end
 
-  def insecure_near(url), do: HTTPoison.get!(url, [], hackney: [pool: :insecure_too])
+  def native_code(path), do: :erlang.load_nif(path, 0) #! native_code medium
 
-  # A fun in a map is called by whoever has the map.
-  def handlers, do: %{convert: fn name -> :os.cmd(~c"convert " ++ name) end} #! os_command high
-
-  def tls_client_cert(port) do
-    options = [verify: :verify_peer, versions: [:"tlsv1.3"]]
-    :ssl.listen(port, options) #! tls_client_cert medium
+  def native_code_near do
+    :erlang.load_nif(:filename.join(:code.priv_dir(:corpus), ~c"nif"), 0) #! native_code note
   end
 
-  def tls_versions, do: [versions: [:tlsv1, :"tlsv1.2"]] #! tls_versions medium
-
-  def tls_keep_secrets, do: [keep_secrets: true] #! tls_keep_secrets high
-
-  def weak_kdf(password), do: :crypto.hash(:sha256, password) #! weak_kdf medium
-
-  def weak_kdf_near(data), do: :crypto.hash(:sha256, data)
-
-  def timing_compare(given, secret), do: given == secret #! timing_compare low
-
-  def timing_compare_near(given, secret), do: {secret == nil, Plug.Crypto.secure_compare(given, secret)}
-
-  def timing_compare_field(user, given), do: {user.secret == given, user.kind == given} #! timing_compare low
-
-  def timing_compare_tricky(key, data, given) do
-    if :crypto.mac(:hmac, :sha256, key, data) != given, do: :refused, else: :ok #! timing_compare low
-  end
-
-  def debug_function(pid), do: :sys.get_state(pid) #! debug_function low
-
-  def prod_tool, do: :observer.start() #! prod_tool low
+  def native_code_tricky(path), do: apply(:erl_ddll, :load_driver, [path, ~c"drv"]) #! native_code medium
 end

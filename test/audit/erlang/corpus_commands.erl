@@ -4,7 +4,8 @@
          open_port_tricky/1, program_choice/1, program_choice_near/0, program_choice_tricky/1, eval/1, eval_near/1,
          eval_tricky/2, dynamic_call/1, dynamic_call_near/2, dynamic_call_tricky/1, native_code/1, native_code_near/0,
          native_code_tricky/1, quoted/1, pid/1, shell/1, loop/1,
-         handlers/0, forms/1, forms_near/0, peer/1]).
+         handlers/0, forms/1, forms_near/0, peer/1, dynamic_call_near_handler/2, dynamic_call_near_table/1,
+         dynamic_call_tricky_own/1]).
 -record(link, {transport, buffer}).
 -import(os, [cmd/1]).
 -record(state, {tool}).
@@ -81,6 +82,28 @@ dynamic_call_tricky(Socket) ->
     {ok, Name} = ssl:recv(Socket, 0),
     Module = binary_to_existing_atom(Name),
     Module:run([]). %! dynamic_call critical
+
+%% As cowboy does: who handles requests was said when the server started, and what its callbacks are the handler says.
+dynamic_call_near_handler(Req, #state{tool = Handler}) ->
+    {ok, Body, _} = cowboy_req:read_body(Req),
+    {[{_, Callback} | _], State} = Handler:accepted(Body, Req),
+    Handler:Callback(Req, State).
+
+%% Input chooses among what is there.
+dynamic_call_near_table(Socket) ->
+    {ok, Name} = gen_tcp:recv(Socket, 0),
+    {_, Module} = lists:keyfind(Name, 1, [{<<"list">>, corpus_atoms}, {<<"terms">>, corpus_terms}]),
+    Other = maps:get(Name, #{<<"list">> => corpus_atoms}),
+    {Module:fixed(), Other:fixed()}.
+
+%% The module's own function makes the name.
+dynamic_call_tricky_own(Socket) ->
+    {ok, Name} = gen_tcp:recv(Socket, 0),
+    [Module | _] = [named(Name)],
+    Module:run([]). %! dynamic_call critical
+
+named(<<"own">>) -> ?MODULE;
+named(Name) -> list_to_existing_atom("shop_" ++ binary_to_list(Name)).
 
 native_code(Path) -> erlang:load_nif(Path, 0). %! native_code medium
 

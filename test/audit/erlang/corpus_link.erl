@@ -7,7 +7,7 @@
          weak_kdf_tricky/2, timing_compare/2, timing_compare_near/2, timing_compare_tricky/3, unsafe_function/0,
          unsafe_function_near/0, unsafe_function_tricky/1, rsa_padding/2, rsa_padding_near/2, rsa_padding_tricky/2,
          debug_function/1, debug_function_near/1, debug_function_tricky/1, prod_tool/0, prod_tool_near/0,
-         prod_tool_tricky/0]).
+         prod_tool_tricky/0, prod_tool_disks/0]).
 -define(VERIFY, verify_none).
 
 tls_verify_none(Host) ->
@@ -119,6 +119,9 @@ prod_tool_near() -> {application:ensure_all_started(ssl), observer}.
 prod_tool_tricky() ->
     App = debugger,
     application:start(App). %! prod_tool low
+
+%% It runs df.
+prod_tool_disks() -> lists:keyfind("/", 1, disksup:get_disk_data()). %! prod_tool low
 
 insecure(Url) -> hackney:request(get, Url, [], <<>>, [insecure, with_body]). %! tls_verify_none high
 

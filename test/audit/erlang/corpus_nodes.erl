@@ -1,6 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 -module(corpus_nodes).
--export([remote_node_spawned/1, dial_hidden/1, remote_node/1, remote_node_near/0, remote_node_tricky/1, dial/1, dial_near/1, dial_tricky/2,
+-export([remote_node_spawned/1, dial_hidden/1, remote_node/1, remote_node_near/0, remote_node_tricky/1,
+         remote_node_near_choice/1, dial/1, dial_near/1, dial_tricky/2,
          cookie_literal/0, cookie_literal_near/1, cookie_literal_tricky/1, global_name/1, global_name_near/0,
          global_name_tricky/1, global_resolver/0, global_resolver_near/0, global_resolver_tricky/1]).
 -define(COOKIE, 'monster').
@@ -8,6 +9,12 @@
 remote_node(Node) -> rpc:call(Node, shop, list, []). %! remote_node low
 
 remote_node_near() -> {erpc:call(node(), shop, list, []), spawn(fun() -> ok end)}. %! remote_node note
+
+%% Bytes name no node: which one serves them another module says.
+remote_node_near_choice(Socket) ->
+    {ok, Key} = gen_tcp:recv(Socket, 0),
+    {ok, Node} = shop_ring:node_of(Key),
+    erpc:call(Node, shop, find, [Key]). %! remote_node low
 
 remote_node_tricky(Socket) ->
     {ok, Host} = gen_tcp:recv(Socket, 0),

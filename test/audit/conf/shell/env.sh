@@ -12,10 +12,12 @@ export RELEASE_COOKIE="$(cat /run/secrets/cookie)"
 echo -n "q7Vd0ZtX3mBfL9wKc2RjYh5NsPgU8aEoTi4xMzWv6rC1" > /root/.erlang.cookie
 #! epmd_open medium
 export ERL_EPMD_ADDRESS=127.0.0.1,0.0.0.0
+#~ epmd_open
 export ERL_EPMD_ADDRESS=127.0.0.1
 #! epmd_open medium
 epmd -daemon
 epmd -daemon -address 127.0.0.1
+#~ epmd_open
 epmd -names
 #! crash_dump medium
 export ERL_CRASH_DUMP=/tmp/erl_crash.dump
