@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The hex package: made by `mix hex.build`, it holds what a build from source needs and nothing else; unpacked, it is a
+# The hex package: made by the script that .github/workflows/release.yml calls, with stand-ins for the libraries, it holds what a build from source needs and nothing else; unpacked, it is a
 # dependency of a fresh mix and a fresh rebar3 project, two nodes of each of which link up. Hex comes with Debian 13: on
 # another machine the package is made in the OTP 27 root. `hex.sh --clean` builds the crates anew, which takes minutes.
 . "$(dirname "$0")/../fixtures/lib.sh"
@@ -14,11 +14,41 @@ with_hex() {
     else "$root/test/support/otp27.sh" run -C "$PWD" "$@"; fi
 }
 
+# What stands for the libraries of a release.
+libraries() {
+    local target
+    mkdir "$tmp/artefacts" && cd "$tmp/artefacts" || return 1
+    for target in $(sed -n 's/.*{ target: \([^,]*\),.*/\1/p' "$root/.github/workflows/release.yml"); do
+        echo "$target" >"merlon_nif-$version-nif-2.16-$target.so" && sha256sum ./*"-$target.so" | sed 's|\./||' >"merlon_nif-$version-nif-2.16-$target.so.sha256"
+    done
+    [ "$(find . -name '*.so' | wc -l)" = 6 ]
+}
+
 # Without a word of warning.
 built() {
-    copy_tree "$tmp/source" && cd "$tmp/source" && with_hex mix hex.build >"$tmp/hex.log" 2>&1 || { cat "$tmp/hex.log"; return 1; }
+    copy_tree "$tmp/source" && cd "$tmp/source" && with_hex .github/package.sh "$version" "$tmp/artefacts" >"$tmp/hex.log" 2>&1 || { cat "$tmp/hex.log"; return 1; }
     cat "$tmp/hex.log"
     ! grep -iE 'warning|missing|not found' "$tmp/hex.log"
+}
+
+# In another copy, so that what it leaves would be seen: without one library, with a changed one, and of another version.
+refused() {
+    local status=0
+    cp -r "$tmp/artefacts" "$tmp/amiss" && cd "$tmp/amiss" && rm ./*-aarch64-apple-darwin.so.sha256 && no_package "$version" || status=1
+    cp "$tmp/artefacts"/*.sha256 . && echo changed >"merlon_nif-$version-nif-2.16-aarch64-apple-darwin.so" && no_package "$version" || status=1
+    cp "$tmp/artefacts"/*.so . && no_package 99.0.0 || status=1
+    return $status
+}
+no_package() {
+    rm -rf "$tmp/half" && mkdir -p "$tmp/half/native" && cp -r "$root/.github" "$tmp/half/" && cd "$tmp/half" &&
+        ! with_hex .github/package.sh "$1" "$tmp/amiss" && [ -z "$(ls native)" ] && [ ! -e "merlon-$1.tar" ]
+    local status=$?
+    cd "$tmp/amiss" && return $status
+}
+
+has_checksums() {
+    cmp "$tmp/source/native/checksums.txt" "$package/native/checksums.txt" &&
+        grep -v '^#' "$package/native/checksums.txt" >"$tmp/sums" && [ "$(wc -l <"$tmp/sums")" = 6 ] && (cd "$tmp/artefacts" && sha256sum -c "$tmp/sums")
 }
 
 unpacked() {
@@ -79,11 +109,14 @@ has_commands() {
 
 version=$(sed -n 's/^ *{vsn, "\(.*\)"},$/\1/p' "$root/erlang_src/merlon.app.src")
 check 'the tree is built' escript "$root/native/build.escript" || finish
+check 'libraries of a release, as stand-ins' libraries || finish
+check 'without each library as its checksum says there is no package' refused
 check 'mix hex.build makes the package, with nothing to say against it' built || finish
 check 'the package is unpacked, and its checksum is right' unpacked || finish
 check 'its metadata are complete' described
 check 'it holds what a build needs' holds_what_it_should
 check 'it holds nothing else, and nothing that is not in the tree' holds_nothing_else
+check 'its checksum file names every library' has_checksums
 check 'its crates are complete' crates_are_complete
 check 'mix: the package compiles' from_package &&
     check 'mix: two nodes link' linked hex_mix mix_run

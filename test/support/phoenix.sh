@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # examples/phoenix_cluster: three nodes that find each other by DNS, over merlon. The real app where PHOENIX_SOURCES is a
 # folder with the sources of phoenix, bandit, dns_cluster and all that they depend on, each in a folder of its name, and
-# Elixir is 1.18 or newer; else a stand-in on plain OTP in the same release. The first line says which it was.
+# Elixir is 1.18 or newer; else a stand-in on plain OTP in the same release. The first line says which it was. With the
+# sources of phoenix_live_dashboard among them, the app has a dashboard with Merlon.LiveDashboard.Page.
 . "$(dirname "$0")/../fixtures/lib.sh"
 . "$fixtures/terminal.sh"
 export MIX_HOME=$tmp/mix MIX_ENV=prod MIX_REBAR3=${MIX_REBAR3:-$(command -v rebar3)} MERLON_DIR=$tmp/merlon
@@ -13,14 +14,23 @@ real() {
     [ -n "${PHOENIX_SOURCES:-}" ] && elixir -e 'unless Version.match?(System.version(), "~> 1.18"), do: System.halt(1)'
 }
 
+dashboard() { real && [ -d "$PHOENIX_SOURCES/phoenix_live_dashboard" ]; }
+
 sources() {
     mkdir "$SHOP_SOURCES" && ln -s "$root" "$SHOP_SOURCES/merlon" && cp -r "$root/examples/phoenix_cluster" "$project" || return 1
     if real; then
-        ln -s "$PHOENIX_SOURCES"/* "$SHOP_SOURCES/"
+        ln -s "$PHOENIX_SOURCES"/* "$SHOP_SOURCES/" && if dashboard; then with_dashboard; fi
     else
         rm -r "$project/lib" && cp -r "$fixtures/plain_shop" "$project/lib" &&
             sed -i 's/~> 1\.18/~> 1.14/' "$project/mix.exs"
     fi
+}
+
+# The page is compiled where the dashboard is there when merlon is: a merlon that depends on it.
+with_dashboard() {
+    rm "$SHOP_SOURCES/merlon" && copy_tree "$SHOP_SOURCES/merlon" && cp "$fixtures"/dashboard/*.ex "$project/lib/shop_web/" &&
+        sed -i "s|deps: \[\],|deps: [{:phoenix_live_dashboard, path: \"$SHOP_SOURCES/phoenix_live_dashboard\"}],|" "$SHOP_SOURCES/merlon/mix.exs" &&
+        echo 'config :shop, ShopWeb.Endpoint, live_view: [signing_salt: "of a test"]' >>"$project/config/config.exs"
 }
 
 assembled() { cd "$project" && mix deps.get && mix compile && mix release; }
@@ -95,6 +105,40 @@ channel() {
     return $status
 }
 
+# column N PATH FIELD...: of the table on that page of node N's endpoint, as one line for each field.
+column() {
+    erl -noshell -noinput -boot no_dot_erlang -eval '
+        [Url | Fields] = init:get_plain_arguments(),
+        {ok, _} = application:ensure_all_started(inets),
+        {ok, {{_, 200, _}, _, Html}} = httpc:request(get, {Url, []}, [], []),
+        Cells = fun(Field) ->
+                        case re:run(Html, "<td class=\"merlon-links-" ++ Field ++ "[ \"][^>]*>([^<]*)<", [global, {capture, all_but_first, list}]) of
+                            {match, Found} -> [string:trim(Cell) || [Cell] <- Found];
+                            nomatch -> []
+                        end
+                end,
+        [io:format("~s~n", [lists:join($\s, Cells(Field))]) || Field <- Fields], halt().' -extra "http://127.0.0.1:${web[$1]}$2" "${@:3}"
+}
+
+# shows_links N PATH TEXT: who is in the table. A tool that asked a moment ago may still be there.
+shows_links() { local said; said=$(column "$1" "$2" node) || return 1; echo "$said"; [ "$said" = "$3" ]; }
+
+# The page that is compiled with merlon, and the app's own: to whom node 2 is linked and how, and when those certificates end.
+dashboard_shows() {
+    local links='Merlon.connections() |> Enum.filter(&String.starts_with?(to_string(&1.node), "shop@")) |> Enum.sort_by(& &1.node)' ends page
+    ends=$(rpc 2 "$links |> Enum.map_join(\" \", &(&1.not_after |> DateTime.from_unix!() |> DateTime.to_iso8601())) |> IO.puts()") || return 1
+    for page in merlon own; do
+        within 10 shows_links 2 /dashboard/$page 'shop@127.0.0.1 shop@127.0.0.3' || { shows_links 2 /dashboard/$page ''; return 1; }
+        column 2 /dashboard/$page carrier certificate_ends cipher_suite | tee "$tmp/columns"
+        [ "$(sed -n 1p "$tmp/columns")" = 'merlon merlon' ] && [ "$(sed -n 2p "$tmp/columns")" = "$ends" ] && [ "$(wc -w <"$tmp/columns")" = 6 ] || return 1
+    done
+}
+
+# One endpoint shows the links of every node of the cluster.
+dashboard_elsewhere() { within 10 shows_links 2 /dashboard/shop%40127.0.0.3/merlon 'shop@127.0.0.1 shop@127.0.0.2'; }
+
+dashboard_searches() { within 10 shows_links 2 '/dashboard/merlon?search=127.0.0.3' shop@127.0.0.3; }
+
 remote() {
     local status=0
     terminal env RELEASE_NODE=shop@127.0.0.1 ELIXIR_ERL_OPTIONS="$tool" "$project/_build/prod/rel/shop/bin/shop" remote
@@ -143,6 +187,13 @@ check 'config :merlon in runtime.exs counts' configured
 check 'PubSub: what one says, another hears' published
 check 'Presence: who is where is known everywhere' present
 if real; then check 'a channel: a browser on one node hears another node' channel; fi
+if dashboard; then
+    check 'LiveDashboard: links and the ends of certificates on the page of merlon, and of the app' dashboard_shows
+    check 'LiveDashboard: those of another node' dashboard_elsewhere
+    check 'LiveDashboard: searched' dashboard_searches
+else
+    echo 'left    LiveDashboard: no phoenix_live_dashboard in PHOENIX_SOURCES'
+fi
 check 'remote: a shell on one of them' remote
 check 'a new certificate under live links' reloaded
 check 'a node without a certificate stays out, and comes back with one' stranger

@@ -1,25 +1,30 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The library for this machine as a release has it, made by what .github/workflows/release.yml calls; and a tree that
-# takes it in place of building: from a folder and over HTTP, and only if it is what the checksum file says.
+# The library for this machine as a release has it, made by the script that .github/workflows/release.yml calls, and the form
+# of that workflow; and a tree that takes the library in place of building: from a folder and over HTTP, and only if it is
+# what the checksum file says.
 . "$(dirname "$0")/../fixtures/lib.sh"
+workflow=$root/.github/workflows/release.yml
+auditors=${MERLON_CACHE:-$HOME/.cache/merlon}/auditors
+version=$(sed -n 's/^ *{vsn, "\(.*\)"},$/\1/p' "$root/erlang_src/merlon.app.src")
 artefacts=$tmp/artefacts
 tree=$tmp/tree
 installed=$tree/priv/merlon_nif.so
 
 produced() {
-    library=$(escript "$root/native/build.escript" artefact "$artefacts" | tail -1)
-    name=$(escript "$root/native/build.escript" name)
-    [ "$library" = "$artefacts/$name" ] && (cd "$artefacts" && sha256sum -c "$name.sha256")
+    name=$(escript "$root/native/build.escript" name) && library=$artefacts/$name || return 1
+    target=$(echo "$name" | sed 's/.*-nif-[0-9.]*-\(.*\)\.so/\1/')
+    cd "$root" && .github/library.sh "$version" "$target" "$artefacts" && (cd "$artefacts" && sha256sum -c "$name.sha256")
 }
 
 named() { echo "$name" | grep -xE 'merlon_nif-[0-9]+\.[0-9]+\.[0-9]+-nif-2\.16-(x86_64|aarch64)-(unknown-linux-(gnu|musl)|apple-darwin)\.so'; }
 
-loads() {
-    mkdir -p "$tmp/app/ebin" "$tmp/app/priv" && cp "$library" "$tmp/app/priv/merlon_nif.so" &&
-        cp "$root/_build/default/lib/merlon/ebin/merlon_nif.beam" "$tmp/app/ebin/" &&
-        erl -noshell -noinput -boot no_dot_erlang -pa "$tmp/app/ebin" -eval '
-            ok = merlon_nif:load(), _ = merlon_nif:keyring_new(), halt().'
+# A tag that is not the version, a machine that is not the target, a library that is none.
+released_as_it_is() {
+    cd "$root" && ! .github/library.sh 99.0.0 "$target" "$tmp/wrong" && ! .github/library.sh "$version" riscv64-unknown-linux-gnu "$tmp/wrong" || return 1
+    mkdir "$tmp/none" && cp -r "$root"/{.github,erlang_src} "$tmp/none/" && mkdir "$tmp/none/native" &&
+        printf '%s\n' '#!/usr/bin/env escript' "main([\"artefact\", Folder]) -> ok = filelib:ensure_path(Folder), ok = file:write_file(Folder ++ \"/$name\", <<>>)." >"$tmp/none/native/build.escript" &&
+        cd "$tmp/none" && ! .github/library.sh "$version" "$target" artefacts
 }
 
 # Beside the C library nothing has to be there.
@@ -27,6 +32,52 @@ needs_little() {
     command -v readelf >/dev/null || { echo 'no readelf'; return 0; }
     ! readelf -d "$library" | grep NEEDED | grep -vE 'lib(c|m|gcc_s|pthread|dl|rt)\.(so|musl)|ld-linux|ld-musl'
 }
+
+# ---- the workflow, which nobody runs here ----
+
+auditors_installed() {
+    [ "$(cat "$auditors/versions" 2>/dev/null)" = "$auditor_versions" ] && return
+    mkdir -p "$(dirname "$auditors")"
+    # shellcheck disable=SC2086
+    (flock 9 && rm -rf "$auditors" && python3 -m venv "$auditors" && "$auditors/bin/pip" install --quiet $auditor_versions &&
+        echo "$auditor_versions" >"$auditors/versions") 9>"$auditors.lock"
+}
+auditor_versions='check-jsonschema==0.39.0 zizmor==1.32.0'
+
+# By GitHub's own schema, which the first has with it, and by the rules of the second, without asking anybody.
+audited() {
+    "$auditors/bin/check-jsonschema" --builtin-schema vendor.github-workflows "$1" &&
+        "$auditors/bin/zizmor" --offline --no-progress --persona=auditor "$1"
+}
+
+# spoiled SED_COMMAND WORDS: that makes it another workflow, of which the auditors say so.
+spoiled() {
+    local said
+    sed "$1" "$workflow" >"$tmp/spoiled.yml" && ! cmp -s "$workflow" "$tmp/spoiled.yml" || { echo "does nothing: $1"; return 1; }
+    if said=$(audited "$tmp/spoiled.yml" 2>&1); then echo "passes: $1"; return 1; fi
+    echo "$said" | grep -F "$2" || { echo "$said"; return 1; }
+}
+
+audit_sees() {
+    spoiled 's/@[0-9a-f]\{40\}/@v7/' unpinned-uses && spoiled 's/^permissions: {}/permissions: write-all/' excessive-permissions &&
+        spoiled 's/persist-credentials: false/fetch-depth: 1/' artipacked && spoiled 's/"\$TARGET"/${{ matrix.target }}/' template-injection &&
+        spoiled 's/runs-on:/run-on:/' 'Schema validation errors'
+}
+
+# What package.sh insists on is what the workflow builds.
+targets_agree() {
+    sed -n 's/.*{ target: \([^,]*\),.*/\1/p' "$workflow" | sort >"$tmp/built"
+    sed -n '/^targets="/,/"$/p' "$root/.github/package.sh" | grep -oE '(x86_64|aarch64)-[a-z-]+' | sort >"$tmp/wanted"
+    [ "$(wc -l <"$tmp/built")" = 6 ] && diff "$tmp/built" "$tmp/wanted"
+}
+
+# Each library and the package are signed for, by jobs that cannot write to the repository.
+attested() {
+    awk '/^  [a-z]+:$/ { job = $1 } /uses: actions\/attest@/ { attests[job] = 1 } /contents: write/ { writes[job] = 1 }
+         END { exit !(attests["library:"] && attests["package:"] && writes["draft:"] && !writes["library:"] && !writes["package:"]) }' "$workflow"
+}
+
+# ---- a tree that takes it ----
 
 # fresh [CHECKSUM_LINE]: a tree with nothing in priv/, and with that checksum.
 fresh() {
@@ -109,10 +160,18 @@ builds_instead() {
 
 no_such_mode() { fresh "$(sum)" && refused 'must be source or prebuilt, not binary' MERLON_PREBUILT="$artefacts" MERLON_BUILD=binary; }
 
-check 'the library of this machine is made, with its checksum' produced || finish
+check 'the library of this machine is made and loads, with its checksum' produced || finish
 check 'its name says version, NIF version and target' named
-check 'it loads' loads
+check 'of another version, for another target or not to be loaded it is not released' released_as_it_is
 check 'it needs the C library and nothing else' needs_little
+check 'the workflow builds what the package insists on' targets_agree
+check 'the workflow attests libraries and package without the right to write' attested
+if python3 -c 'import venv, ensurepip' 2>/dev/null; then
+    check 'auditors of workflows, from the cache or PyPI' auditors_installed && check 'the workflow is one, and found good' audited "$workflow" &&
+        check 'the auditors see what is amiss' audit_sees
+else
+    echo 'left    the audit of the workflow: needs Python with venv'
+fi
 check 'there is no cargo for the tree that takes it' no_cargo || finish
 check 'taken from a folder' from_folder
 check 'taken from a folder and nowhere else' from_folder MERLON_BUILD=prebuilt

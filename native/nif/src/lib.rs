@@ -5,9 +5,6 @@
 #![allow(missing_docs)]
 #![deny(unsafe_code)]
 
-#[cfg(windows)]
-compile_error!("merlon does not run on Windows: the Erlang VM cannot wait for its sockets in a NIF (enif_select)");
-
 mod conn;
 mod cookie;
 mod crl;

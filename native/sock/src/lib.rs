@@ -4,6 +4,12 @@
 //! `ErrorKind::WouldBlock` and whoever owns the event loop arms a select.
 #![deny(unsafe_code)]
 
+// Here, as no crate that needs a system is compiled before this one.
+#[cfg(windows)]
+compile_error!(
+    "merlon does not run on Windows: the Erlang VM cannot wait for its sockets in a NIF (enif_select); use WSL 2"
+);
+
 mod inherit;
 mod options;
 
