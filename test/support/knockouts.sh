@@ -109,6 +109,8 @@ join_proof       merlon_secret  lib           join::tests::knockout_join_proof_o
 join_limit       merlon_tls     join          a_message_longer_than_allowed_ends_the_session
 names_keeper     merlon_pki     directory     a_tool_keeps_no_names
 names_keeper     merlon_tls     names         a_keeper_that_is_a_tool_is_shown_nothing
+status_tool      merlon_pki     directory     a_node_does_not_see_the_status_page
+status_tool      merlon_tls     status        a_nodes_certificate_gets_no_session
 names_register   merlon_pki     directory     refuses_to_register_the_name_of_another
 names_learn      merlon_pki     directory     who_could_not_link_is_not_told
 TABLE

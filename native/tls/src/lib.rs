@@ -31,6 +31,7 @@ mod names;
 mod pinned;
 mod preamble;
 mod provider;
+mod status;
 mod verify;
 
 pub use config::{Local, LocalConfig, ALPN};
@@ -40,6 +41,7 @@ pub use handshake::{Handshake, Progress};
 pub use join::{Join, JoinEvent, JoinServer, JOIN_ALPN, TO_CLIENT_MAX, TO_SERVER_MAX};
 pub use live::Binding;
 pub use names::{FROM_KEEPER_MAX, NAMES_ALPN, TO_KEEPER_MAX};
+pub use status::STATUS_ALPN;
 pub use preamble::{Claim, Claimed, Established, Info};
 pub use provider::{https, suites_by_cpu};
 pub use verify::{NodeNameBound, PeerVerified};
