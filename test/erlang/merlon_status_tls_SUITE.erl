@@ -42,14 +42,14 @@ a_tool_sees_the_page(Config) ->
 
 who_is_no_tool_of_the_cluster_gets_nothing(Config) ->
     Dir = merlon_ct:dir(Config),
-    A = served(Config),
     Other = merlon_peers:new_dir(proplists:get_value(priv_dir, Config), "carrier-tests"),
     ok = merlon_peers:add_cli(Other, "alice", "127.0.0.1"),
-    ok = merlon_peers:add_cli(Dir, "late", "127.0.0.1", #{now => erlang:system_time(second) - 9 * 86400}),
+    Old = older(Dir, Config),
+    A = served(Config),
     nothing(A, [], no_certificate),
     nothing(A, files([Dir, "nodes", name(A)]), not_a_tool),
     nothing(A, files([Other, "cli", "alice@127.0.0.1"]), unknown_issuer),
-    nothing(A, files([Dir, "cli", "late@127.0.0.1"]), expired),
+    nothing(A, files([Old, "cli", "late@127.0.0.1"]), expired),
     <<"HTTP/1.1 200", _/binary>> = page(A, Config),
     {match, _} = re:run([Text || #{reason := not_a_tool, text := Text} <- refusals(A)], "status page: .*merlon cert --cli").
 
@@ -117,6 +117,14 @@ silent_ones_keep_nobody_out(Config) ->
     ok.
 
 %% ---- helpers ----
+
+%% Has a tool whose certificate has run out, of a CA that Dir trusts too.
+older(Dir, Config) ->
+    Then = erlang:system_time(second) - 9 * 86400,
+    Old = merlon_peers:new_dir(proplists:get_value(priv_dir, Config), "carrier-tests", Then),
+    {ok, _} = file:copy(filename:join([Old, "ca", "ca.pem"]), filename:join([Dir, "trust", "old.pem"])),
+    ok = merlon_peers:add_cli(Old, "late", "127.0.0.1", #{now => Then}),
+    Old.
 
 setting(Config, Value, More) ->
     File = filename:join(merlon_ct:dir(Config), "merlon.config"),

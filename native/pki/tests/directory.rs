@@ -1,7 +1,9 @@
 //! What is served beside links. Knock-outs: names_keeper, names_register, names_learn, status_tool.
 #![allow(clippy::unwrap_used)]
 
-use merlon_pki::{may_keep, may_learn, may_register, may_view, BindRules, Error, Identity, NodeName};
+use merlon_pki::{
+    may_keep, may_learn, may_register, may_view, BindRules, Error, Identity, NodeName,
+};
 
 fn name(text: &str) -> NodeName {
     NodeName::parse(text).unwrap()

@@ -41,7 +41,7 @@ pub use handshake::{Handshake, Progress};
 pub use join::{Join, JoinEvent, JoinServer, JOIN_ALPN, TO_CLIENT_MAX, TO_SERVER_MAX};
 pub use live::Binding;
 pub use names::{FROM_KEEPER_MAX, NAMES_ALPN, TO_KEEPER_MAX};
-pub use status::STATUS_ALPN;
 pub use preamble::{Claim, Claimed, Established, Info};
 pub use provider::{https, suites_by_cpu};
+pub use status::STATUS_ALPN;
 pub use verify::{NodeNameBound, PeerVerified};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use merlon_pki::{
-    binds, binds_foreign, is_dialled, may_keep, may_view, Claimed, Der, Error as PkiError, Identity,
-    NodeName, Peer, UnixTime, Usage,
+    binds, binds_foreign, is_dialled, may_keep, may_view, Claimed, Der, Error as PkiError,
+    Identity, NodeName, Peer, UnixTime, Usage,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime as TlsTime};

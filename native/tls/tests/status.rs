@@ -77,7 +77,10 @@ fn a_tool_talks_with_the_node_in_whatever_pieces() {
             other => panic!("no bytes: {other:?}"),
         }
     }
-    visit.server.send(b"HTTP/1.1 200 OK", &mut visit.wire.1).unwrap();
+    visit
+        .server
+        .send(b"HTTP/1.1 200 OK", &mut visit.wire.1)
+        .unwrap();
     assert!(matches!(visit.go(), Ok(JoinEvent::More)));
     let mut read = [0; 64];
     let n = visit.client.conn.reader().read(&mut read).unwrap();
@@ -96,7 +99,10 @@ fn who_is_nobody_of_the_cluster_gets_no_session() {
     let (ours, other) = (ca(CLUSTER), ca(CLUSTER));
     assert_eq!(refused(&ours, None, &[STATUS_ALPN]), "no_certificate");
     let theirs = tool(&other);
-    assert_eq!(refused(&ours, Some(&theirs), &[STATUS_ALPN]), "unknown_issuer");
+    assert_eq!(
+        refused(&ours, Some(&theirs), &[STATUS_ALPN]),
+        "unknown_issuer"
+    );
     let mut late = Visit::at(NOW + 31 * DAY, &ours, Some(&tool(&ours)), &[STATUS_ALPN]);
     assert_eq!(late.go().expect_err("refused").error.code(), "expired");
 }
@@ -105,7 +111,7 @@ fn who_is_nobody_of_the_cluster_gets_no_session() {
 fn who_does_not_speak_http_1_1_gets_no_session() {
     let ca = ca(CLUSTER);
     let own = tool(&ca);
-    for alpn in [&[][..], &[b"h2"], &[ALPN]] {
+    for alpn in [&[][..], &[&b"h2"[..]], &[ALPN]] {
         assert_eq!(refused(&ca, Some(&own), alpn), "wrong_alpn");
     }
 }
