@@ -281,16 +281,17 @@ packages() {
 
 # A terminal for each, as the last two are remote shells on the first.
 without_epmd() {
-    local erl='-proto_dist merlon -epmd_module merlon_epmd -start_epmd false' libs=".../merlon/ebin=$ebin" node="a@host=a@$host"
+    local erl='-proto_dist merlon -epmd_module merlon_epmd -start_epmd false' libs=".../merlon/ebin=$ebin" node="a@host=a@$host" elixir
+    elixir=$(elixir -e 'IO.puts(:code.lib_dir(:elixir) |> Path.dirname())')
     new_dir "$tmp/names" shop "a@$host" && merlon cert --cli "$user" "$host" --dir "$tmp/names" &&
         echo "{epmd, {names, [{port, $(free_port)}]}}." >>"$tmp/names/merlon.config" || return 1
-    export MERLON_DIR=$tmp/names
     cwd=$tmp
-    sleep 40 | as epmd.md "erl -name a@host $erl -pa .../merlon/ebin" "$node" "$libs" >"$tmp/a.log" 2>&1 &
+    export MERLON_DIR=$tmp/names
+    sleep 40 | as epmd.md "erl -name a@host $erl -pa .../merlon/ebin" "$node" "$libs $elixir/elixir/ebin $elixir/iex/ebin $elixir/logger/ebin" >"$tmp/a.log" 2>&1 &
     started+=($!)
     within 10 merlon explain "a@$host" --as "a@$host" --dir "$MERLON_DIR" || sleep 3
     remote "(a@$host)1>" as epmd.md "erl -name undefined@host $erl -remsh a@host -pa .../merlon/ebin" "undefined@host=undefined@$host" "$node" "$libs" &&
-        remote "iex(a@$host)1>" as epmd.md "iex --erl \"$erl\" --name sh@host --remsh a@host" "sh@host=sh@$host" "$node"
+        remote "iex(a@$host)1>" as epmd.md "iex --erl \"$erl\" --name rem-1f2e-me@host --remsh a@host" "-me@host=-me@$host" " a@host= a@$host"
 }
 
 remote() {
