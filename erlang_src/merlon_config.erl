@@ -99,7 +99,7 @@ keys() ->
      {interop, {default, merlon_interop:none()}, interop,
       "who may link without merlon while a cluster moves to it"},
      {status, {default, off}, status,
-      "loopback address and port of the status page"}].
+      "address and port of the status page; TLS and a tool's certificate unless it is a loopback address"}].
 
 %% The settings that are taken when the node starts and not while it runs.
 -spec at_start() -> [atom()].

@@ -1,5 +1,5 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Part of merlon_nif: the name service of a host (native/nif/src/names.rs). Its messages go by join_advance/1,
+%% Part of merlon_nif: the name service of a host, and the sessions of the status page (native/nif/src/names.rs). Its messages go by join_advance/1,
 %% join_send/2 and join_flush/1.
 
 %% The keeper's side of a session, which needs a certificate of the cluster on both; advance/1 takes it as far as `join`.
@@ -9,6 +9,10 @@ names_accept(_Conn, _Identity, _Now) -> not_loaded().
 %% The asking side: a keeper that is no node of the cluster is shown nothing.
 -spec names_dial(conn(), identity(), Now :: integer()) -> ok | {error, failure()}.
 names_dial(_Conn, _Identity, _Now) -> not_loaded().
+
+%% The serving side of a status page over TLS, for a tool of the cluster; messages are whatever bytes come.
+-spec status_accept(conn(), identity(), Now :: integer()) -> ok | {error, failure()}.
+status_accept(_Conn, _Identity, _Now) -> not_loaded().
 
 %% Who the other side is, once join_advance/1 has said `up`.
 -spec names_peer(conn()) -> {ok, #{identity := tuple(), fingerprint := binary()}} | {error, term()}.

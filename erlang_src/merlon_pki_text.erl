@@ -70,6 +70,7 @@ plain() ->
      {no_certificate, "there is no certificate in it"},
      {no_identity, "the certificate has no SPIFFE URI, so it is for no node"},
      {not_a_node, "the certificate is a tool's, not a node's"},
+     {not_a_tool, "the certificate is a node's, not a tool's"},
      {not_pinned, "there is no self-signed CA with the key that is asked for"},
      {not_ca, "a trusted certificate is not a CA's"},
      {old_statement, "a statement about the CA that is known already, or older than one that is"},

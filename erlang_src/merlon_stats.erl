@@ -156,7 +156,7 @@ of_certificates() ->
      bad_signature, ca_leaf, chain_too_large, chain_too_long, crl_expired, crypto, csr_extension, csr_name,
      csr_signature, csr_too_large, expired, key_mismatch, malformed_certificate, malformed_crl, malformed_csr,
      malformed_key, malformed_pem, malformed_statement, many_identities, name_constraint, no_anchors, no_identity, not_ca,
-     not_a_node, not_pinned, not_yet_valid, old_statement, path_length, revoked, too_many_names, unknown_critical, unknown_issuer,
+     not_a_node, not_a_tool, not_pinned, not_yet_valid, old_statement, path_length, revoked, too_many_names, unknown_critical, unknown_issuer,
      unsupported_algorithm, weak_key, wrong_cluster, wrong_name, wrong_usage].
 
 of_records() ->

@@ -3,10 +3,12 @@
 %% answered, what was refused in the last hour, and what is shown. Pure.
 -module(merlon_status_core).
 
--export([place/1, request/3, sample/3, hour/3, tells/1, told/1, view/1, json/1]).
--export_type([place/0, samples/0, facts/0, view/0, told/0]).
+-export([place/1, viewer/1, request/4, sample/3, hour/3, tells/1, told/1, view/1, json/1]).
+-export_type([place/0, viewer/0, samples/0, facts/0, view/0, told/0]).
 
 -type place() :: off | {inet:ip_address(), inet:port_number()}.
+%% Whoever is on this host; or, over TLS, who has shown a tool's certificate of the cluster.
+-type viewer() :: local | tool.
 %% Refusals by reason since the node started, as they were at that second; the newest first.
 -type samples() :: [{At :: integer(), #{atom() => non_neg_integer()}}].
 %% What a peer says of one of its links.
@@ -29,15 +31,16 @@ place(off) -> {ok, off};
 place({Ip, Port}) when is_integer(Port), Port >= 0, Port =< 65535 -> on(address(Ip), Port);
 place(_) -> {error, must()}.
 
-on({ok, Given}, Port) ->
-    Ip = merlon_cidr:plain(Given),
-    case merlon_cidr:member(Ip, merlon_cidr:loopback()) of
-        true -> {ok, {Ip, Port}};
-        false -> {error, ["on a loopback address, {\"127.0.0.1\", ", integer_to_list(Port), "} for example, since the page does not "
-                          "ask who looks at it: from elsewhere, use ssh -L ", integer_to_list(Port), ":127.0.0.1:",
-                          integer_to_list(Port), " HOST"]}
-    end;
+on({ok, Given}, Port) -> {ok, {merlon_cidr:plain(Given), Port}};
 on(error, _Port) -> {error, must()}.
+
+%% Who may look at a page that is served there: what others can reach asks them who they are.
+-spec viewer(inet:ip_address()) -> viewer().
+viewer(Ip) ->
+    case merlon_cidr:member(Ip, merlon_cidr:loopback()) of
+        true -> local;
+        false -> tool
+    end.
 
 must() -> "off or {Address, Port}, {\"127.0.0.1\", 4371} for example".
 
@@ -54,16 +57,17 @@ address(_) -> error.
 
 %% ---- which requests ----
 
-%% What a request gets. The name in Host must mean this very host: a page from elsewhere whose name was made to resolve to
-%% loopback (DNS rebinding) comes with its own.
--spec request(Method :: atom() | binary(), Target :: term(), Hosts :: [binary()]) -> page | json | 400 | 404 | 405 | 421.
-request(Method, Target, [Host]) ->
-    case {ours(Host), Method} of
+%% What a request gets. On loopback the name in Host must mean this very host: a page from elsewhere whose name was made to
+%% resolve to loopback (DNS rebinding) comes with its own. Over TLS the client has compared it with the certificate.
+-spec request(viewer(), Method :: atom() | binary(), Target :: term(), Hosts :: [binary()]) ->
+          page | json | 400 | 404 | 405 | 421.
+request(Viewer, Method, Target, [Host]) ->
+    case {Viewer =:= tool orelse ours(Host), Method} of
         {false, _} -> 421;
         {true, Known} when Known =:= 'GET'; Known =:= 'HEAD' -> resource(Target);
         {true, _} -> 405
     end;
-request(_Method, _Target, _Hosts) -> 400.
+request(_Viewer, _Method, _Target, _Hosts) -> 400.
 
 ours(Host) ->
     match =:= re:run(Host, "\\A(localhost|127(\\.[0-9]{1,3}){3}|\\[::1\\])(:[0-9]{1,5})?\\z", [caseless, {capture, none}]).

@@ -76,7 +76,8 @@ stage_note(done) -> "one entry counts".
 %% ---- tables ----
 
 links(#{links := Links, now := Now}) ->
-    table("Links of this node", ["Peer", "Direction", "Carrier", "Cipher", "Certificate ends", "Up since", "In", "Out", "Unsent"],
+    table("Links of this node", ["Peer", "Direction", "Carrier", "Cipher", "Certificate ends", "Up since" |
+                                  [right(Each) || Each <- ["In", "Out", "Unsent"]]],
           [link(Link, Now) || Link <- Links], "No links.").
 
 link(#{node := Node, carrier := other}, _Now) ->
@@ -108,7 +109,7 @@ peers(#{peers := Peers, now := Now}) ->
      [["<p class=\"dim\">Not told by ", lists:join(", ", Silent), ".</p>\n"] || Silent =/= []]].
 
 refusals(#{refusals := #{seconds := Seconds, reasons := Reasons}}) ->
-    table(["Refused in the last ", minutes((Seconds + 30) div 60)], ["Reason", "Handshakes"],
+    table(["Refused in the last ", minutes((Seconds + 30) div 60)], ["Reason", right("Handshakes")],
           [[["<code>", text(Reason), "</code>"], number(N)] || #{reason := Reason, count := N} <- Reasons], "Nobody was refused.").
 
 minutes(N) when N < 2 -> "minute";
@@ -140,9 +141,11 @@ name(Text) -> ["<bdi>", text(Text), "</bdi>"].
 under(null) -> "";
 under(Text) -> ["<small>", text(Text), "</small>"].
 
-number(N) -> ["<span class=\"number\">", integer_to_list(N), "</span>"].
+number(N) -> right(integer_to_list(N)).
 
-bytes(N) -> ["<span class=\"number\">", size_of(N), "</span>"].
+bytes(N) -> right(size_of(N)).
+
+right(Text) -> ["<span class=\"number\">", Text, "</span>"].
 
 size_of(N) when N < 10000 -> [integer_to_list(N), " B"];
 size_of(N) when N < 10000000 -> [integer_to_list(N div 1000), " kB"];
@@ -169,7 +172,7 @@ escaped(C) -> <<C/utf8>>.
 style() ->
     "body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:84rem;padding:1rem 1.5rem;color:#1c2330;background:#f5f6f9}"
     "header{display:flex;align-items:baseline;gap:1rem}h1{font-size:1.3rem;margin:0}h2{font-size:.95rem;margin:0 0 .5rem}"
-    "#state{font-size:.85rem;color:#667085}#state.live{color:#146c43}#state.lost{color:#a3122a;font-weight:600}"
+    "#state{font-size:.85rem;color:#667085}#state.live{color:#146c43}#state.live::before{content:'\\25cf '}#state.lost{color:#a3122a;font-weight:600}"
     ".who{margin:.2rem 0 1rem;overflow-wrap:anywhere}.who bdi{font-weight:600}.dim,small{color:#667085}"
     "section{background:#fff;border:1px solid #dfe3ea;border-radius:8px;padding:.9rem 1rem;margin:0 0 1rem}"
     ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:1rem;background:none;border:0;padding:0}"
@@ -180,7 +183,7 @@ style() ->
     ".two{display:grid;grid-template-columns:repeat(auto-fit,minmax(24rem,1fr));gap:0 1rem;align-items:start}"
     ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%}th{text-align:left;font-weight:500;color:#667085;white-space:nowrap}"
     "td,th{padding:.35rem .9rem .35rem 0;border-top:1px solid #eceff3;vertical-align:top}thead th{border-top:0}td small{display:block}"
-    "td{overflow-wrap:anywhere}.number{white-space:nowrap;font-variant-numeric:tabular-nums}code{font:13px ui-monospace,monospace}"
+    "td{overflow-wrap:anywhere}.number{display:block;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}code{font:13px ui-monospace,monospace}"
     "@media(prefers-color-scheme:dark){body{color:#dde3ee;background:#14181f}section,.card{background:#1b212b;border-color:#333c4a}"
     ".cards{background:none}td,th{border-color:#2a323e}.dim,small,th,.card h2,.card span,#state{color:#98a2b3}"
     "b.bad,span.bad,#state.lost{color:#ff8a9a}span.warn{color:#f0c060}b.good,#state.live{color:#6fd3a5}}".

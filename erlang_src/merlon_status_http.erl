@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Serves the status page where `{status, {Ip, Port}}` of merlon.config says, and follows that setting. One request for each
-%% connection, with one deadline for all of it; of too many connections the oldest gives way, so that those that say nothing
-%% keep nobody out.
+%% Serves the status page where `{status, {Ip, Port}}` of merlon.config says, and follows that setting: on loopback to whoever
+%% asks, elsewhere through merlon_status_tls. One request for each connection, with one deadline for all of it; of too
+%% many connections the oldest gives way, so that those that say nothing keep nobody out.
 -module(merlon_status_http).
 -behaviour(gen_server).
 
@@ -12,11 +12,8 @@
 -define(POLL, 1000).
 -define(DEADLINE, 5000).
 -define(CONNECTIONS, 32).
-%% Bytes of a line of a request, and how many headers it may have.
--define(LINE_SIZE, 4096).
--define(HEADERS, 64).
 
--record(state, {place = off :: merlon_status_core:place(), listener = none :: none | gen_tcp:socket(),
+-record(state, {place = off :: merlon_status_core:place(), listener = none :: none | {tcp, gen_tcp:socket()} | {tls, merlon_status_tls:listener()},
                 failed = none :: none | {merlon_status_core:place(), term()},
                 connections = [] :: [pid()]}).   % the youngest first
 
@@ -47,7 +44,7 @@ init([]) ->
 handle_call(address, _From, #state{listener = none} = State) ->
     {reply, off, State};
 handle_call(address, _From, #state{listener = Listener} = State) ->
-    {ok, Address} = inet:sockname(Listener),
+    {ok, Address} = sockname(Listener),
     {reply, Address, State};
 handle_call({connection, Pid}, _From, #state{connections = Others} = State) ->
     _ = erlang:monitor(process, Pid),
@@ -76,26 +73,43 @@ wanted(_) -> off.
 
 follow(Place, #state{place = Place, listener = Listener} = State) when Place =:= off; Listener =/= none -> State;
 follow(Place, #state{listener = Before} = State) ->
-    %% Its acceptor ends with it.
-    _ = Before =/= none andalso gen_tcp:close(Before),
+    ok = close(Before),
     listen(Place, State#state{place = Place, listener = none}).
 
 listen(off, State) -> State#state{failed = none};
 listen({Ip, Port} = Place, #state{failed = Failed} = State) ->
-    case gen_tcp:listen(Port, options(Ip)) of
-        {ok, Listener} ->
-            Server = self(),
-            _ = spawn_link(fun() -> accept(Listener, Server) end),
-            State#state{listener = Listener, failed = none};
+    case open(merlon_status_core:viewer(Ip), Ip, Port) of
+        {ok, Listener} -> State#state{listener = Listener, failed = none};
         {error, Reason} ->
             %% Tried again, told once.
             _ = Failed =/= {Place, Reason} andalso spawn(merlon_event, status_failed, [failed(Place, Reason)]),
             State#state{failed = {Place, Reason}}
     end.
 
+open(local, Ip, Port) ->
+    case gen_tcp:listen(Port, options(Ip)) of
+        {ok, Socket} ->
+            Server = self(),
+            _ = spawn_link(fun() -> accept(Socket, Server) end),
+            {ok, {tcp, Socket}};
+        {error, _} = Error -> Error
+    end;
+open(tool, Ip, Port) ->
+    case merlon_status_tls:listen(Ip, Port) of
+        {ok, Listener} -> {ok, {tls, Listener}};
+        {error, _} = Error -> Error
+    end.
+
+close(none) -> ok;
+close({tcp, Socket}) -> gen_tcp:close(Socket);
+close({tls, Listener}) -> merlon_status_tls:close(Listener).
+
+sockname({tcp, Socket}) -> inet:sockname(Socket);
+sockname({tls, Listener}) -> merlon_status_tls:sockname(Listener).
+
 options(Ip) ->
-    family(Ip) ++ [binary, {ip, Ip}, {active, false}, {reuseaddr, true}, {backlog, 128}, {packet, http_bin},
-                   {packet_size, ?LINE_SIZE}, {send_timeout, ?DEADLINE}, {send_timeout_close, true}].
+    family(Ip) ++ [binary, {ip, Ip}, {active, false}, {reuseaddr, true}, {backlog, 128}, {packet, raw},
+                   {send_timeout, ?DEADLINE}, {send_timeout_close, true}].
 
 family(Ip) when tuple_size(Ip) =:= 8 -> [inet6, {ipv6_v6only, true}];
 family(_) -> [inet].
@@ -131,69 +145,16 @@ hand_over(Socket, Server) ->
 
 serve(Socket) ->
     Deadline = now_ms() + ?DEADLINE,
-    {Method, Answer} = first(Socket, Deadline),
-    ok = answer(Socket, Method, Answer),
+    ok = merlon_status_talk:answer(<<>>, #{recv => fun() -> gen_tcp:recv(Socket, 0, max(0, Deadline - now_ms())) end,
+                                           send => fun(Bytes) -> gen_tcp:send(Socket, Bytes) end, viewer => local}),
     ok = linger(Socket),
     gen_tcp:close(Socket).
 
 now_ms() -> erlang:monotonic_time(millisecond).
 
-line(Socket, Deadline) -> gen_tcp:recv(Socket, 0, max(0, Deadline - now_ms())).
-
-first(Socket, Deadline) ->
-    case line(Socket, Deadline) of
-        {ok, {http_request, Method, Target, {1, _}}} -> headers(Socket, Deadline, {Method, Target}, ?HEADERS, []);
-        {ok, {http_request, _, _, _}} -> {'GET', 505};
-        Other -> {'GET', fault(Other)}
-    end.
-
-headers(_Socket, _Deadline, {Method, _}, 0, _Hosts) -> {Method, 431};
-headers(Socket, Deadline, {Method, Target} = Request, Left, Hosts) ->
-    case line(Socket, Deadline) of
-        {ok, {http_header, _, 'Host', _, Host}} -> headers(Socket, Deadline, Request, Left - 1, [Host | Hosts]);
-        {ok, {http_header, _, _, _, _}} -> headers(Socket, Deadline, Request, Left - 1, Hosts);
-        {ok, http_eoh} -> {Method, merlon_status_core:request(Method, Target, Hosts)};
-        Other -> {Method, fault(Other)}
-    end.
-
-fault({ok, _}) -> 400;
-fault({error, emsgsize}) -> 431;
-fault({error, timeout}) -> 408;
-fault({error, _}) -> 400.
-
-answer(Socket, Method, Answer) ->
-    {Status, Type, More, Body} = content(Answer),
-    Bytes = iolist_to_binary(Body),
-    Head = ["HTTP/1.1 ", Status, "\r\nContent-Type: ", Type, "; charset=utf-8\r\nContent-Length: ",
-            integer_to_list(byte_size(Bytes)), "\r\n", common(), More, "\r\n"],
-    _ = gen_tcp:send(Socket, [Head | [Bytes || Method =/= 'HEAD']]),
-    ok.
-
-content(page) ->
-    {"200 OK", "text/html", ["Content-Security-Policy: ", merlon_status_html:policy(), "\r\n"],
-     merlon_status_html:page(merlon_status:view())};
-content(json) -> {"200 OK", "application/json", nothing_runs(), merlon_status_core:json(merlon_status:view())};
-content(Status) -> {status(Status), "text/plain", [nothing_runs(), [["Allow: GET, HEAD\r\n"] || Status =:= 405]],
-                    [status(Status), $\n]}.
-
-status(400) -> "400 Bad Request";
-status(404) -> "404 Not Found";
-status(405) -> "405 Method Not Allowed";
-status(408) -> "408 Request Timeout";
-status(421) -> "421 Misdirected Request";
-status(431) -> "431 Request Header Fields Too Large";
-status(505) -> "505 HTTP Version Not Supported".
-
-nothing_runs() -> "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n".
-
-common() ->
-    "Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
-    "Referrer-Policy: no-referrer\r\nCross-Origin-Resource-Policy: same-origin\r\nCross-Origin-Opener-Policy: same-origin\r\n".
-
 %% What was sent and not read would turn the answer into a reset. A little of it, for a little while.
 linger(Socket) ->
     _ = gen_tcp:shutdown(Socket, write),
-    _ = inet:setopts(Socket, [{packet, raw}]),
     drain(Socket, now_ms() + 500, 64).
 
 drain(_Socket, _Until, 0) -> ok;

@@ -3,7 +3,7 @@
 %% the distribution under test), names and folders that no other run shares.
 -module(merlon_peers).
 
--export([name/1, node/1, new_dir/2, new_dir/3, new_ca/3, add_node/2, add_node/3, add_cli/3, write_secret/2]).
+-export([name/1, node/1, new_dir/2, new_dir/3, new_ca/3, add_node/2, add_node/3, add_cli/3, add_cli/4, write_secret/2]).
 -export([start/2, start/3, stop/1, call/4, call/5, args/1, args/2, log/1, wait/1, wait/2, os_pid/1]).
 
 -define(HOST, "127.0.0.1").
@@ -58,7 +58,11 @@ add_node(Dir, Node, Opts) ->
 %% A tool's certificate.
 -spec add_cli(file:filename(), string(), string()) -> ok.
 add_cli(Dir, User, Host) ->
-    issue(Dir, filename:join([Dir, "cli", User ++ "@" ++ Host]), {cli, bin(User), bin(Host)}, #{}).
+    add_cli(Dir, User, Host, #{}).
+
+-spec add_cli(file:filename(), string(), string(), map()) -> ok.
+add_cli(Dir, User, Host, Opts) ->
+    issue(Dir, filename:join([Dir, "cli", User ++ "@" ++ Host]), {cli, bin(User), bin(Host)}, Opts).
 
 issue(Dir, Folder, Identity, Opts) ->
     {ok, CaCert} = file:read_file(filename:join([Dir, "ca", "ca.pem"])),

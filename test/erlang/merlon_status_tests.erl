@@ -7,15 +7,20 @@
 
 %% ---- where ----
 
-only_loopback_is_served_test_() ->
+places_test_() ->
     [[{lists:flatten(io_lib:format("~tp", [Value])), ?_assertEqual({ok, Place}, merlon_status_core:place(Value))}
       || {Value, Place} <- [{off, off}, {{"127.0.0.1", 4370}, {{127, 0, 0, 1}, 4370}}, {{<<"127.9.9.9">>, 0}, {{127, 9, 9, 9}, 0}},
                             {{"::1", 65535}, {{0, 0, 0, 0, 0, 0, 0, 1}, 65535}}, {{{127, 0, 0, 1}, 1}, {{127, 0, 0, 1}, 1}},
-                            {{"::ffff:127.0.0.1", 1}, {{127, 0, 0, 1}, 1}}]],
+                            {{"::ffff:127.0.0.1", 1}, {{127, 0, 0, 1}, 1}}, {{"10.0.0.1", 80}, {{10, 0, 0, 1}, 80}}]],
      [{lists:flatten(io_lib:format("~tp", [Value])), ?_assertMatch({error, _}, merlon_status_core:place(Value))}
-      || Value <- [{"0.0.0.0", 80}, {"::", 80}, {"10.0.0.1", 80}, {"::ffff:10.0.0.1", 80}, {"128.0.0.1", 80}, {{0, 0, 0, 0}, 80},
-                   {"localhost", 80}, {"127.1", 80}, {"127.0.0.1", 65536}, {"127.0.0.1", -1}, {"127.0.0.1", "80"}, {{1, 2}, 80},
+      || Value <- [{"localhost", 80}, {"127.1", 80}, {"127.0.0.1", 65536}, {"127.0.0.1", -1}, {"127.0.0.1", "80"}, {{1, 2}, 80},
                    {[256], 80}, {"", 80}, on, {}, {a, 1}]]].
+
+whoever_is_not_on_loopback_must_show_a_certificate_test_() ->
+    [{Text, ?_assertEqual(Viewer, merlon_status_core:viewer(Ip))}
+     || {Viewer, Texts} <- [{local, ["127.0.0.1", "127.255.255.254", "::1", "::ffff:127.0.0.1"]},
+                            {tool, ["0.0.0.0", "::", "10.0.0.1", "::ffff:10.0.0.1", "128.0.0.1", "::2"]}],
+        Text <- Texts, {ok, {Ip, 80}} <- [merlon_status_core:place({Text, 80})]].
 
 %% ---- which requests ----
 
@@ -26,6 +31,10 @@ a_foreign_host_gets_nothing_test_() ->
       || Method <- ['GET', 'POST'],
          Host <- [<<"evil.example">>, <<"127.0.0.1.evil.example">>, <<"localhost.evil.example:4370">>, <<"evil.example#localhost">>,
                   <<>>, <<"localhost\n">>, <<"x@localhost">>, <<"10.0.0.1">>, <<"127.0.0.1:4370:1">>, <<"::1">>]],
+     %% Over TLS the certificate says who this host is.
+     ?_assertEqual(page, merlon_status_core:request(tool, 'GET', {abs_path, <<"/">>}, [<<"a.example:4371">>])),
+     ?_assertEqual(400, merlon_status_core:request(tool, 'GET', {abs_path, <<"/">>}, [])),
+     ?_assertEqual(405, merlon_status_core:request(tool, 'POST', {abs_path, <<"/">>}, [<<"a.example">>])),
      ?_assertEqual(400, ask('GET', <<"/">>, [])),
      ?_assertEqual(400, ask('GET', <<"/">>, [<<"localhost">>, <<"evil.example">>]))].
 
@@ -34,10 +43,10 @@ only_get_and_head_of_two_resources_test() ->
     ?assertEqual([page, page, json, 404, 404], [ask(Method, Path, Local) || {Method, Path} <-
         [{'GET', <<"/">>}, {'HEAD', <<"/">>}, {'GET', <<"/status.json">>}, {'GET', <<"/../etc/passwd">>}, {'GET', <<"/?x">>}]]),
     ?assertEqual([405, 405, 405], [ask(Method, <<"/">>, Local) || Method <- ['POST', 'OPTIONS', <<"BREW">>]]),
-    ?assertEqual([400, 400], [merlon_status_core:request('GET', Target, Local)
+    ?assertEqual([400, 400], [merlon_status_core:request(local, 'GET', Target, Local)
                               || Target <- ['*', {absoluteURI, http, <<"localhost">>, undefined, <<"/">>}]]).
 
-ask(Method, Path, Hosts) -> merlon_status_core:request(Method, {abs_path, Path}, Hosts).
+ask(Method, Path, Hosts) -> merlon_status_core:request(local, Method, {abs_path, Path}, Hosts).
 
 %% ---- the last hour ----
 

@@ -111,6 +111,8 @@ names_keeper     merlon_pki     directory     a_tool_keeps_no_names
 names_keeper     merlon_tls     names         a_keeper_that_is_a_tool_is_shown_nothing
 names_alike      merlon_tls     names         a_stranger_can_not_tell_the_port_of_names_from_one_of_links
 names_alike      merlon_tls     names         neither_port_serves_who_belongs_to_the_other
+status_tool      merlon_pki     directory     a_node_does_not_see_the_status_page
+status_tool      merlon_tls     status        a_nodes_certificate_gets_no_session
 names_register   merlon_pki     directory     refuses_to_register_the_name_of_another
 names_learn      merlon_pki     directory     who_could_not_link_is_not_told
 TABLE

@@ -4,6 +4,9 @@
 # runs under the page's own policy, and a link that comes or goes while the page is open does so on it without reload. Needs the commands
 # `chromium` and `python3`; `status-page.sh FILE.png` keeps the screenshot. Run after `make`.
 . "$(dirname "$0")/../fixtures/lib.sh"
+. "$fixtures/guide.sh"
+guide=$root/docs/guides/operate.md
+export PATH=$root/bin:$PATH
 ebin=$root/_build/default/lib/merlon/ebin
 dir=$tmp/dir
 keep=${1-}
@@ -32,6 +35,19 @@ three_nodes() {
     touch "$tmp/b" && within 20 shows '<bdi>b@127.0.0.1'
 }
 
+# Of a node with another merlon dir, not on loopback: as the guide has it, and without a certificate.
+over_tls() {
+    local dir=$tmp/tls
+    HOST=127.0.0.1 USER=$(id -un) PORT=$(free_port)
+    export HOST USER PORT
+    new_dir "$dir" shop "t@$HOST" && echo "{status, {\"0.0.0.0\", $PORT}}." >>"$dir/merlon.config" || return
+    node t "ok."
+    within 20 listens && follow status-tls "$tmp" | grep -F '"node":"t@127.0.0.1"' && follow status-browser "$tmp" &&
+        openssl pkcs12 -in "$tmp/tool.p12" -passin pass:secret -nodes | grep -q 'PRIVATE KEY' &&
+        ! curl -sk "https://$HOST:$PORT/" && ! curl -s "http://$HOST:$PORT/"
+}
+listens() { (: <"/dev/tcp/$HOST/$PORT"); }
+
 # Two links come while the page is open, and one goes.
 links_come_and_go() {
     timeout 90 python3 "$fixtures/browser.py" "http://127.0.0.1:$port/" "$tmp/profile" "$tmp/page.png" \
@@ -40,5 +56,6 @@ links_come_and_go() {
 }
 
 check 'three nodes, one with the page' three_nodes || finish
+check 'elsewhere than on loopback, with a tool'"'"'s certificate' over_tls
 check 'links come and go on the open page, and its policy refuses nothing of it' links_come_and_go
 finish

@@ -1,4 +1,5 @@
-//! The name service of a host: its sessions, whose messages go by the functions of joining, and its rules.
+//! The name service of a host: its sessions, whose messages go by the functions of joining, and its rules. And the sessions
+//! of the status page.
 
 use crate::conn::{lock, Conn, Stage};
 use crate::identity::{cli_names, judged, of_parts, text, texts, to_term, Identity, IdentityParts};
@@ -30,6 +31,17 @@ fn names_dial<'a>(
     now: u64,
 ) -> Term<'a> {
     done(env, start(&conn, Join::dial_names(&local.local, now)))
+}
+
+/// Prepares the serving side of a status page.
+#[rustler::nif]
+fn status_accept<'a>(
+    env: Env<'a>,
+    conn: ResourceArc<Conn>,
+    local: ResourceArc<Identity>,
+    now: u64,
+) -> Term<'a> {
+    done(env, start(&conn, Join::accept_status(&local.local, now)))
 }
 
 /// Who the other side is, `{ok, #{identity, fingerprint}}`.

@@ -1,4 +1,5 @@
-//! The name service of a host: who may keep it, who may stand in it under which name, and who is told.
+//! What is served beside links. The name service of a host: who may keep it, who may stand in it under which name, and who
+//! is told. The status page: who may see it.
 
 use crate::{binds, is_dialled, BindRules, Claimed, Error, Identity, NodeName};
 
@@ -8,6 +9,15 @@ pub fn may_keep(keeper: &Identity) -> Result<(), Error> {
     match keeper {
         Identity::Cli { .. } if !knockout::out!("names_keeper") => Err(Error::NotANode),
         _ => Ok(()),
+    }
+}
+
+/// Whether one with that certificate may see a node's status page: a tool, which is a person's. [`Error::NotATool`].
+pub fn may_view(viewer: &Identity) -> Result<(), Error> {
+    match viewer {
+        Identity::Cli { .. } => Ok(()),
+        _ if knockout::out!("status_tool") => Ok(()),
+        _ => Err(Error::NotATool),
     }
 }
 

@@ -119,6 +119,8 @@ pub enum Error {
     NotPinned,
     /// A certificate that is good, but a tool's where a node's is needed.
     NotANode,
+    /// A certificate that is good, but a node's where a tool's is needed.
+    NotATool,
     /// Not `name@host`.
     BadNodeName,
     /// A signing request of more bytes than any honest one has.
@@ -204,6 +206,7 @@ impl Error {
             Self::TooManyNames { .. } => "too_many_names",
             Self::NotPinned => "not_pinned",
             Self::NotANode => "not_a_node",
+            Self::NotATool => "not_a_tool",
             Self::BadNodeName => "bad_node_name",
             Self::CsrTooLarge { .. } => "csr_too_large",
             Self::CsrSignature => "csr_signature",
@@ -293,6 +296,7 @@ impl fmt::Display for Error {
             Self::TooManyNames { count } => write!(f, "the certificate has {count} names"),
             Self::NotPinned => write!(f, "the chain does not end in the CA whose key is pinned"),
             Self::NotANode => write!(f, "the certificate is a tool's, not a node's"),
+            Self::NotATool => write!(f, "the certificate is a node's, not a tool's"),
             Self::BadNodeName => write!(f, "not a node name of the form name@host"),
             Self::CsrTooLarge { bytes } => write!(f, "a signing request of {bytes} bytes"),
             Self::CsrSignature => {

@@ -34,7 +34,7 @@ pub use bind::{binds, is_dialled, BindRules, DEFAULT_CLI, DEFAULT_DERIVED};
 pub use crl::{Crls, StaleCrl};
 pub use csr::{new_csr, sign_csr, Csr, Grant, NewCsr};
 pub use derived::derived_ca;
-pub use directory::{may_keep, may_learn, may_register};
+pub use directory::{may_keep, may_learn, may_register, may_view};
 pub use error::{Error, Part};
 pub use foreign::binds_foreign;
 pub use inspect::{inspect_pem, leaf_matches_key, Info};

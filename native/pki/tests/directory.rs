@@ -1,7 +1,9 @@
-//! The name service of a host. Knock-outs: names_keeper, names_register, names_learn.
+//! What is served beside links. Knock-outs: names_keeper, names_register, names_learn, status_tool.
 #![allow(clippy::unwrap_used)]
 
-use merlon_pki::{may_keep, may_learn, may_register, BindRules, Error, Identity, NodeName};
+use merlon_pki::{
+    may_keep, may_learn, may_register, may_view, BindRules, Error, Identity, NodeName,
+};
 
 fn name(text: &str) -> NodeName {
     NodeName::parse(text).unwrap()
@@ -27,6 +29,12 @@ fn learns(asker: &Identity, owner: &Identity, text: &str) -> bool {
 fn a_tool_keeps_no_names() {
     assert_eq!(may_keep(&node("a@h")), Ok(()));
     assert_eq!(may_keep(&tool("h")), Err(Error::NotANode));
+}
+
+#[test]
+fn a_node_does_not_see_the_status_page() {
+    assert_eq!(may_view(&tool("h")), Ok(()));
+    assert_eq!(may_view(&node("a@h")), Err(Error::NotATool));
 }
 
 #[test]

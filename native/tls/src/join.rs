@@ -140,7 +140,7 @@ impl Judge {
     }
 }
 
-/// One session, either side: of joining, or of the name service of a host (`names.rs`).
+/// One session, either side: of joining, of the name service of a host (`names.rs`), or of a status page (`status.rs`).
 pub struct Join {
     conn: Connection,
     alpn: &'static [u8],
@@ -151,6 +151,16 @@ pub struct Join {
     plain: Vec<u8>,
     /// Bytes of a message at most.
     limit: usize,
+    framing: Framing,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// So many bytes as 4 bytes before them say.
+    Length,
+    /// Whatever bytes there are: the protocol inside cuts them.
+    Stream,
 }
 
 impl Join {
@@ -210,7 +220,14 @@ impl Join {
             up: false,
             plain: Vec::new(),
             limit,
+            framing: Framing::Length,
         }
+    }
+
+    /// The same for a protocol that cuts its messages itself.
+    pub(crate) fn streaming(mut self) -> Self {
+        self.framing = Framing::Stream;
+        self
     }
 
     /// Goes as far as the bytes in `input` reach: takes whole records off its front, and appends to `out` what must be
@@ -244,9 +261,11 @@ impl Join {
             return Err(Error::TooMuch);
         }
         let mut writer = self.conn.writer();
-        writer
-            .write_all(&len.to_be_bytes())
-            .and_then(|()| writer.write_all(message))
+        let head = match self.framing {
+            Framing::Length => writer.write_all(&len.to_be_bytes()),
+            Framing::Stream => Ok(()),
+        };
+        head.and_then(|()| writer.write_all(message))
             .map_err(|_| Error::TooMuch)?;
         flush(&mut self.conn, out);
         Ok(())
@@ -271,7 +290,7 @@ impl Join {
         }
     }
 
-    /// Name service: who the other side is, once TLS is up.
+    /// Name service and status page: who the other side is, once TLS is up.
     pub fn member(&self) -> Option<Peer> {
         match &self.judge {
             Judge::Link(verifier) if self.up => Some(verifier.verified()?.into_peer()),
@@ -327,6 +346,16 @@ impl Join {
     }
 
     fn message(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        match self.framing {
+            Framing::Length => self.measured(),
+            Framing::Stream if self.up && !self.plain.is_empty() => {
+                Ok(Some(Zeroizing::new(std::mem::take(&mut self.plain))))
+            }
+            Framing::Stream => Ok(None),
+        }
+    }
+
+    fn measured(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         let Some(head) = self.plain.first_chunk::<HEAD>().filter(|_| self.up) else {
             return Ok(None);
         };

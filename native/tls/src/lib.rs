@@ -32,6 +32,7 @@ mod names;
 mod pinned;
 mod preamble;
 mod provider;
+mod status;
 mod verify;
 
 pub use config::{Local, LocalConfig, ALPN};
@@ -43,4 +44,5 @@ pub use live::Binding;
 pub use names::{FROM_KEEPER_MAX, NAMES_ALPN, TO_KEEPER_MAX};
 pub use preamble::{Claim, Claimed, Established, Info};
 pub use provider::{https, suites_by_cpu};
+pub use status::STATUS_ALPN;
 pub use verify::{NodeNameBound, PeerVerified};

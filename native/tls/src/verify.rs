@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use merlon_pki::{
-    binds, binds_foreign, is_dialled, may_keep, Claimed, Der, Error as PkiError, Identity,
-    NodeName, Peer, UnixTime, Usage,
+    binds, binds_foreign, is_dialled, may_keep, may_view, Claimed, Der, Error as PkiError,
+    Identity, NodeName, Peer, UnixTime, Usage,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime as TlsTime};
@@ -72,6 +72,8 @@ pub(crate) struct LinkVerifier {
     target: Option<NodeName>,
     /// The same for a server that may be whoever may keep the names of a host.
     keeper: bool,
+    /// The client must be a tool.
+    viewer: bool,
     /// Whether a peer of another carrier will do.
     foreign: bool,
     now: UnixTime,
@@ -92,6 +94,7 @@ impl LinkVerifier {
             local,
             target,
             keeper: false,
+            viewer: false,
             foreign: false,
             now,
             sight: Mutex::default(),
@@ -102,6 +105,14 @@ impl LinkVerifier {
     pub(crate) fn of_keeper(local: Arc<Local>, now: UnixTime) -> Self {
         Self {
             keeper: true,
+            ..Self::new(local, None, now)
+        }
+    }
+
+    /// Of a node that serves its status page.
+    pub(crate) fn of_viewer(local: Arc<Local>, now: UnixTime) -> Self {
+        Self {
+            viewer: true,
             ..Self::new(local, None, now)
         }
     }
@@ -189,6 +200,9 @@ impl LinkVerifier {
         }
         if self.keeper {
             may_keep(peer.identity()).map_err(Error::Certificate)?;
+        }
+        if self.viewer {
+            may_view(peer.identity()).map_err(Error::Certificate)?;
         }
         Ok(peer)
     }
