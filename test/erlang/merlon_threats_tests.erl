@@ -1,5 +1,5 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% docs/threat-model.md and docs/guides/identity.md say which test shows what: each of these is there and is run, and no threat
+%% docs/threat-model.md, test/attack/README.md and docs/guides/operate.md say which test shows what: each of these is there and is run, and no threat
 %% is without one.
 -module(merlon_threats_tests).
 -include_lib("eunit/include/eunit.hrl").
@@ -8,11 +8,11 @@
 
 each_case_that_is_named_is_run_test_() ->
     [{File, ?_assertEqual([], [Case || {Suite, Name} = Case <- cases(File), not lists:member(Name, all_of(Suite))])}
-     || File <- ["docs/threat-model.md", "docs/guides/identity.md", "docs/guides/operate.md"]].
+     || File <- ["docs/threat-model.md", "test/attack/README.md", "docs/guides/operate.md"]].
 
 there_are_cases_test() ->
     ?assert(length(cases("docs/threat-model.md")) >= 50),
-    ?assert(length(cases("docs/guides/identity.md")) >= 15).
+    ?assert(length(cases("test/attack/README.md")) >= 15).
 
 each_suite_and_module_of_tests_that_is_named_is_there_test() ->
     {match, Named} = re:run(text("docs/threat-model.md"), "`(merlon_\\w+_(?:SUITE|tests))[:`]", [global, {capture, all_but_first, list}]),
@@ -22,6 +22,15 @@ each_file_that_is_named_is_there_test() ->
     Paths = [Path || {_, Shown} <- threats(), Path <- paths(Shown)],
     ?assert(length(Paths) >= 20),
     ?assertEqual([], [Path || Path <- Paths, not filelib:is_file(path(Path))]).
+
+each_suite_of_attacks_is_in_their_readme_test() ->
+    Suites = [filename:basename(File, ".erl") || File <- filelib:wildcard(path("test/attack/*_SUITE.erl"))],
+    ?assert(length(Suites) >= 10),
+    ?assertEqual(lists:sort(Suites), lists:sort([Suite || [Suite] <- found(text("test/attack/README.md"), "\\| `(merlon_\\w+_SUITE)` \\|")])).
+
+%% An attack that lives elsewhere is not found.
+attacks_are_in_one_folder_test() ->
+    ?assertEqual([], filelib:wildcard(path("test/erlang/merlon_attack_*_SUITE.erl"))).
 
 each_threat_has_a_number_of_its_own_and_something_that_shows_it_test() ->
     Threats = threats(),
