@@ -63,19 +63,26 @@ say(Line) ->
 -spec start(string(), inet:ip_address(), inet:port_number(), fun((iodata()) -> ok)) ->
           {ok, pid(), {inet:ip_address(), inet:port_number()}} | {error, term()}.
 start(Dir, Ip, Port, Say) ->
-    case shown(#state{dir = Dir, say = Say}) of
-        {ok, _, State} -> listening(State, Ip, Port);
+    case merlon_cli_cert:ca(Dir) of
+        {ok, _} -> opened(Dir, Ip, Port, Say);
         {error, _} = Error -> Error
     end.
 
-listening(State, Ip, Port) ->
+opened(Dir, Ip, Port, Say) ->
     case merlon_nif:listen(Ip, Port, 64, []) of
-        {ok, Listener} ->
-            {ok, Address} = merlon_nif:sockname(Listener),
-            {ok, spawn_link(fun() -> init(State#state{listener = Listener}, Address) end), Address};
+        {ok, Listener} -> listening(Listener, shown(#state{dir = Dir, listener = Listener, say = Say}));
         {error, Reason} ->
             {error, {refused, ["can't listen on ", inet:ntoa(Ip), $:, integer_to_list(Port), ": ", inet:format_error(Reason)]}}
     end.
+
+%% The certificate comes after the port: one that can't have it, and is begun again and again, must not use up what its
+%% name may have (merlon_issued).
+listening(Listener, {ok, _, State}) ->
+    {ok, Address} = merlon_nif:sockname(Listener),
+    {ok, spawn_link(fun() -> init(State, Address) end), Address};
+listening(Listener, {error, _} = Error) ->
+    ok = merlon_nif:close(Listener),
+    Error.
 
 -spec init(#state{}, {inet:ip_address(), inet:port_number()}) -> no_return().
 init(#state{listener = Listener, dir = Dir, say = Say} = State, {Ip, Port}) ->

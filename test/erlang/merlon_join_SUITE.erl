@@ -6,7 +6,7 @@
 -export([a_join_brings_all_that_a_node_needs/1, a_dir_that_can_not_be_handed_out_spends_no_token/1, a_tool_joins_too/1, what_exists_is_not_overwritten/1, a_dir_is_anybodys_while_a_join_waits/1,
          a_dir_of_another_cluster_is_refused_before_the_token_is_shown/1,
          a_dir_that_trusts_another_ca_is_refused_before_the_token_is_shown/1,
-         the_commands_say_what_they_did/1, a_token_comes_from_a_file_or_from_standard_input/1,
+         the_commands_say_what_they_did/1, a_service_that_can_not_listen_makes_no_certificate/1, a_token_comes_from_a_file_or_from_standard_input/1,
          a_token_that_is_mistyped_is_said_to_be/1, tokens_are_listed_and_revoked/1,
          a_token_that_can_not_be_revoked_is_not_said_to_be_none/1,
          a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them/1,
@@ -20,7 +20,7 @@ all() ->
     [a_join_brings_all_that_a_node_needs, a_dir_that_can_not_be_handed_out_spends_no_token, a_tool_joins_too, what_exists_is_not_overwritten, a_dir_is_anybodys_while_a_join_waits,
      a_dir_of_another_cluster_is_refused_before_the_token_is_shown,
      a_dir_that_trusts_another_ca_is_refused_before_the_token_is_shown,
-     the_commands_say_what_they_did, a_token_comes_from_a_file_or_from_standard_input,
+     the_commands_say_what_they_did, a_service_that_can_not_listen_makes_no_certificate, a_token_comes_from_a_file_or_from_standard_input,
      a_token_that_is_mistyped_is_said_to_be, tokens_are_listed_and_revoked,
      a_token_that_can_not_be_revoked_is_not_said_to_be_none,
      a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them, a_node_answers_few_attempts_a_second, a_node_lets_nobody_join_unasked,
@@ -184,6 +184,14 @@ the_commands_say_what_they_did(Config) ->
     says("holds no CA", NoCa),
     {1, <<>>, Enroll} = merlon_cli:run(["enroll", "--dir", Joined]),
     says("holds no CA", Enroll).
+
+a_service_that_can_not_listen_makes_no_certificate(Config) ->
+    Dir = ca(Config),
+    {ok, Taken} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
+    {ok, Port} = inet:port(Taken),
+    {1, <<>>, Said} = merlon_cli:run(["enroll", "--dir", Dir, "--listen", "127.0.0.1:" ++ integer_to_list(Port)]),
+    says("can't listen on 127.0.0.1:.*in use", Said),
+    [] = merlon_join_ct:issued(Dir).
 
 %% In the VM that `bin/merlon` starts, whose standard input nothing reads.
 a_token_comes_from_a_file_or_from_standard_input(Config) ->
