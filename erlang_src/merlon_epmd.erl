@@ -293,11 +293,15 @@ known(Strategy, OnHost) ->
 
 %% Of these the ones that are up: what is listed and down is no node, as for OTP's epmd.
 listening(Listed) ->
-    Asked = [{short(Node), Port, own(Node, Port, fun() -> spawn_monitor(fun() -> exit({listens, listens(At, Port)}) end) end)}
-             || {Node, At, Port} <- Listed],
-    [{Name, Port} || {Name, Port, Look} <- Asked, is_up(Look)].
+    Looks = [{short(Node), Port, own(Node, Port, fun() -> look(At, Port) end)} || {Node, At, Port} <- Listed],
+    [{Name, Port} || {Name, Port, Look} <- Looks, is_up(Look)].
 
-is_up({Pid, Ref}) -> receive {'DOWN', Ref, process, Pid, Reason} -> Reason =:= {listens, true} end;
+look(At, Port) ->
+    {Self, Ref} = {self(), make_ref()},
+    _ = spawn(fun() -> Self ! {Ref, listens(At, Port)} end),
+    Ref.
+
+is_up(Ref) when is_reference(Ref) -> receive {Ref, Is} -> Is after 2 * ?ASK_TIMEOUT -> false end;
 is_up(Known) -> Known.
 
 listens(At, Port) ->
