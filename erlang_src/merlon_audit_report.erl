@@ -35,7 +35,21 @@ group(#{id := Id, title := Title, why := Why, otp := Otp, cwe := Cwe}, Findings,
     Own = lists:sort(fun is_worse/2, [Finding || #{rule := Rule} = Finding <- Findings, Rule =:= Id]),
     [Paint(bold, [Title, "  "]), Paint(dim, [atom_to_binary(Id), ", ", [[Otp, ", "] || Otp =/= <<"-">>],
                                              "CWE-", integer_to_list(Cwe)]), $\n,
-     wrapped(Why, "  "), [finding(Finding, Paint) || Finding <- Own], $\n].
+     wrapped(Why, "  "), [finding(Finding, Paint) || Finding <- together(Id, Own)], $\n].
+
+%% A built release has hundreds of BEAM files without debug information: those of one folder are one line.
+together(unscanned, Findings) ->
+    Groups = lists:foldr(fun(#{file := File, what := What} = Finding, Acc) ->
+                             Key = {filename:dirname(File), filename:extension(File), What},
+                             maps:update_with(Key, fun(Known) -> [Finding | Known] end, [Finding], Acc)
+                         end, #{}, Findings),
+    lists:append([folder(Key, Group) || {Key, Group} <- lists:sort(maps:to_list(Groups))]);
+together(_Id, Findings) -> Findings.
+
+folder({Folder, Extension, What}, [First, _, _, _ | _] = Group) ->
+    [First#{file := <<Folder/binary, "/*", Extension/binary>>, line := 0,
+            what := <<"(", (integer_to_binary(length(Group)))/binary, " files)  ", What/binary>>}];
+folder(_, Group) -> Group.
 
 is_worse(#{severity := A} = X, #{severity := B} = Y) ->
     {-merlon_audit_rules:rank(A), where(X)} =< {-merlon_audit_rules:rank(B), where(Y)}.

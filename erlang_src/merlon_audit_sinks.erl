@@ -229,7 +229,7 @@ results() ->
                                                        binary_to_list, '++', list_to_tuple, element, hd, tl]},
      {pure, "String.Chars", [to_string]}, {pure, "Path", [join, expand]}, {pure, "Enum", [join, map]},
      {named, erl_scan, [string, tokens]}, {named, erl_parse, [parse_term, parse_exprs, normalise]},
-     {named, erl_eval, [expr, exprs]}, {named, merlon_term, [decode]}, {named, "Merlon.Term", [decode, 'decode!']},
+     {named, erl_eval, [expr, exprs]}, {named, xmerl_scan, [string]}, {named, merlon_term, [decode]}, {named, "Merlon.Term", [decode, 'decode!']},
      {{lookup, 1}, lists, [keyfind, keysearch, keytake]}, {{lookup, 1}, maps, [get, find, take]},
      {{lookup, 1}, proplists, [get_value, lookup, get_all_values]}, {{lookup, 1}, orddict, [find, fetch]},
      {{lookup, 1}, dict, [find, fetch]}, {{lookup, 1}, gb_trees, [get, lookup]},

@@ -211,6 +211,15 @@ files_that_can_not_be_understood_are_told_and_count_test_() ->
      || {Name, Text} <- [{"broken.erl", "-module(broken).\nf( -> x.\n"}, {"junk.beam", "junk"},
                          {"a.ex", "defmodule A do end"}]].
 
+many_of_one_folder_are_one_line_for_people_and_each_its_own_for_programs_test() ->
+    ?in_dir(Dir, begin
+        ok = file:make_dir(Dir ++ "/ebin"),
+        [put_source(Dir, "ebin/junk" ++ N ++ ".beam", "junk") || N <- ["1", "2", "3", "4"]],
+        {2, Text, <<>>} = cli([Dir]),
+        ?assert(matches("ebin/\\*\\.beam  \\(4 files\\)  no BEAM file.*4 files could not be scanned", Text)),
+        ?assert(matches("junk1\\.beam.*junk4\\.beam", element(2, cli([Dir, "--format", "json"]))))
+    end).
+
 a_faulty_form_does_not_hide_the_others_test() ->
     ?in_dir(Dir, begin
         put_source(Dir, "a.erl", "-module(a).\n-export([f/1]).\ng() -> (.\nf(X) -> os:cmd(X).\nh() -> \"a\\x{zz}\".\n\ni() -> file:consult(f(1)).\n"),

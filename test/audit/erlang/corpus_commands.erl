@@ -5,7 +5,7 @@
          eval_tricky/2, dynamic_call/1, dynamic_call_near/2, dynamic_call_tricky/1, native_code/1, native_code_near/0,
          native_code_tricky/1, quoted/1, pid/1, shell/1, loop/1,
          handlers/0, forms/1, forms_near/0, peer/1, dynamic_call_near_handler/2, dynamic_call_near_table/1,
-         dynamic_call_tricky_own/1]).
+         dynamic_call_tricky_own/1, dynamic_call_tricky_xml/1]).
 -record(link, {transport, buffer}).
 -import(os, [cmd/1]).
 -record(state, {tool}).
@@ -104,6 +104,13 @@ dynamic_call_tricky_own(Socket) ->
 
 named(<<"own">>) -> ?MODULE;
 named(Name) -> list_to_existing_atom("shop_" ++ binary_to_list(Name)).
+
+%% xmerl_scan makes atoms of the document's names.
+dynamic_call_tricky_xml(Socket) ->
+    {ok, Xml} = gen_tcp:recv(Socket, 0),
+    {Element, _} = xmerl_scan:string(binary_to_list(Xml)), %! xml_atoms high
+    Module = element(2, Element),
+    Module:run([]). %! dynamic_call critical
 
 native_code(Path) -> erlang:load_nif(Path, 0). %! native_code medium
 
