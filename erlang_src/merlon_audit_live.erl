@@ -84,7 +84,7 @@ name(Node) -> merlon_wire_io:printable(unicode:characters_to_binary(atom_to_list
 
 -spec judge(merlon_live_facts:facts(), Now :: integer(), map()) -> [map()].
 judge(#{node := Node} = Facts, Now, Options) ->
-    Found = links(Facts) ++ flags(Facts) ++ cookie(Facts, Options) ++ listeners(Facts) ++ epmd(Facts) ++ names(Facts)
+    Found = links(Facts) ++ flags(Facts) ++ cookie(Facts, Options) ++ tls(Facts) ++ listeners(Facts) ++ epmd(Facts) ++ names(Facts)
         ++ [{live_code_path, [printed(Dir)]} || {Dir, writable} <- maps:get(path, Facts)] ++ dates(Facts, Now) ++ advisories(Facts),
     [raw(Rule, Node, What) || {Rule, What} <- Found].
 
@@ -121,6 +121,31 @@ class(#{node := Node} = Facts, Options) ->
         _ -> none
     end.
 
+%% What ssl_dist_optfile lets in. Without `versions` the distribution speaks TLS 1.2.
+tls(#{tls := Tls}) ->
+    Verifies = maps:get({server, verify}, Tls, {ok, verify_peer}),
+    Misses = maps:get({server, fail_if_no_peer_cert}, Tls, {ok, true}),
+    [{tls_verify_none, "the distribution's server does not verify"} || Verifies =/= {ok, verify_peer}]
+        ++ [{tls_client_cert, "the distribution's server takes clients without a certificate"}
+            || Verifies =:= {ok, verify_peer}, Misses =/= {ok, true}]
+        ++ [{tls_versions, ["the distribution takes ", version(Version)]}
+            || Version <- versions(Tls), Version =/= 'tlsv1.2', Version =/= 'tlsv1.3']
+        ++ [{wire_tls_old, "the distribution takes TLS 1.2"} || lists:member('tlsv1.2', versions(Tls))];
+tls(_) -> [].
+
+versions(Tls) -> lists:usort(lists:append([versions(Role, Tls) || Role <- [server, client]])).
+
+versions(Role, Tls) ->
+    case Tls of
+        #{{Role, versions} := {ok, Versions}} when is_list(Versions) -> [Version || Version <- Versions, is_atom(Version)];
+        #{{Role, versions} := none} -> ['tlsv1.2'];
+        _ -> []
+    end.
+
+version('tlsv1.3') -> "TLS 1.3";
+version('tlsv1.2') -> "TLS 1.2";
+version(Other) -> printed(Other).
+
 %% What it listens with beside the distribution is the application's own affair.
 listeners(#{listeners := Listeners} = Facts) ->
     Own = maps:get(port, Facts, none),
@@ -134,11 +159,17 @@ epmd(#{epmd := Ips}) -> [{live_epmd, ["at ", inet:ntoa(Ip)]} || Ip <- Ips, is_an
 is_any(Ip) -> lists:all(fun(Part) -> Part =:= 0 end, tuple_to_list(Ip)).
 
 names(#{names := Names}) ->
-    [{global_resolver, ["of the name ", printed(Name)]} || {Name, Resolver} <- Names, not is_globals(Resolver)].
+    [{global_resolver, ["of the name ", printed(Name), ", ", resolver(Resolver)]} || {Name, Resolver} <- Names, not is_globals(Resolver)].
 
 is_globals({global, _}) -> true;
 is_globals(Fun) when is_function(Fun) -> erlang:fun_info(Fun, module) =:= {module, global};
 is_globals(_) -> false.
+
+%% {Module, Function} of an OTP before 17, a fun since.
+resolver(Fun) when is_function(Fun) ->
+    [Module, Name, Arity] = [element(2, erlang:fun_info(Fun, Key)) || Key <- [module, name, arity]],
+    [printed(Module), $:, printed(Name), $/, integer_to_list(Arity)];
+resolver(Other) -> printed(Other).
 
 printed(Term) -> merlon_audit_texts:printable(unicode:characters_to_binary(io_lib:format("~0tp", [Term], [{chars_limit, 190}]))).
 
@@ -158,12 +189,16 @@ advisories(#{otp := Text} = Facts) ->
     [Told || Version <- merlon_audit_advisories:version(Text), Told <- merlon_audit_advisories:told({otp, Version}, has(Facts))];
 advisories(_) -> [].
 
-%% Which TLS versions an ssl_dist_optfile allows is not asked.
-has(#{carrier := Carrier, apps := Apps}) -> carrier(Carrier) ++ [App || App <- [ssh, inets], lists:member(App, Apps)].
+has(#{carrier := Carrier, apps := Apps, settings := Settings} = Facts) ->
+    carrier(Carrier, Facts) ++ [check_ip || {check_ip, true} <- Settings]
+        ++ [inet_res || {inet_res, true} <- Settings] ++ [App || App <- [ssh, inets], lists:member(App, Apps)].
 
-carrier(inet_tcp) -> [tcp_dist];
-carrier(inet_tls) -> [tls_dist, tls12, tls13];
-carrier(_) -> [].
+carrier(inet_tcp, _Facts) -> [tcp_dist];
+carrier(inet_tls, #{tls := Tls}) ->
+    [tls_dist | [Fact || {Version, Fact} <- [{'tlsv1.2', tls12}, {'tlsv1.3', tls13}], lists:member(Version, versions(Tls))]];
+%% By -ssl_dist_opt, whose values may be secret.
+carrier(inet_tls, _Facts) -> [tls_dist, tls12, tls13];
+carrier(_, _Facts) -> [].
 
 %% ---- between nodes ----
 
@@ -181,7 +216,8 @@ compared(Known) ->
     [{otp, fun(#{otp := Otp}) -> Otp end}, {carrier, fun(#{carrier := Carrier}) -> atom_to_binary(Carrier) end},
      {merlon, fun(Facts) -> maps:get(merlon, Facts, <<"none">>) end}, {cookie, fun(Facts) -> numbered(Facts, Known) end},
      {prevent_overlapping_partitions, fun(Facts) -> setting(prevent_overlapping_partitions, Facts) end},
-     {net_ticktime, fun(Facts) -> setting(net_ticktime, Facts) end}].
+     {net_ticktime, fun(Facts) -> setting(net_ticktime, Facts) end}, {check_ip, fun(Facts) -> setting(check_ip, Facts) end},
+     {tls, fun shown_tls/1}].
 
 setting(Key, #{settings := Settings}) -> printed(proplists:get_value(Key, Settings, unknown)).
 
@@ -205,8 +241,12 @@ one_sided(Known) ->
 table(Known, Options) ->
     [[{node, name(Node)}, {otp, Otp}, {merlon, maps:get(merlon, Facts, <<"-">>)}, {carrier, atom_to_binary(Carrier)},
       {hidden, case Hidden of true -> <<"hidden">>; false -> <<"normal">> end},
-      {links, summed(Links)}, {listens, listened(Facts)}, {cookie, shown_class(Facts, Options)}, {certificate, ends(Facts)}]
-     || #{node := Node, otp := Otp, carrier := Carrier, hidden := Hidden, links := Links} = Facts <- Known].
+      {tls, shown_tls(Facts)}, {links, summed(Links)}, {listens, listened(Facts)}, {names, integer_to_binary(length(Names))}, {cookie, shown_class(Facts, Options)}, {certificate, ends(Facts)}]
+     || #{node := Node, otp := Otp, carrier := Carrier, hidden := Hidden, links := Links, names := Names} = Facts <- Known].
+
+shown_tls(#{carrier := merlon}) -> <<"TLS 1.3">>;
+shown_tls(#{carrier := inet_tls, tls := Tls}) -> iolist_to_binary(lists:join(", ", [version(Version) || Version <- versions(Tls)]));
+shown_tls(_) -> <<"-">>.
 
 summed(Links) ->
     Counted = lists:foldl(fun(#{carrier := Carrier}, Acc) -> maps:update_with(Carrier, fun(N) -> N + 1 end, 1, Acc) end, #{}, Links),

@@ -4,7 +4,7 @@
 -module(merlon_live_facts).
 
 -export([of_node/3, listeners/3, own_end/1]).
--export_type([facts/0, ask/0]).
+-export_type([facts/0, ask/0, tls/0]).
 
 -include_lib("kernel/include/file.hrl").
 
@@ -15,12 +15,17 @@
         #{node := node(), otp => binary(), merlon => binary(), flags => [[string()]], carrier := atom(), hidden := boolean(),
           links := [link()], merlon_links := [map()], names := [{term(), term()}], path := [{string(), writable}],
           listeners := [{inet:ip_address(), inet:port_number()}], epmd := [inet:ip_address()], port => inet:port_number(),
-          cookie => fun(() -> binary()), ends => integer(), own => {integer(), integer()}, settings := [{atom(), term()}], apps := [atom()]}.
+          cookie => fun(() -> binary()), ends => integer(), own => {integer(), integer()}, settings := [{atom(), term()}], apps := [atom()],
+          tls => tls()}.
+%% What ssl_dist_optfile says of these; `none`: nothing.
+-type tls() :: #{{server | client, Option :: atom()} => {ok, term()} | none}.
 
 -define(NAMES, 500).
 -define(DESCRIPTORS, 20000).
 -define(PATHS, 2000).
 -define(CERTIFICATE, 65536).
+%% Options of ssl_dist_optfile for one role that are looked at.
+-define(OPTIONS, 64).
 
 %% `Secretly`: the way there is encrypted, so that the cookie may take it.
 -spec of_node(node(), ask(), Secretly :: boolean()) -> {ok, facts()} | {error, term()}.
@@ -47,6 +52,7 @@ gathered(Node, Release, Ask, Secretly) ->
          [{port, Port} || Port <- port(Node, Ask)],
          [{cookie, fun() -> atom_to_binary(Cookie) end} || Secretly, {ok, Cookie} <- [Ask(erlang, get_cookie, [])], is_atom(Cookie)],
          [{own, Dates} || Dates <- own_dates(Node, Ask)],
+         [{tls, Tls} || Tls <- tls(Ask(ets, info, [ssl_dist_opts, size]), Ask)],
          [{ends, End} || {ok, Text} <- [Ask(merlon, metrics, [])], End <- own_end(Text)]]))).
 
 is_hidden({ok, {ok, _}}) -> true;
@@ -101,8 +107,39 @@ apps(_) -> [].
 settings(Ask) ->
     [{Key, Value} || {Key, {ok, Value}} <-
         [{prevent_overlapping_partitions, Ask(application, get_env, [kernel, prevent_overlapping_partitions, default])},
+         {check_ip, Ask(application, get_env, [kernel, check_ip, false])},
+         {inet_res, is_dns(Ask(inet_db, res_option, [lookup]))},
          {dist_auto_connect, Ask(application, get_env, [kernel, dist_auto_connect, default])},
          {net_ticktime, Ask(net_kernel, get_net_ticktime, [])}]].
+
+%% Whether OTP itself asks DNS, and not the system.
+is_dns({ok, Ways}) when is_list(Ways) ->
+    try {ok, lists:member(dns, Ways)} catch error:_ -> none end;
+is_dns(_) -> none.
+
+%% ---- TLS of OTP's carrier ----
+
+%% Option by option, so that passwords and keys stay where they are.
+tls({ok, Size}, Ask) when is_integer(Size) ->
+    Asked = [{Of, option(Of, Ask)} || Of <- [{server, versions}, {client, versions}, {server, verify}, {server, fail_if_no_peer_cert}]],
+    [maps:from_list([{Of, Answer} || {Of, Answer} <- Asked, Answer =/= unknown])];
+tls(_, _Ask) -> [].
+
+%% A pattern for each place in the list that it may have: the first that fits is the one that counts.
+option({Role, Key}, Ask) ->
+    Places = [{{Role, place(At, {Key, '$1'})}, [], ['$1']} || At <- lists:seq(1, ?OPTIONS)],
+    case Ask(ets, select, [ssl_dist_opts, Places]) of
+        {ok, [Value]} -> known(Key, Value);
+        {ok, []} -> none;
+        _ -> unknown
+    end.
+
+known(versions, Value) ->
+    try {ok, [Version || Version <- lists:sublist(Value, ?OPTIONS), is_atom(Version)]} catch error:_ -> unknown end;
+known(_Key, Value) -> {ok, Value}.
+
+place(1, Option) -> [Option | '_'];
+place(At, Option) -> ['_' | place(At - 1, Option)].
 
 %% ---- files ----
 

@@ -15,7 +15,7 @@
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
 -export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
 -export([send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1]).
--export([term_scan/2, term_scan_dirty/2, term_survey/2]).
+-export([term_decode/2, term_decode_dirty/2, term_scan/2, term_scan_dirty/2, term_survey/2]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 -export([cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
 -export([secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3]).
@@ -41,7 +41,7 @@
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
        send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
        send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1,
-       term_scan/2, term_scan_dirty/2, term_survey/2,
+       term_decode/2, term_decode_dirty/2, term_scan/2, term_scan_dirty/2, term_survey/2,
        set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2,
        cookie_seed/1, cookie_of_seed/1, cookie_search/4,
        secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3,
@@ -322,9 +322,8 @@ live_state(_Conn) -> not_loaded().
 
 %% ---- external terms: native/wire/src/etf.rs. merlon_term says what the numbers mean ----
 
--type term_budget() :: {Bytes :: non_neg_integer(), Inflated :: non_neg_integer(), Terms :: non_neg_integer(),
-                        Depth :: non_neg_integer(), NewAtoms :: non_neg_integer(), Binary :: non_neg_integer(),
-                        Bignum :: non_neg_integer(), Range :: non_neg_integer(), Allow :: non_neg_integer()}.
+%% Bytes, inflated, terms, new atoms, binary, bignum, range, of 64 bits each; depth of 56, allow of 8.
+-type term_budget() :: <<_:512>>.
 
 %% Whether Bin is within the budget, new atoms left aside. For what takes less than 1 ms.
 -spec term_scan(binary(), term_budget()) -> ok | {error, {term, merlon_term:refusal()}}.
@@ -334,7 +333,16 @@ term_scan(_Bin, _Budget) -> not_loaded().
 -spec term_scan_dirty(binary(), term_budget()) -> ok | {error, {term, merlon_term:refusal()}}.
 term_scan_dirty(_Bin, _Budget) -> not_loaded().
 
-%% The same with counts and the names of the new atoms, on a dirty scheduler.
+%% Scanned, inflated once, and built as `binary_to_term(Bin, [safe])` does. `badarg`: within the budget, but not built. For what
+%% takes less than 1 ms.
+-spec term_decode(binary(), term_budget()) -> {ok, term()} | badarg | {error, {term, merlon_term:refusal()}}.
+term_decode(_Bin, _Budget) -> not_loaded().
+
+%% The same on a dirty scheduler, for what is compressed.
+-spec term_decode_dirty(binary(), term_budget()) -> {ok, term()} | badarg | {error, {term, merlon_term:refusal()}}.
+term_decode_dirty(_Bin, _Budget) -> not_loaded().
+
+%% The same as a scan with counts and the names of the new atoms, on a dirty scheduler.
 -spec term_survey(binary(), term_budget()) ->
           {ok, #{atom() => non_neg_integer()}, [binary()]} | {error, {term, merlon_term:refusal()}}.
 term_survey(_Bin, _Budget) -> not_loaded().

@@ -43,11 +43,18 @@
                 | {budget, {unknown_key, term()} | {bad_value, term(), term()}}
                 | {nif, string()}.
 
+-compile({inline, [packed/1]}).
+
 %% Beyond: 16#FFFFFFFFFFFFFFFF, as Rust has it.
 -define(INFINITY, 16#FFFFFFFFFFFFFFFF).
 -define(DEFAULT, {16#100000, 16#400000, 200000, 200, 0, 16#100000, 512, 1000000, 0}).
-%% Bytes that are scanned in less than 1 ms, whatever they are (see docs/guides/terms.md).
+%% Bytes that are scanned in less than 1 ms, whatever they are, and those that are built in that time too (see
+%% docs/guides/terms.md).
 -define(SOON, 16#8000).
+-define(BUILT, 16#2000).
+%% Inflated bytes that are kept from the scan for the term. What claims more than a budget allows by default is inflated in
+%% one small window first, and again when it has been found good: a lie takes no memory.
+-define(KEPT, 16#400000).
 
 %% With the default budget.
 -spec decode(binary()) -> {ok, term()} | {error, reason()}.
@@ -60,9 +67,9 @@ decode(Bin, Budget) when is_binary(Bin), is_map(Budget) ->
     case limits(Budget) of
         {error, _} = Error -> Error;
         Limits ->
-            case scanned(Bin, Limits) of
-                ok -> built(Bin, Limits);
-                {error, _} = Error -> Error
+            case decoded(Bin, Limits) of
+                badarg -> built_with_atoms(Bin, Limits);
+                Result -> Result
             end
     end.
 
@@ -83,27 +90,41 @@ scan(Bin, Budget) when is_binary(Bin), is_map(Budget) ->
 default_budget() ->
     maps:from_list([{allow, []} | [{Key, element(At, ?DEFAULT)} || {Key, At} <- keys()]]).
 
-%% ---- scanning ----
+%% ---- scanning and building ----
 
-scanned(Bin, Limits) ->
-    try scan_soon_or_dirty(Bin, Limits)
-    catch error:{not_loaded, merlon_nif} -> loaded(fun() -> scan_soon_or_dirty(Bin, Limits) end)
+decoded(Bin, Limits) ->
+    try decoded(way(Bin), Bin, Limits)
+    catch error:{not_loaded, merlon_nif} -> loaded(fun() -> decoded(way(Bin), Bin, Limits) end)
     end.
 
-scan_soon_or_dirty(Bin, Limits) ->
-    case work(Bin) > ?SOON of
-        true -> merlon_nif:term_scan_dirty(Bin, Limits);
-        false -> merlon_nif:term_scan(Bin, Limits)
-    end.
+%% What the library builds is inflated once and is one call; what takes long is built by the VM, which lets others have
+%% their turn meanwhile.
+decoded(at_once, Bin, Limits) -> merlon_nif:term_decode(Bin, Limits);
+decoded(inflated, Bin, Limits) -> merlon_nif:term_decode_dirty(Bin, Limits);
+decoded(scanned, Bin, Limits) -> built(merlon_nif:term_scan(Bin, Limits), Bin);
+decoded(long, Bin, Limits) -> built(merlon_nif:term_scan_dirty(Bin, Limits), Bin).
+
+%% By the bytes that there are to get to: a compressed term is not read beyond its claim, and a byte of it may be the head
+%% of a block, which takes long.
+way(<<131, 80, Inflated:32, _/binary>> = Bin) when Inflated =< ?SOON, byte_size(Bin) =< ?SOON div 8 -> at_once;
+way(<<131, 80, Inflated:32, _/binary>>) when Inflated =< ?KEPT -> inflated;
+way(<<131, 80, _/binary>>) -> long;
+way(Bin) when byte_size(Bin) =< ?BUILT -> at_once;
+way(Bin) when byte_size(Bin) =< ?SOON -> scanned;
+way(_) -> long.
+
+%% The first try is cheaper than asking for every atom, and says nothing about why it failed.
+built(ok, Bin) ->
+    %% merlon: allow executable_term until 2027-11-30 because the library has scanned it: funs and sizes are within the budget
+    try {ok, binary_to_term(Bin, [safe])}
+    catch error:badarg -> badarg
+    end;
+built({error, _} = Error, _Bin) -> Error.
 
 surveyed(Bin, Limits) ->
     try merlon_nif:term_survey(Bin, Limits)
     catch error:{not_loaded, merlon_nif} -> loaded(fun() -> merlon_nif:term_survey(Bin, Limits) end)
     end.
-
-%% Bytes that a scan can get to: a compressed term is not read beyond its claim.
-work(<<131, 80, Inflated:32, _/binary>> = Bin) -> max(Inflated, byte_size(Bin));
-work(Bin) -> byte_size(Bin).
 
 %% Only a node that runs the carrier has the library from the start.
 loaded(Call) ->
@@ -112,15 +133,8 @@ loaded(Call) ->
         {error, _} = Error -> Error
     end.
 
-%% ---- building ----
+%% ---- new atoms ----
 
-built(Bin, Limits) ->
-    %% merlon: allow executable_term until 2027-11-30 because the library has scanned it: funs and sizes are within the budget
-    try {ok, binary_to_term(Bin, [safe])}
-    catch error:badarg -> built_with_atoms(Bin, Limits)
-    end.
-
-%% The first try was cheaper than asking for every atom, and says nothing about why it failed.
 built_with_atoms(Bin, Limits) ->
     case surveyed(Bin, Limits) of
         {ok, _Counts, []} -> built_with_atoms(Bin, [], ok); % others may have made them meanwhile
@@ -154,11 +168,16 @@ room_for(New) ->
 keys() ->
     [{bytes, 1}, {inflated, 2}, {terms, 3}, {depth, 4}, {new_atoms, 5}, {binary, 6}, {bignum, 7}, {range, 8}].
 
-limits(Budget) when map_size(Budget) =:= 0 -> ?DEFAULT;
+%% As the library takes it.
+limits(Budget) when map_size(Budget) =:= 0 -> packed(?DEFAULT);
 limits(Budget) -> limits(maps:to_list(Budget), ?DEFAULT).
 
+%% 64 bytes: a binary of the process's own.
+packed({Bytes, Inflated, Terms, Depth, NewAtoms, Binary, Bignum, Range, Allow}) ->
+    <<Bytes:64, Inflated:64, Terms:64, NewAtoms:64, Binary:64, Bignum:64, Range:64, (min(Depth, 16#FFFFFFFFFFFFFF)):56, Allow:8>>.
+
 limits([], Limits) ->
-    Limits;
+    packed(Limits);
 limits([{allow, Kinds} | Rest], Limits) ->
     case bits(Kinds, 0) of
         error -> {error, {budget, {bad_value, allow, Kinds}}};

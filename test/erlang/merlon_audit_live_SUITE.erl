@@ -8,7 +8,8 @@
          a_node_that_is_not_there_is_exit_2/1, listeners_are_read_from_the_kernels_table/1, disagreements_are_told/1,
          a_proto_dist_given_twice_is_found/1, answers_that_make_no_sense_do_no_harm/1,
          an_inet_tls_cluster_is_told_apart/1, a_port_beside_the_distributions_is_a_note/1, only_open_addresses_are_findings/1,
-         a_cookie_that_can_be_guessed_is_found/1]).
+         a_cookie_that_can_be_guessed_is_found/1, what_the_optfile_lets_in_is_found/1, settings_decide_what_is_reached/1,
+         only_the_named_node_is_dialled/1]).
 
 all() ->
     [merlon_nodes_are_clean_and_in_the_table, a_plain_cluster_is_found_out, nothing_is_loaded_or_changed,
@@ -16,7 +17,8 @@ all() ->
      a_node_that_is_not_there_is_exit_2, listeners_are_read_from_the_kernels_table, disagreements_are_told,
      a_proto_dist_given_twice_is_found, answers_that_make_no_sense_do_no_harm,
      an_inet_tls_cluster_is_told_apart, a_port_beside_the_distributions_is_a_note, only_open_addresses_are_findings,
-     a_cookie_that_can_be_guessed_is_found].
+     a_cookie_that_can_be_guessed_is_found, what_the_optfile_lets_in_is_found, settings_decide_what_is_reached,
+     only_the_named_node_is_dialled].
 
 init_per_suite(Config0) ->
     Config = lists:keystore(merlon_dir, 1, merlon_ct:open(Config0), {merlon_dir, old_dir(Config0)}),
@@ -56,27 +58,30 @@ merlon_nodes_are_clean_and_in_the_table(Config) ->
     {_, B, _} = Two = node(Config, "two"),
     ok = merlon_ct:connect(One, Two),
     {0, Text, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium", "--skip", "otp_unmaintained"]),
-    [has(Text, [atom_to_list(Node), " +[0-9.]+ +[0-9.-]+ +merlon +normal +1 merlon +127.0.0.1:[0-9]+ +low_entropy +20"]) || Node <- [A, B]],
+    [has(Text, [atom_to_list(Node), " +[0-9.]+ +[0-9.-]+ +merlon +normal +TLS 1.3 +1 merlon +127.0.0.1:[0-9]+ +[0-9]+ +low_entropy +20"]) || Node <- [A, B]],
     has(Text, "2 nodes scanned: 0 critical, 0 high"),
     nomatch = binary:match(Text, <<"merlontest">>),
     {0, Json, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium", "--skip", "otp_unmaintained", "--format", "json"]),
     has(Json, "\"nodes\":\\[\\{\"node\":\""),
     has(Json, "\"carrier\":\"merlon\""),
     {0, Html, <<>>} = audit(One, Config, ["--cluster", "--fail-on", "medium", "--skip", "otp_unmaintained", "--format", "html"]),
-    [has(Html, ["<tr><td>", atom_to_list(Node), "<td>[0-9.*]+<td>[0-9.-]+<td>merlon<td>normal<td>1 merlon"]) || Node <- [A, B]].
+    [has(Html, ["<tr><td>", atom_to_list(Node), "<td>[0-9.*]+<td>[0-9.-]+<td>merlon<td>normal<td>TLS 1.3<td>1 merlon"]) || Node <- [A, B]].
 
 a_plain_cluster_is_found_out(Config) ->
     {_, A, _} = One = plain(Config, []),
-    {_, B, _} = Two = plain(Config, []),
+    {_, B, _} = Two = plain(Config, ["-hidden", "-kernel", "net_ticktime", "33"]),
     true = merlon_ct:call(One, net_kernel, connect_node, [B]),
     {1, Text, <<>>} = over_tcp(One, Config, ["--cluster"]),
-    has(Text, [atom_to_list(A), "  to ", atom_to_list(B)]),
+    has(Text, [atom_to_list(A), "  to ", atom_to_list(B), " \\(hidden\\)"]),
+    has(Text, [atom_to_list(A), " +[0-9.]+ +- +inet_tcp +normal +- +1 tcp"]),
+    has(Text, [atom_to_list(B), " +[0-9.]+ +- +inet_tcp +hidden +- +1 tcp"]),
+    has(Text, ["net_ticktime: 33 \\(", atom_to_list(B), "\\); 60 \\(", atom_to_list(A), "\\)"]),
     has(Text, [atom_to_list(B), "  to ", atom_to_list(A)]),
     has(Text, "of the kind low_entropy"),
     has(Text, "the distribution's port [0-9]+ at 0.0.0.0"),
     nomatch = binary:match(Text, <<"merlontest">>),
     nomatch = binary:match(Text, <<"merlon@">>),
-    [] = merlon_ct:call(Two, erlang, nodes, [hidden]).
+    [A] = merlon_ct:call(Two, erlang, nodes, [connected]).
 
 an_inet_tls_cluster_is_told_apart(Config) ->
     {_, Node, _} = One = merlon_net_ct:inet_tls(Config, []),
@@ -87,7 +92,9 @@ an_inet_tls_cluster_is_told_apart(Config) ->
                                       merlon_net_ct:optfile(Config, Own, []), "--cookie", proplists:get_value(cookie, Config)]),
     has(Text, [atom_to_list(Node), "  to ", atom_to_list(B)]),
     has(Text, "live_tls_link"),
-    has(Text, [atom_to_list(Node), " +[0-9.]+ +- +inet_tls +normal +1 tls "]),
+    has(Text, [atom_to_list(Node), " +[0-9.]+ +- +inet_tls +normal +TLS 1.2 +1 tls "]),
+    has(Text, [atom_to_list(B), "  the distribution's server does not verify"]),
+    has(Text, [atom_to_list(B), "  the distribution takes TLS 1.2"]),
     nomatch = binary:match(Text, <<"live_plain_link">>).
 
 a_port_beside_the_distributions_is_a_note(_Config) ->
@@ -108,6 +115,64 @@ a_cookie_that_can_be_guessed_is_found(_Config) ->
     [live_cookie] = Rules(<<"shop">>, #{node => 'shop@web1'}),
     [] = Rules(<<"uF4mZp0cQ7vXk2Rj9sLwT1yBnHd6eGa3">>, #{}),
     [] = Rules(<<"shop">>, #{node => 'shop@web1', carrier => merlon}).
+
+what_the_optfile_lets_in_is_found(_Config) ->
+    Good = #{{server, versions} => {ok, ['tlsv1.3']}, {client, versions} => {ok, ['tlsv1.3']}, {server, verify} => {ok, verify_peer},
+             {server, fail_if_no_peer_cert} => {ok, true}},
+    Rules = fun(More) -> [Rule || #{rule := Rule} <- judged(#{carrier => inet_tls, tls => maps:merge(Good, More)})] end,
+    [] = Rules(#{}),
+    [tls_verify_none] = Rules(#{{server, verify} => {ok, verify_none}}),
+    [tls_verify_none] = Rules(#{{server, verify} => none}),
+    [tls_client_cert] = Rules(#{{server, fail_if_no_peer_cert} => none}),
+    [wire_tls_old] = Rules(#{{server, versions} => none}),
+    [tls_versions] = Rules(#{{client, versions} => {ok, ['tlsv1.3', 'tlsv1.1']}}),
+    %% What was not answered is not told.
+    [] = [Rule || #{rule := Rule} <- judged(#{carrier => inet_tls, tls => #{}})],
+    [] = [Rule || #{rule := Rule} <- judged(#{carrier => inet_tls})].
+
+%% The same OTP: what an advisory needs is there or not.
+settings_decide_what_is_reached(_Config) ->
+    Reached = fun(Id, More) ->
+                  Told = [{Rule, What} || #{rule := Rule, what := What} <- merlon_audit_live:judge(facts(More#{otp => <<"26.0">>}), 0, #{})],
+                  [Rule] = [Rule || {Rule, What} <- Told, binary:match(What, Id) =/= nomatch],
+                  Rule
+              end,
+    Only = fun(Version) -> #{carrier => inet_tls, tls => #{{server, versions} => {ok, [Version]}, {client, versions} => {ok, [Version]}}} end,
+    otp_advisory = Reached(<<"CVE-2026-55953">>, Only('tlsv1.2')),
+    otp_unreached = Reached(<<"CVE-2026-55953">>, Only('tlsv1.3')),
+    otp_advisory = Reached(<<"CVE-2026-89422">>, Only('tlsv1.3')),
+    otp_unreached = Reached(<<"CVE-2026-89422">>, Only('tlsv1.2')),
+    otp_advisory = Reached(<<"CVE-2026-48860">>, (Only('tlsv1.3'))#{settings => [{check_ip, true}]}),
+    otp_unreached = Reached(<<"CVE-2026-48860">>, (Only('tlsv1.3'))#{settings => [{check_ip, false}]}),
+    otp_advisory = Reached(<<"CVE-2026-28810">>, #{settings => [{inet_res, true}]}),
+    otp_unreached = Reached(<<"CVE-2026-28810">>, #{settings => [{inet_res, false}]}).
+
+%% The others are asked by the node, through links that it has.
+only_the_named_node_is_dialled(_Config) ->
+    Self = self(),
+    Info = fun(Name) -> {Name, [{state, up}, {type, normal}, {address, {net_address, x, "h", tcp, inet}}]} end,
+    Call = fun(M, F, A, _) -> Self ! {called, M, F, A}, answer(M, F, A, Info) end,
+    {ok, [#{name := <<"a@h">>}, #{name := <<"b@h">>} | _], [_, _]} =
+        merlon_audit_live:scan('a@h', #{call => Call, cluster => true, secretly => false, now => 0}),
+    Calls = called(),
+    [['a@h']] = [Args || {net_kernel, connect_node, Args} <- Calls],
+    ['a@h'] = lists:usort([Asked || {erpc, call, [Asked | _]} <- Calls]),
+    [] = [Call1 || {M, F, _} = Call1 <- Calls, not lists:member({M, F}, [{net_kernel, connect_node}, {erlang, node}, {erpc, call}])].
+
+%% A node a@h that is linked to b@h, as the VM that holds the link gives it.
+answer(net_kernel, connect_node, _, _) -> true;
+answer(erlang, node, [], _) -> 'me@h';
+answer(erpc, call, ['a@h', erpc, call, ['b@h', M, F, A, _], _], _) -> told(M, F, A, []);
+answer(erpc, call, ['a@h', M, F, A, _], Info) -> told(M, F, A, [Info('b@h')]).
+
+told(erlang, system_info, [otp_release], _) -> "25";
+told(net_kernel, nodes_info, [], Links) -> {ok, Links};
+told(_, _, _, _) -> error({exception, undef, []}).
+
+called() ->
+    receive {called, M, F, A} -> [{M, F, A} | called()]
+    after 0 -> []
+    end.
 
 nothing_is_loaded_or_changed(Config) ->
     Vm = plain(Config, []),
@@ -133,7 +198,7 @@ resolvers_and_writable_paths_are_found(Config) ->
     yes = Register(good, init, fun global:random_notify_name/3),
     yes = Register(evil, rex, fun merlon_work:resolve/3),
     {1, Text, <<>>} = over_tcp(Vm, Config, ["--only", "global_resolver", "--only", "live_code_path"]),
-    has(Text, "of the name evil"),
+    has(Text, "of the name evil, merlon_work:resolve/3"),
     has(Text, Open),
     nomatch = binary:match(Text, <<"of the name good">>).
 

@@ -9,13 +9,13 @@
          a_handshake_with_a_plain_node_says_what_to_do/1,
          another_cookie_says_what_to_do/1,
          the_emitted_line_starts_a_node_over_merlon/1,
-         the_command_says_that_the_library_does_not_load/1]).
+         the_command_says_that_the_library_does_not_load_and_what_is_missing/1]).
 
 all() ->
     [a_handshake_with_a_good_node_passes_and_leaves_no_link, a_tool_certificate_is_taken_first,
      a_handshake_with_a_node_that_is_not_there_says_what_to_do, a_handshake_with_a_plain_node_says_what_to_do,
      another_cookie_says_what_to_do, the_emitted_line_starts_a_node_over_merlon,
-     the_command_says_that_the_library_does_not_load].
+     the_command_says_that_the_library_does_not_load_and_what_is_missing].
 
 init_per_suite(Config0) ->
     Config = merlon_ct:open(Config0),
@@ -83,7 +83,7 @@ the_emitted_line_starts_a_node_over_merlon(Config) ->
     {Expected, _} = {re:replace(string:trim(Said), "'", "", [global, {return, list}]), Said}.
 
 %% A copy of what is installed, with a library that is none.
-the_command_says_that_the_library_does_not_load(Config) ->
+the_command_says_that_the_library_does_not_load_and_what_is_missing(Config) ->
     Root = filename:join(proplists:get_value(priv_dir, Config), "copy"),
     Ebin = merlon_doctor_emit:ebin(),
     [ok = filelib:ensure_dir(filename:join([Root, Folder, "x"])) || Folder <- ["ebin", "bin", "priv"]],
@@ -93,8 +93,10 @@ the_command_says_that_the_library_does_not_load(Config) ->
     {ok, _} = file:copy(script(Ebin), Script),
     ok = file:change_mode(Script, 8#755),
     ok = file:write_file(filename:join([Root, "priv", "merlon_nif.so"]), "no library"),
+    ok = file:delete(filename:join([Root, "ebin", "merlon6_dist.beam"])),
     Said = os:cmd(Script ++ " doctor --dir " ++ merlon_ct:dir(Config) ++ "; echo code $?"),
     match = re:run(Said, "fail +native +the native library can't be loaded .*make build", [{capture, none}]),
+    match = re:run(Said, "fail +carrier +/.*/ebin lacks merlon6_dist: build it", [{capture, none}]),
     match = re:run(Said, "code 1", [{capture, none}]).
 
 %% bin/merlon of the checkout that Ebin was built in.

@@ -120,6 +120,69 @@ the_secret_identity_test() ->
         assert_failed(identity, <<"chmod 600 ">>, failed(Dir))
     end).
 
+a_file_in_trust_that_is_no_ca_test() ->
+    with(fun(Dir) ->
+        {ok, _} = file:copy(filename:join([Dir, "nodes", ?NODE, "cert.pem"]), filename:join([Dir, "trust", "node.pem"])),
+        assert_failed(trust, <<"is no CA's certificate: put ca.pem">>, failed(Dir))
+    end).
+
+%% ---- what could be better ----
+
+warned(Dir, More) -> [{Check, Text} || {Check, warn, Text} <- examine(Dir, More)].
+
+a_ca_that_ends_soon_test() -> with(fun(Dir) -> assert_failed(trust, <<"plan a new CA">>, warned(Dir, #{})) end).
+
+a_dir_that_its_group_can_write_test() ->
+    with(fun(Dir) ->
+        ok = file:change_mode(Dir, 8#770),
+        assert_failed(dir, <<"chmod g-w">>, warned(Dir, #{}))
+    end).
+
+a_host_whose_address_is_elsewhere_test() ->
+    with(0, 'app@192.0.2.1', #{}, fun(Dir) -> assert_failed(name, <<"an address that this machine does not have">>, warned(Dir, #{})) end).
+
+tools_test() ->
+    with(fun(Dir) ->
+        assert_failed(tools, <<"merlon cert --cli">>, warned(Dir, #{})),
+        ok = merlon_peers:add_cli(Dir, "operator", "127.0.0.1"),
+        ?assertMatch([{tools, ok, _}], [Line || {tools, _, _} = Line <- examine(Dir, #{})]),
+        [Key] = filelib:wildcard(filename:join([Dir, "cli", "*", "key.pem"])),
+        ok = file:change_mode(Key, 8#644),
+        assert_failed(tools, <<"chmod 600 ">>, failed(Dir))
+    end).
+
+keyring_or_cookie_test() ->
+    with(fun(Dir) ->
+        Said = fun(More) -> [{secret, Status, Text}] = [Line || {secret, _, _} = Line <- examine(Dir, More)], {Status, Text} end,
+        File = filename:join(Dir, "cookie"),
+        Cookie = fun(Text) -> ok = merlon_peers:write_secret(File, Text), Said(#{cookie => File}) end,
+        {warn, Neither} = Said(#{cookie => "/nonexistent"}),
+        ?assertNotEqual(nomatch, binary:match(Neither, <<"merlon keyring --new">>)),
+        {warn, Weak} = Cookie("secretcookie"),
+        ?assertNotEqual(nomatch, binary:match(Weak, <<"is weak (known;">>)),
+        ?assertMatch({ok, _}, Cookie("uF4mZp0cQ7vXk2Rj9sLwT1yBnHd6eGa3")),
+        {0, _, <<>>} = merlon_cli:run(["keyring", "--new", "--dir", Dir]),
+        {ok, Keyring} = Said(#{}),
+        ?assertNotEqual(nomatch, binary:match(Keyring, <<"keyring has 1 entries">>)),
+        ok = file:change_mode(filename:join(Dir, "keyring"), 8#644),
+        ?assertMatch({fail, _}, Said(#{}))
+    end).
+
+%% At a port of its own, whatever runs on this host.
+epmd_test() ->
+    {ok, Listener} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]),
+    {ok, Port} = inet:port(Listener),
+    Pid = spawn(fun() -> {ok, Socket} = gen_tcp:accept(Listener), gen_tcp:send(Socket, "SSH-2.0-x\r\n"), receive stop -> ok end end),
+    ok = gen_tcp:controlling_process(Listener, Pid),
+    true = os:putenv("ERL_EPMD_PORT", integer_to_list(Port)),
+    try
+        {epmd, warn, Text} = merlon_doctor_host:epmd(),
+        ?assertNotEqual(nomatch, string:find(unicode:characters_to_binary(Text), "is no epmd")),
+        exit(Pid, kill),
+        merlon_peers:wait(fun() -> merlon_doctor_host:epmd() =:= {epmd, ok, "no epmd runs; the first node starts it"} end)
+    after os:unsetenv("ERL_EPMD_PORT")
+    end.
+
 %% ---- vm.args ----
 
 args(Text, Test) ->
@@ -203,6 +266,8 @@ exit_codes_and_formats_test() ->
     with(fun(Dir) ->
         {0, Text, <<>>} = merlon_cli:run(["doctor", "--dir", Dir]),
         ?assertNotEqual(nomatch, binary:match(Text, <<"identity    app@127.0.0.1">>)),
+        %% There is no tool's certificate: a warning fails nothing.
+        ?assertMatch({match, _}, re:run(Text, "^warn  tools .*Nothing stands in the way; [0-9]+ things? could be better", [multiline, dotall])),
         ok = file:change_mode(filename:join([Dir, "nodes", ?NODE, "key.pem"]), 8#644),
         {1, Json, <<>>} = merlon_cli:run(["doctor", "--dir", Dir, "--format", "json"]),
         ?assertNotEqual(nomatch, binary:match(Json, <<"{\"version\":1,\"failed\":1,">>)),

@@ -47,6 +47,7 @@ bombs() ->
     true = byte_size(Zeros) < 210000,
     [{"204 KB that inflate to 210 MB", Zeros, #{}, {over, inflated, 16#400000}},
      {"the same, larger budget, small claim", claim(Zeros, 1000), #{binary => infinity}, {malformed, inflated_size, 1000}},
+     {"a claim that would be kept", claim(Zeros, 1000000, 999995), #{}, {malformed, inflated_size, 1000000}},
      {"a claim that is less than half of it", claim(Zeros, 100000000, 99999995), #{inflated => infinity, binary => infinity},
       {malformed, inflated_size, 100000000}},
      {"a list bomb of 10 KB", list_bomb(10000000), #{inflated => infinity}, {over, terms, 200000}},

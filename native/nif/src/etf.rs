@@ -3,34 +3,31 @@
 use crate::term::{atom, atoms, error};
 use merlon_wire::etf::{self, Budget, Counts, Limit, Refusal};
 use merlon_wire::Error;
-use rustler::{Atom, Binary, Encoder, Env, NifTuple, Term};
+use rustler::{Atom, Binary, Decoder, Encoder, Env, NifResult, Term};
 
-#[derive(NifTuple)]
-struct Limits {
-    bytes: u64,
-    inflated: u64,
-    terms: u64,
-    depth: u64,
-    new_atoms: u64,
-    binary: u64,
-    bignum: u64,
-    range: u64,
-    allow: u64,
-}
+/// As `merlon_term` packs it, for it is read with every call: bytes, inflated, terms, new atoms, binary, bignum and range of 64
+/// bits each, depth of 56 and allow of 8.
+struct Limits(Budget);
 
-impl From<Limits> for Budget {
-    fn from(limits: Limits) -> Budget {
-        Budget {
-            bytes: limits.bytes,
-            inflated: limits.inflated,
-            terms: limits.terms,
-            depth: limits.depth,
-            new_atoms: limits.new_atoms,
-            binary: limits.binary,
-            bignum: limits.bignum,
-            range: limits.range,
-            allow: limits.allow,
-        }
+impl<'a> Decoder<'a> for Limits {
+    fn decode(term: Term<'a>) -> NifResult<Self> {
+        let packed: Binary = term.decode()?;
+        let (numbers, rest) = packed.as_slice().as_chunks();
+        let (&[bytes, inflated, terms, new_atoms, binary, bignum, range, last], []) = (numbers, rest) else {
+            return Err(rustler::Error::BadArg);
+        };
+        let number = u64::from_be_bytes;
+        Ok(Limits(Budget {
+            bytes: number(bytes),
+            inflated: number(inflated),
+            terms: number(terms),
+            depth: number(last) >> 8,
+            new_atoms: number(new_atoms),
+            binary: number(binary),
+            bignum: number(bignum),
+            range: number(range),
+            allow: number(last) & 0xFF,
+        }))
     }
 }
 
@@ -46,7 +43,7 @@ fn term_scan_dirty<'a>(env: Env<'a>, term: Binary<'a>, limits: Limits) -> Term<'
 
 #[rustler::nif(schedule = "DirtyCpu")]
 fn term_survey<'a>(env: Env<'a>, term: Binary<'a>, limits: Limits) -> Term<'a> {
-    match etf::survey(&term, &limits.into(), |name| is_known(env, name)) {
+    match etf::survey(&term, &limits.0, |name| is_known(env, name)) {
         Ok((counts, names)) => {
             let names: Vec<_> = names
                 .iter()
@@ -58,8 +55,30 @@ fn term_survey<'a>(env: Env<'a>, term: Binary<'a>, limits: Limits) -> Term<'a> {
     }
 }
 
+/// Scanned and built in one call; `badarg` when the VM does not build it.
+#[rustler::nif]
+fn term_decode<'a>(env: Env<'a>, term: Binary<'a>, limits: Limits) -> Term<'a> {
+    decode(env, &term, limits)
+}
+
+#[rustler::nif(schedule = "DirtyCpu")]
+fn term_decode_dirty<'a>(env: Env<'a>, term: Binary<'a>, limits: Limits) -> Term<'a> {
+    decode(env, &term, limits)
+}
+
+/// The VM builds with `[safe]`, from what was inflated for the scan.
+fn decode<'a>(env: Env<'a>, term: &[u8], limits: Limits) -> Term<'a> {
+    match etf::unpack(term, &limits.0) {
+        Ok(bytes) => match env.binary_to_term(&bytes) {
+            Some((term, _)) => (atoms::ok(), term).encode(env),
+            None => atoms::badarg().encode(env),
+        },
+        Err(why) => refused(env, &why),
+    }
+}
+
 fn scan<'a>(env: Env<'a>, term: &[u8], limits: Limits) -> Term<'a> {
-    match etf::scan(term, &limits.into()) {
+    match etf::scan(term, &limits.0) {
         Ok(_) => atoms::ok().encode(env),
         Err(why) => refused(env, &why),
     }

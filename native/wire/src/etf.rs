@@ -1,6 +1,7 @@
 //! External terms, looked at before the VM builds them: [`scan`] reads the bytes that `binary_to_term` would read and
-//! refuses what is over a [`Budget`]. It does not recurse, keeps one small frame for each open container and one window
-//! of 32 KiB for a compressed term, and takes no claimed size for true: its time is linear in the bytes read.
+//! refuses what is over a [`Budget`]. It does not recurse, keeps one small frame for each open container and one piece
+//! of 8 KiB of a compressed term beside the window that inflating needs, and takes no claimed size for true: its time is linear in the bytes read. [`unpack`]
+//! keeps what it inflates, for a term that is going to be built: it is not inflated a second time.
 //!
 //! Format: "External Term Format" of the ERTS User's Guide, OTP 25 to 28. What only the building of a term can show
 //! (a map's key given twice, a float's text) is left to the VM, which refuses it too.
@@ -11,8 +12,10 @@ mod range;
 mod refusal;
 mod scanner;
 mod source;
+mod stack;
 
 use crate::Error;
+use std::borrow::Cow;
 pub use atoms::MAX_ATOM;
 use atoms::{Atoms, Ignored, NewAtoms};
 use inflate::Inflate;
@@ -106,12 +109,30 @@ pub fn survey(
     Ok((counts, names))
 }
 
+/// [`scan`], and the term to be built: as it came, or inflated.
+///
+/// # Errors
+/// [`Error::Term`].
+pub fn unpack<'a>(term: &'a [u8], budget: &Budget) -> Result<Cow<'a, [u8]>, Error> {
+    let [VERSION, COMPRESSED, head @ ..] = term else {
+        return scan(term, budget).map(|_| Cow::Borrowed(term));
+    };
+    within(Limit::Bytes, term.len() as u64, budget.bytes)?;
+    let (zlib, inflated) = claim(head, budget)?;
+    let mut source = Inflate::keeping(zlib, inflated);
+    match source.whole()? {
+        Some(inner) => whole(&mut Slice::new(inner, 0), budget, &mut Ignored)?,
+        None => whole(&mut source, budget, &mut Ignored)?,
+    };
+    Ok(Cow::Owned(source.into_bytes()))
+}
+
 fn run(term: &[u8], budget: &Budget, atoms: &mut impl Atoms) -> Result<Counts, Refusal> {
     let bytes = term.len() as u64;
     within(Limit::Bytes, bytes, budget.bytes)?;
     let counts = match term {
         [VERSION, COMPRESSED, head @ ..] => compressed(head, budget, atoms)?,
-        [VERSION, plain @ ..] => whole(Slice::new(plain, 1), budget, atoms)?,
+        [VERSION, plain @ ..] => whole(&mut Slice::new(plain, 1), budget, atoms)?,
         [] => return Err(Refusal::Cut { at: 0 }),
         [..] => return Err(Refusal::Version),
     };
@@ -119,21 +140,27 @@ fn run(term: &[u8], budget: &Budget, atoms: &mut impl Atoms) -> Result<Counts, R
 }
 
 fn compressed(head: &[u8], budget: &Budget, atoms: &mut impl Atoms) -> Result<Counts, Refusal> {
+    let (zlib, inflated) = claim(head, budget)?;
+    let counts = whole(&mut Inflate::new(zlib, inflated), budget, atoms)?;
+    Ok(Counts { inflated, ..counts })
+}
+
+/// The zlib stream, and what it claims to inflate to.
+fn claim<'a>(head: &'a [u8], budget: &Budget) -> Result<(&'a [u8], u64), Refusal> {
     let (size, zlib) = head.split_first_chunk().ok_or(Refusal::Cut {
         at: 2 + head.len() as u64,
     })?;
     let inflated = u64::from(u32::from_be_bytes(*size));
     within(Limit::Inflated, inflated, budget.inflated)?;
-    let counts = whole(Inflate::new(zlib, inflated), budget, atoms)?;
-    Ok(Counts { inflated, ..counts })
+    Ok((zlib, inflated))
 }
 
 fn whole<S: Source>(
-    mut source: S,
+    source: &mut S,
     budget: &Budget,
     atoms: &mut impl Atoms,
 ) -> Result<Counts, Refusal> {
-    let counts = Scanner::new(&mut source, budget, atoms).run()?;
+    let counts = Scanner::new(source, budget, atoms).run()?;
     match source.left() {
         0 => source.end().map(|()| counts),
         bytes => Err(Refusal::Trailing { bytes }),

@@ -2,10 +2,11 @@
 //! test/erlang/merlon_term_prop_tests.erl.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use merlon_wire::etf::{scan, survey, Budget, Counts, Kind, Limit, Refusal};
+use merlon_wire::etf::{scan, survey, unpack, Budget, Counts, Kind, Limit, Refusal};
 use merlon_wire::Error;
 use miniz_oxide::deflate::compress_to_vec_zlib;
 use proptest::prelude::*;
+use std::borrow::Cow;
 
 const KINDS: [Kind; 5] = [
     Kind::Funs,
@@ -237,6 +238,81 @@ fn a_claimed_size_is_not_believed() {
     assert_eq!(refusal(&wrong, &OPEN), Refusal::Zlib);
 }
 
+#[test]
+fn what_is_unpacked_is_what_was_scanned() {
+    for bytes in corpus().into_iter().filter(|bytes| bytes[1] != 80) {
+        assert!(matches!(unpack(&bytes, &OPEN), Ok(Cow::Borrowed(same)) if same == bytes));
+        let zip = zipped(&bytes[1..], bytes.len() as u32 - 1);
+        assert!(matches!(unpack(&zip, &OPEN), Ok(Cow::Owned(same)) if same == bytes));
+    }
+    let long = term(&[b"m\0\x0F\xFF\xFB", &[7; 0xF_FFFB]]);
+    let zip = zipped(&long[1..], 0x10_0000);
+    assert_eq!(unpack(&zip, &OPEN).unwrap(), long);
+}
+
+/// The same lies, found out as soon.
+#[test]
+fn what_is_kept_is_not_believed_either() {
+    let inner = [b"m\0\x01\0\0".as_slice(), &[0; 65536]].concat();
+    let right = inner.len() as u32;
+    for claimed in [right - 1, right + 1, 5, 6, 40_000] {
+        let zip = zipped(&inner, claimed);
+        assert_eq!(unpack(&zip, &OPEN).err(), scan(&zip, &OPEN).err());
+    }
+    let budget = Budget {
+        inflated: 65540,
+        ..OPEN
+    };
+    let why = unpack(&zipped(&inner, right), &budget).unwrap_err();
+    assert_eq!(why, Error::Term(over(Limit::Inflated, 65540)));
+    let budget = Budget { bytes: 9, ..OPEN };
+    let why = unpack(&zipped(&inner, right), &budget).unwrap_err();
+    assert_eq!(why, Error::Term(over(Limit::Bytes, 9)));
+}
+
+/// Its first match points at a byte before the first: at the version byte, if that were part of what was inflated.
+#[test]
+fn nothing_before_the_first_byte_can_be_copied() {
+    // A block with fixed codes: "h", then 3 bytes from 2 back, and the end.
+    let mut bits = Bits::default();
+    bits.push(0b011, 3);
+    bits.code(0x30 + u16::from(b'h'), 8);
+    bits.code(1, 7);
+    bits.code(1, 5);
+    bits.code(0, 7);
+    let checksum = [0x04, 0x80, 0x01, 0xD7];
+    let zip = [
+        &[131, 80, 0, 0, 0, 4, 0x78, 0x9C],
+        &bits.bytes[..],
+        &checksum,
+    ]
+    .concat();
+    assert_eq!(unpack(&zip, &OPEN).unwrap_err(), Error::Term(Refusal::Zlib));
+}
+
+/// Bits as deflate packs them: numbers from the lowest bit on, codes from the highest.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    used: u32,
+}
+
+impl Bits {
+    fn push(&mut self, value: u16, count: u32) {
+        for at in 0..count {
+            if self.used % 8 == 0 {
+                self.bytes.push(0);
+            }
+            *self.bytes.last_mut().unwrap() |= ((value >> at & 1) as u8) << (self.used % 8);
+            self.used += 1;
+        }
+    }
+
+    fn code(&mut self, code: u16, count: u32) {
+        self.push(code.reverse_bits() >> (16 - count), count);
+    }
+}
+
 /// At the window in which it shows, not when all is inflated.
 #[test]
 fn a_lie_about_the_size_is_seen_before_the_end() {
@@ -285,7 +361,10 @@ proptest! {
     #[test]
     fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = scan(&term(&[&bytes]), &OPEN);
-        let _ = scan(&[&[131, 80, 0, 0, 0, 99], &bytes[..]].concat(), &OPEN);
+        let zip = [&[131, 80, 0, 0, 0, 99], &bytes[..]].concat();
+        if let Ok(inner) = unpack(&zip, &OPEN) {
+            prop_assert_eq!(scan(&inner, &OPEN).unwrap().terms, scan(&zip, &OPEN).unwrap().terms);
+        }
     }
 
     #[test]
@@ -297,6 +376,9 @@ proptest! {
         let plain = scan(&bytes, &OPEN);
         let zip = scan(&zipped(&bytes[1..], bytes.len() as u32 - 1), &OPEN);
         prop_assert_eq!(plain.is_ok(), zip.is_ok());
+        let zipped = zipped(&bytes[1..], bytes.len() as u32 - 1);
+        let kept = unpack(&zipped, &OPEN).map(Cow::into_owned).ok();
+        prop_assert_eq!(kept, plain.is_ok().then(|| bytes.clone()));
         if let (Ok(plain), Ok(zip)) = (plain, zip) {
             prop_assert_eq!(plain, Counts { bytes: plain.bytes, inflated: 0, ..zip });
         }

@@ -2,7 +2,7 @@
 //! budget says.
 #![allow(clippy::unwrap_used)]
 
-use merlon_wire::etf::{scan, Budget};
+use merlon_wire::etf::{scan, unpack, Budget};
 use miniz_oxide::deflate::compress_to_vec_zlib;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -39,6 +39,13 @@ const BUDGET: Budget = Budget {
 fn allocated(term: &[u8]) -> usize {
     let before = ALLOCATED.get();
     let _ = scan(term, &BUDGET);
+    ALLOCATED.get() - before
+}
+
+/// By a scan that keeps what it inflates.
+fn kept(term: &[u8]) -> usize {
+    let before = ALLOCATED.get();
+    let _ = unpack(term, &BUDGET);
     ALLOCATED.get() - before
 }
 
@@ -86,4 +93,33 @@ fn a_bomb_inflates_into_one_window() {
     let bomb = [&[131, 80], &claimed[..], &compress_to_vec_zlib(&inner, 6)].concat();
     assert!(scan(&bomb, &BUDGET).is_ok());
     assert!(allocated(&bomb) < 64 * 1024);
+}
+
+fn zipped(inner: &[u8], claimed: u32) -> Vec<u8> {
+    let zlib = compress_to_vec_zlib(inner, 6);
+    [&[131, 80], &claimed.to_be_bytes()[..], &zlib].concat()
+}
+
+#[test]
+fn what_is_kept_goes_by_what_is_inflated_and_not_by_what_is_claimed() {
+    let inner = [&[109, 0x3F, 0, 0, 0][..], &vec![0; 40_000]].concat();
+    let lie = zipped(&inner, 0x3F00_0005);
+    assert!(unpack(&lie, &BUDGET).is_err());
+    assert!(kept(&lie) < 256 * 1024);
+    for claimed in [1, 0xFFFF_FFFF] {
+        assert!(kept(&zipped(&[106], claimed)) < 128 * 1024, "{claimed}");
+    }
+    // As it grows it is moved, so that all that was ever allocated is twice as much.
+    let inner = [&[109, 0, 0x80, 0, 0][..], &vec![0; 0x80_0000]].concat();
+    let honest = zipped(&inner, inner.len() as u32);
+    assert!(unpack(&honest, &BUDGET).is_ok());
+    assert!(kept(&honest) < 3 * inner.len());
+}
+
+#[test]
+fn what_is_refused_at_its_beginning_is_not_inflated_to_its_end() {
+    let inner = [&[104, 1].repeat(4_000_000), &[106][..]].concat();
+    let deep = zipped(&inner, inner.len() as u32);
+    assert!(unpack(&deep, &BUDGET).is_err());
+    assert!(kept(&deep) < 512 * 1024);
 }

@@ -22,9 +22,11 @@ pub trait Atoms {
 }
 
 /// Whether these bytes can be an atom. The VM looks at the characters only where there are too many bytes, so does this.
+#[inline]
 pub fn is_atom(name: &[u8], spelling: Spelling) -> bool {
     match spelling {
         Spelling::Latin1 => name.len() <= MAX_CHARACTERS,
+        Spelling::Utf8 if name.is_ascii() => name.len() <= MAX_CHARACTERS,
         Spelling::Utf8 => std::str::from_utf8(name).is_ok_and(|text| {
             text.len() <= MAX_CHARACTERS || text.chars().count() <= MAX_CHARACTERS
         }),

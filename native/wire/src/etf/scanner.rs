@@ -3,6 +3,7 @@
 use super::atoms::{is_atom, Atoms, Spelling};
 use super::range::{integer, Map, Seen};
 use super::source::Source;
+use super::stack::Stack;
 use super::{within, Budget, Counts, Kind, Limit, Refusal};
 
 mod tag {
@@ -41,6 +42,7 @@ mod tag {
 const MAX_REF_WORDS: u64 = 5;
 
 /// A container with terms still to come.
+#[derive(Clone, Copy)]
 struct Open {
     left: u64,
     is_map: bool,
@@ -50,21 +52,24 @@ pub struct Scanner<'a, S, A> {
     source: &'a mut S,
     budget: &'a Budget,
     atoms: &'a mut A,
-    open: Vec<Open>,
-    maps: Vec<Map>,
+    open: Stack<Open>,
+    maps: Stack<Map>,
     counts: Counts,
 }
 
 impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
     pub fn new(source: &'a mut S, budget: &'a Budget, atoms: &'a mut A) -> Self {
-        let (open, maps, counts) = (Vec::new(), Vec::new(), Counts::default());
+        let nothing = Open {
+            left: 0,
+            is_map: false,
+        };
         Scanner {
             source,
             budget,
             atoms,
-            open,
-            maps,
-            counts,
+            open: Stack::new(nothing),
+            maps: Stack::new(Map::new()),
+            counts: Counts::default(),
         }
     }
 

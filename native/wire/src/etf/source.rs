@@ -20,7 +20,7 @@ pub trait Source {
     fn name<R>(&mut self, len: u16, show: impl FnOnce(&[u8]) -> R) -> Result<R, Refusal>;
 
     /// Whether the source ends properly where the term did.
-    fn end(self) -> Result<(), Refusal>;
+    fn end(&mut self) -> Result<(), Refusal>;
 
     /// The next byte.
     fn byte(&mut self) -> Result<u8, Refusal> {
@@ -90,7 +90,7 @@ impl Source for Slice<'_> {
         self.take(len.into()).map(show)
     }
 
-    fn end(self) -> Result<(), Refusal> {
+    fn end(&mut self) -> Result<(), Refusal> {
         Ok(())
     }
 }

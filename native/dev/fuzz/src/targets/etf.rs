@@ -1,11 +1,11 @@
 //! External terms: no byte makes the scanner panic, its counts are within its budget, its time is linear, and a term
-//! is the same compressed or not as far as its counts go.
+//! is the same compressed or not as far as its counts go, and unpacked it is the term that was scanned.
 //!
 //! Input: a byte that chooses the budget, then the term.
 
 use std::time::{Duration, Instant};
 
-use merlon_wire::etf::{scan, survey, Budget, Counts, Refusal};
+use merlon_wire::etf::{scan, survey, unpack, Budget, Counts, Refusal};
 use merlon_wire::Error;
 
 use super::{outcome, Target};
@@ -64,6 +64,13 @@ fn run(input: &[u8]) -> u64 {
     let budget = if choice % 2 == 0 { &OPEN } else { &TIGHT };
     let scanned = scan(term, budget);
     assert!((0..5).any(|_| is_linear(term, budget)), "not linear");
+    if let Ok(inner) = unpack(term, budget) {
+        let whole = Budget {
+            bytes: u64::MAX,
+            ..*budget
+        };
+        assert_eq!(scan(&inner, &whole).map(flat), scanned.map(flat));
+    }
     let surveyed = survey(term, budget, |name| name.len() % 2 == 0);
     match (scanned, surveyed) {
         (Ok(counts), Ok((survey, names))) => {
@@ -82,6 +89,15 @@ fn run(input: &[u8]) -> u64 {
         (Err(Error::Term(Refusal::Tag { tag, .. })), Err(_)) => outcome(tag),
         (Err(why), Err(_)) => outcome((why.code(), 2)),
         (Err(why), Ok(_)) => panic!("only the scan refuses: {why}"),
+    }
+}
+
+/// What a term costs, however it came.
+fn flat(counts: Counts) -> Counts {
+    Counts {
+        bytes: 0,
+        inflated: 0,
+        ..counts
     }
 }
 
