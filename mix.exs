@@ -70,11 +70,21 @@ defmodule Merlon.MixProject do
   defp docs do
     [
       main: "readme",
-      extras: ~w(README.md CHANGELOG.md SECURITY.md) ++ Path.wildcard("docs/**/*.md"),
-      groups_for_extras: [Guides: ~r"^docs/guides/", Internals: ~r"^docs/[^/]+$"],
+      extras:
+        ~w(README.md CHANGELOG.md SECURITY.md CONTRIBUTING.md MAINTENANCE.md LICENSE) ++
+          Path.wildcard("docs/**/*.md") ++
+          Enum.map(~w(phoenix_cluster rebar3_release), &example/1),
+      groups_for_extras: [
+        Guides: ~r"^docs/guides/",
+        Examples: ~r"^examples/",
+        Internals: ~r"^docs/[^/]+$"
+      ],
       nest_modules_by_prefix: [Merlon]
     ]
   end
+
+  # Each is called README.md, which is the name of one page only.
+  defp example(name), do: {"examples/#{name}/README.md", filename: "example-#{name}"}
 end
 
 defmodule Mix.Tasks.Compile.MerlonNif do

@@ -120,24 +120,25 @@ column() {
         [io:format("~s~n", [lists:join($\s, Cells(Field))]) || Field <- Fields], halt().' -extra "http://127.0.0.1:${web[$1]}$2" "${@:3}"
 }
 
-# shows_links N PATH TEXT: who is in the table. A tool that asked a moment ago may still be there.
-shows_links() { local said; said=$(column "$1" "$2" node) || return 1; echo "$said"; [ "$said" = "$3" ]; }
+# links_on N PATH TEXT: who is in the table, soon: a tool that asked a moment ago may still be there.
+links_on() { within 10 in_table "$@" || { column "$1" "$2" node peer; return 1; }; }
+in_table() { [ "$(column "$1" "$2" node)" = "$3" ]; }
 
 # The page that is compiled with merlon, and the app's own: to whom node 2 is linked and how, and when those certificates end.
 dashboard_shows() {
     local links='Merlon.connections() |> Enum.filter(&String.starts_with?(to_string(&1.node), "shop@")) |> Enum.sort_by(& &1.node)' ends page
-    ends=$(rpc 2 "$links |> Enum.map_join(\" \", &(&1.not_after |> DateTime.from_unix!() |> DateTime.to_iso8601())) |> IO.puts()") || return 1
+    ends=$(rpc 2 "$links |> Enum.map_join(\" \", &DateTime.to_iso8601(&1.not_after)) |> IO.puts()") || return 1
     for page in merlon own; do
-        within 10 shows_links 2 /dashboard/$page 'shop@127.0.0.1 shop@127.0.0.3' || { shows_links 2 /dashboard/$page ''; return 1; }
+        links_on 2 /dashboard/$page 'shop@127.0.0.1 shop@127.0.0.3' || return 1
         column 2 /dashboard/$page carrier certificate_ends cipher_suite | tee "$tmp/columns"
         [ "$(sed -n 1p "$tmp/columns")" = 'merlon merlon' ] && [ "$(sed -n 2p "$tmp/columns")" = "$ends" ] && [ "$(wc -w <"$tmp/columns")" = 6 ] || return 1
     done
 }
 
 # One endpoint shows the links of every node of the cluster.
-dashboard_elsewhere() { within 10 shows_links 2 /dashboard/shop%40127.0.0.3/merlon 'shop@127.0.0.1 shop@127.0.0.2'; }
+dashboard_elsewhere() { links_on 2 /dashboard/shop%40127.0.0.3/merlon 'shop@127.0.0.1 shop@127.0.0.2'; }
 
-dashboard_searches() { within 10 shows_links 2 '/dashboard/merlon?search=127.0.0.3' shop@127.0.0.3; }
+dashboard_searches() { links_on 2 '/dashboard/merlon?search=127.0.0.3' shop@127.0.0.3; }
 
 remote() {
     local status=0
