@@ -172,7 +172,7 @@ escaped(C) -> <<C/utf8>>.
 style() ->
     "body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:84rem;padding:1rem 1.5rem;color:#1c2330;background:#f5f6f9}"
     "header{display:flex;align-items:baseline;gap:1rem}h1{font-size:1.3rem;margin:0}h2{font-size:.95rem;margin:0 0 .5rem}"
-    "#state{font-size:.85rem;color:#667085}#state.live{color:#146c43}#state.live::before{content:'\\25cf '}#state.lost{color:#a3122a;font-weight:600}"
+    "#state{font-size:.85rem;color:#667085}#state.live{color:#146c43}#state.live::before{content:'\\25cf';margin-right:.35em}#state.lost{color:#a3122a;font-weight:600}"
     ".who{margin:.2rem 0 1rem;overflow-wrap:anywhere}.who bdi{font-weight:600}.dim,small{color:#667085}"
     "section{background:#fff;border:1px solid #dfe3ea;border-radius:8px;padding:.9rem 1rem;margin:0 0 1rem}"
     ".cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(13rem,1fr));gap:1rem;background:none;border:0;padding:0}"
