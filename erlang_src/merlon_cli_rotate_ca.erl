@@ -6,11 +6,7 @@
 -export([run/1]).
 
 -define(DAYS, 3650).
-%% Milliseconds: how often the answer is looked for, until a node must have seen the question and have answered it,
-%% and between two questions.
--define(LOOK, 50).
--define(SEEN, 5000).
--define(ANSWERED, 10000).
+%% Milliseconds between two questions.
 -define(PAUSE, 500).
 %% How often the dir is tried to be locked; each takes part of a second.
 -define(TRIES, 20).
@@ -21,6 +17,8 @@
               told = none :: term(), seen = none :: merlon_roots_core:phase()}).
 
 -spec run(merlon_cli_args:options()) -> merlon_cli:result().
+run(#{rollback := true, until := _}) ->
+    {usage, "--until goes forwards only, and --rollback goes back to the end"};
 run(Options) ->
     case {merlon_cli_cert:dir(Options), merlon_cli_rotate:seconds(Options, wait, 600)} of
         {{ok, Dir}, {ok, Wait}} -> in_dir(Dir, Wait, Options);
@@ -86,7 +84,7 @@ swept({_, {error, _} = Error}, _Run) -> Error;
 swept({error, _} = Error, _Run) -> Error.
 
 go(#run{dir = Dir, way = Way} = Run) ->
-    case state(Dir) of
+    case state(Dir, Way) of
         {ok, none, none} when Run#run.seen =/= none -> {ok, "Another run of this command has ended the rotation.\n"};
         {ok, Phase, Rotation} ->
             step(merlon_roots_core:next(Way, {Phase, issuing(Rotation)}), Rotation, Run#run{seen = Phase});
@@ -97,14 +95,12 @@ issuing(none) -> old;
 issuing(#{issuing := Issuing}) -> Issuing.
 
 %% How far it is, by the files.
-state(Dir) ->
+state(Dir, Way) ->
     case merlon_ca_files:rotation(Dir) of
         none -> {ok, none, none};
         ending -> ending(merlon_ca_files:midway(Dir));
         {ok, #{old := #{id := Old}, new := #{id := New}} = Rotation} ->
-            Said = [Stage || {_, #{old := Of, new := By, stage := Stage}} <- merlon_roots_files:statements(Dir),
-                             Of =:= Old, By =:= New],
-            {ok, hd(Said ++ [prepared]), Rotation};
+            {ok, merlon_roots_core:phase(Way, Old, New, [Said || {_, Said} <- merlon_roots_files:statements(Dir)]), Rotation};
         {error, _} = Error -> Error
     end.
 
@@ -141,23 +137,35 @@ prepare(#run{dir = Dir, options = Options}) ->
 %% Another run may have been faster, or even be done: then this is another CA.
 unless_begun(Dir, Work, Ca, New) ->
     case {merlon_ca_files:rotation(Dir), merlon_cli_cert:ca(Dir)} of
-        {none, {ok, Ca}} ->
-            say("Prepared a new root.", []),
-            merlon_ca_files:begin_with(Dir, Work, Ca, New);
+        {none, {ok, Ca}} -> if_trusted(Dir, Work, Ca, New);
         {{ok, _}, _} -> ok;
         {{error, _} = Error, _} -> Error;
         _ -> {error, {refused, "the CA has changed just now, or a rotation has ended: look at it with --status, and run this again"}}
     end.
+
+%% The nodes believe a root that they trust. One that was rotated out, in a copy of its CA, leads to no other.
+if_trusted(Dir, Work, #{ca_cert := Cert} = Ca, New) ->
+    case {merlon_roots_files:roots(Dir), merlon_identity:inspect(Cert)} of
+        {{ok, Roots}, {ok, [#{sha256 := Id} | _]}} -> begun(lists:member(Id, Roots), Dir, Work, Ca, New);
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
+    end.
+
+begun(true, Dir, Work, Ca, New) ->
+    say("Prepared a new root.", []),
+    merlon_ca_files:begin_with(Dir, Work, Ca, New);
+begun(false, Dir, _Work, _Ca, _New) ->
+    {error, {refused, [merlon_dir:path([Dir, "ca", "ca.pem"]), " is no root that is trusted here (", merlon_dir:path([Dir, "trust"]),
+                       "): if it was rotated elsewhere, copy ca/ from there; if it is an intermediate CA's, rotate the root where that is"]}}.
 
 alg(Cert) ->
     {ok, [#{key_alg := Alg} | _]} = merlon_identity:inspect(Cert),
     merlon_renew_core:alg(Alg).
 
 %% `moved`: another run has done something meanwhile, and nothing was done.
-do(Step, Rotation, #run{dir = Dir, seen = Seen}) ->
-    _ = [void_tokens(Dir) || {issue_by, _} <- [Step]],
+do(Step, Rotation, #run{dir = Dir, way = Way, seen = Seen}) ->
     locked(Dir, fun(Work) ->
-                    case state(Dir) of
+                    case state(Dir, Way) of
                         {ok, Seen, #{issuing := Issuing} = Now} ->
                             Same = ids(Now) =:= ids(Rotation) andalso merlon_roots_core:holds(Step, {Seen, Issuing}),
                             done(Same, Step, Seen, Now, Dir, Work);
@@ -169,7 +177,15 @@ do(Step, Rotation, #run{dir = Dir, seen = Seen}) ->
 ids(#{old := #{id := Old}, new := #{id := New}}) -> {Old, New}.
 
 done(false, _Step, _Seen, _Rotation, _Dir, _Work) -> moved;
-done(true, {issue_by, Which}, _Seen, Rotation, Dir, Work) -> merlon_ca_files:issue_by(Dir, Work, maps:get(Which, Rotation));
+done(true, {issue_by, Which}, _Seen, Rotation, Dir, Work) ->
+    #{cert := Cert} = Root = maps:get(Which, Rotation),
+    {ok, [#{not_after := End} | _]} = merlon_identity:inspect(Cert),
+    case End > now_s() of
+        true ->
+            ok = void_tokens(Dir),
+            merlon_ca_files:issue_by(Dir, Work, Root);
+        false -> {error, {refused, ["the ", atom_to_binary(Which), " root has run out on ", merlon_text:date(End), " and can't issue: go the other way"]}}
+    end;
 done(true, {say, Stage}, _Seen, Rotation, Dir, Work) -> stated(Stage, Rotation, Dir, Work);
 %% That nobody was told is known by a statement that is not there: the files of trust/ are asked as well.
 done(true, clean, prepared, #{new := #{id := New}}, Dir, Work) ->
@@ -193,14 +209,14 @@ locked(Dir, Change, Tries) ->
     end.
 
 %% Numbers are times, so that they rise even if what is known here was lost.
-stated(Stage, #{old := #{id := Id} = Old, new := New}, Dir, Work) ->
+stated(Stage, #{old := #{id := Id} = Old, new := #{id := NewId} = New}, Dir, Work) ->
     case merlon_config:load(Dir) of
         {ok, #{cluster := Cluster}} ->
             Number = max(merlon_roots_files:sequence(Dir, Id) + 1, now_s()),
             case rotation_say(Cluster, Number, Stage, Old, New) of
                 {ok, Text} ->
                     say("~ts.", [merlon_rotate_ca_text:saying(Stage)]),
-                    merlon_roots_files:keep(Dir, Work, Id, Text);
+                    merlon_roots_files:keep(Dir, Work, #{old => Id, new => NewId}, Text);
                 {error, _} = Error -> Error
             end;
         {error, _} = Error -> Error
@@ -223,7 +239,8 @@ void_tokens(Dir) ->
                 [length(Ids)])
     end.
 
-cleaned(ok, _Rotation, #run{way = rollback}) -> {ok, "The rotation is rolled back; the old root stays, the new one is gone.\n"};
+cleaned(ok, _Rotation, #run{way = rollback, dir = Dir}) ->
+    {ok, ["The rotation is rolled back; the old root stays, the new one is gone.\n", tools(Dir)]};
 cleaned(ok, #{old := #{id := Old}, new := #{id := New}}, #run{dir = Dir}) ->
     {ok, ["The root is rotated.\n\n  new  ", New, "\n  old  ", Old, "\n\n", tools(Dir),
           "The key of the old root is deleted. Copies of ", merlon_dir:path([Dir, "trust"]), " elsewhere are out of date.\n"]};
@@ -262,14 +279,21 @@ await(Stage, Rotation, #run{dir = Dir, options = Options, deadline = Deadline} =
                 true ->
                     Told = tell(Stage, Missing, Run),
                     timer:sleep(?PAUSE),
-                    await(Stage, Rotation, Told);
-                false -> {error, {refused, [merlon_rotate_ca_text:who(Stage, Missing), merlon_rotate_ca_text:advice(Missing)]}}
+                    await_still(state(Dir, Run#run.way), Stage, Rotation, Told);
+                false -> {error, {refused, [merlon_rotate_ca_text:who(Stage, Missing), merlon_rotate_ca_text:advice(Stage, Missing)]}}
             end;
         {error, _} = Error -> Error
     end.
 
-reached(Stage, _Rotation, #run{way = forward, options = #{until := Stage}}) ->
-    {ok, ["All nodes have reached stage ", atom_to_binary(Stage), ". Run this without --until to go on.\n"]};
+%% Another run, here or at a copy of the CA, may have said something else meanwhile.
+await_still({ok, Seen, _}, Stage, Rotation, #run{seen = Seen} = Run) -> await(Stage, Rotation, Run);
+await_still(_, _Stage, _Rotation, Run) -> go(Run).
+
+reached(Stage, Rotation, #run{way = forward, options = #{until := Until}} = Run) ->
+    case merlon_roots_core:is_beyond(Stage, Until) of
+        true -> {ok, ["All nodes have reached stage ", atom_to_binary(Stage), ". Run this without --until to go on.\n"]};
+        false -> steps(merlon_roots_core:then(Stage), Rotation, Run)
+    end;
 reached(Stage, Rotation, Run) ->
     steps(merlon_roots_core:then(Stage), Rotation, Run).
 
@@ -288,7 +312,7 @@ tell(Stage, Missing, #run{told = Before} = Run) ->
     Run#run{told = Now}.
 
 missing(Stage, Rotation, Dir, Options) ->
-    case {live(Stage, Rotation, Dir), expected(Dir, Rotation)} of
+    case {merlon_rotate_ca_ask:live(Stage, Rotation, Dir), expected(Dir, Rotation)} of
         {{ok, Live}, {ok, Expected}} ->
             Missing = merlon_roots_core:missing(Stage, Live, Expected, without(Options)),
             {ok, forced(Missing, Options)};
@@ -297,7 +321,7 @@ missing(Stage, Rotation, Dir, Options) ->
     end.
 
 %% Those who are on their way are waited for all the same.
-forced(Missing, #{force := true}) -> [Found || {_, Where} = Found <- Missing, is_map(Where)];
+forced(Missing, #{force := true}) -> [Found || {_, Where} = Found <- Missing, Where =/= away];
 forced(Missing, _Options) -> Missing.
 
 without(Options) -> [unicode:characters_to_binary(Node) || Node <- maps:get(without, Options, [])].
@@ -322,52 +346,10 @@ revoked(Path) ->
         {error, _} -> []
     end.
 
-%% ---- what the nodes say ----
-
-%% Asks a node of this dir, which asks all that it is linked to.
-live(Stage, #{old := #{id := Old}, new := #{id := New}}, Dir) ->
-    Drop = merlon_roots_core:drops(Stage, #{old => Old, new => New}),
-    %% A name of its own, so that no answer to another question, of a run that was killed, is taken for that to this one.
-    Name = iolist_to_binary([os:getpid(), $-, integer_to_list(erlang:unique_integer([positive])), $-,
-                             integer_to_list(erlang:system_time())]),
-    Ask = merlon_roots_files:ask(Dir, Name),
-    case write(Ask, [Old, $\n, New, $\n, Drop, $\n]) of
-        ok -> seen(Dir, Ask, Name, ?SEEN);
-        {error, Posix} -> {error, {file, {write, Ask, Posix}}}
-    end.
-
-%% No lock: a node may be at work in the dir just now.
-write(File, Text) ->
-    New = merlon_dir:path([filename:dirname(File), <<".", (filename:basename(File))/binary>>]),
-    merlon_dir_write:each([fun() -> prim_file:write_file(New, Text) end, fun() -> prim_file:rename(New, File) end]).
-
-seen(Dir, Ask, Name, Left) ->
-    case merlon_dir:exists(Ask) of
-        false -> answered(Dir, merlon_roots_files:status(Dir, Name), ?ANSWERED);
-        true when Left > 0 ->
-            timer:sleep(?LOOK),
-            seen(Dir, Ask, Name, Left - ?LOOK);
-        true ->
-            _ = prim_file:delete(Ask),
-            {error, {refused, ["no node runs with ", merlon_dir:path([Dir]), ", which is to tell the others: start it, and run "
-                               "this again"]}}
-    end.
-
-answered(Dir, Status, Left) ->
-    case merlon_dir:read(Status) of
-        {ok, Text} ->
-            _ = prim_file:delete(Status),
-            {ok, merlon_roots_core:parse(Text)};
-        _ when Left > 0 ->
-            timer:sleep(?LOOK),
-            answered(Dir, Status, Left - ?LOOK);
-        _ -> {error, {refused, ["the node with ", merlon_dir:path([Dir]), " has not answered: look at its log"]}}
-    end.
-
 %% ---- status ----
 
 status(Dir, Options) ->
-    case state(Dir) of
+    case state(Dir, rollback) of % which stage it is in, whatever is to be done
         {ok, none, none} -> {ok, "No rotation of the root is under way.\n"};
         {ok, prepared, _} -> {ok, "A new root is prepared, and no node has been told of it.\n"};
         {ok, Stage, Rotation} -> status(Stage, Rotation, Dir, Options);
@@ -375,7 +357,7 @@ status(Dir, Options) ->
     end.
 
 status(Stage, #{old := #{id := Old}, new := #{id := New}} = Rotation, Dir, Options) ->
-    case {live(Stage, Rotation, Dir), expected(Dir, Rotation)} of
+    case {merlon_rotate_ca_ask:live(Stage, Rotation, Dir), expected(Dir, Rotation)} of
         {{ok, Live}, {ok, Expected}} ->
             Missing = merlon_roots_core:missing(Stage, Live, Expected, without(Options)),
             Rows = maps:merge(Live, maps:from_list(Missing)),

@@ -7,7 +7,7 @@
 -module(merlon_crl).
 -behaviour(gen_server).
 
--export([child_spec/0, start_link/0, changed/2, link_up/1, counts/0]).
+-export([child_spec/0, start_link/0, changed/2, link_up/1, trusted/0, counts/0]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 -export_type([counts/0]).
 
@@ -51,6 +51,10 @@ changed(New, Before) ->
 -spec link_up(pid()) -> ok.
 link_up(Pid) -> gen_server:cast(?MODULE, {link_up, Pid}).
 
+%% Another CA is trusted, whose lists were no good here until now: peers are to offer what they have again.
+-spec trusted() -> ok.
+trusted() -> gen_server:cast(?MODULE, trusted).
+
 -spec counts() -> counts().
 counts() -> gen_server:call(?MODULE, counts).
 
@@ -75,6 +79,12 @@ handle_cast(changed, State) ->
     {noreply, State};
 handle_cast({link_up, Pid}, State) ->
     lists:foreach(fun offer/1, merlon_registry:link(Pid)),
+    {noreply, State};
+handle_cast(trusted, State) ->
+    _ = [gen_server:cast({?MODULE, Node}, {offers, node()}) || {_, _, #{node := Node, identity := {node, _, _, _}}} <- merlon_registry:links()],
+    {noreply, State};
+handle_cast({offers, Node}, State) ->
+    lists:foreach(fun offer/1, [Link || {_, _, #{node := Linked}} = Link <- merlon_registry:links(), Linked =:= Node]),
     {noreply, State};
 handle_cast(_, State) ->
     {noreply, State}.

@@ -174,9 +174,12 @@ accepted(Stamp, Later, State) ->
 use(Loaded, Node, State) ->
     ok = merlon_node:replace(Node, Loaded),
     ok = merlon_crl:changed(maps:get(crls, Loaded), maps:get(crls, Node)),
+    _ = [ok = merlon_crl:trusted() || anchors(Loaded) -- anchors(Node) =/= []],
     _ = spawn(merlon_event, reloaded, [maps:with([identity, sha256, not_after], Loaded)]),
     ok = merlon_reprove:changed(),
     judge_all(State).
+
+anchors(#{ref := Ref}) -> merlon_nif:identity_anchors(Ref).
 
 %% Time may heal it (a certificate that is not valid yet), so it is read again next time.
 refused(How, Stamp, Problem, #state{refused = Before} = State) ->

@@ -22,6 +22,7 @@
 
 -record(state, {plan = none :: none | merlon_renew_core:plan(),
                 worker = none :: none | {pid(), reference()},
+                how = by_itself :: how(),
                 waiting = [] :: [gen_server:from()],
                 %% The file by which it was asked for.
                 flag = none :: none | merlon_dir:path()}).
@@ -124,7 +125,7 @@ start(How, #state{worker = none} = State) ->
     Server = self(),
     {Pid, _} = Worker = spawn_monitor(fun() -> Server ! {result, self(), renewed(How)} end),
     _ = erlang:send_after(?PATIENCE, self(), {out_of_patience, Pid}),
-    State#state{worker = Worker};
+    State#state{worker = Worker, how = How};
 start(_How, State) ->
     State.
 
@@ -142,6 +143,9 @@ done(Result, #state{waiting = Waiting, flag = Flag} = State) ->
 told({ok, Renewed}, State) ->
     _ = spawn(merlon_event, renewed, [Renewed]),
     look(State);
+%% Who has asked tries again, more seldom each time; the certificate in use is not due for that.
+told({error, _}, #state{how = other_root} = State) ->
+    State;
 told({error, Problem}, #state{plan = #{cert := {_, _, End}} = Plan} = State) ->
     {Tell, Next} = merlon_renew_core:failed(now_s(), rand:uniform(), Plan),
     _ = Tell =:= warn andalso spawn(merlon_event, renew_failed, [End, merlon:format_error(Problem)]),

@@ -15,8 +15,11 @@
 %% Milliseconds between two looks at files and links; for all to say where they are.
 -define(POLL, 1000).
 -define(ANSWER, 3000).
-%% Seconds until what failed is tried again.
+%% Seconds until what failed is tried again, and until what peers were told is told again: they may have had no use for it then, by
+%% their clock or their disk. After the last stage that goes on for a day.
 -define(RETRY, 3).
+-define(AGAIN, 20).
+-define(DAY, 86400).
 %% Bytes of a statement (STATEMENT_MAX in native/pki), and how many wait to be written.
 -define(TEXT_MAX, 16384).
 -define(WAITING, 8).
@@ -25,7 +28,9 @@
                 worker = none :: none | {pid(), reference()},
                 %% Files and identity with which there was nothing to do.
                 settled = none :: term(),
-                offered = #{} :: #{pid() => [binary()]},
+                %% What was done last: others have their turn before it.
+                last = none :: term(),
+                offered = #{} :: #{pid() => [binary()]}, again = up_s() + ?AGAIN :: integer(),
                 renewals = none :: merlon_roots_core:renewals(),
                 retry = up_s() :: integer(), failed = none :: term(),
                 counts = #{taken => 0, known => 0, refused => 0} :: counts(),
@@ -58,15 +63,19 @@ explained(Failure) -> Failure.
 
 %% The table goes with its process.
 known(#{text := Text} = Failure) ->
-    try ets:lookup(?MODULE, finished) of
-        [{finished, Time}] -> Failure#{text => iolist_to_binary([Text, rotated(Time)])};
+    try ets:lookup(?MODULE, said) of
+        [{said, Stage, Time}] -> Failure#{text => iolist_to_binary([Text, rotated(Stage, merlon_text:date(Time))])};
         [] -> Failure
     catch error:badarg -> Failure
     end.
 
-rotated(Time) ->
-    ["; this cluster's root was rotated on ", merlon_text:date(Time), ": a node that was away then needs a certificate of the "
-     "new one (`merlon cert NODE --force` where the CA is, or `merlon join`) and this node's trust/"].
+rotated(finish, Date) -> ["; this cluster's root was rotated on ", Date, needs("new")];
+rotated(issue, Date) -> ["; this cluster's root is being rotated, and a new one issues since ", Date, needs("new")];
+rotated(undo, Date) -> ["; a rotation of this cluster's root was rolled back on ", Date, needs("old")].
+
+needs(Which) ->
+    [": a node that was away then needs a certificate of the ", Which, " one (`merlon cert NODE --force` where the CA is, or "
+     "`merlon join`) and this node's trust/"].
 
 -spec init([]) -> {ok, #state{}}.
 init([]) ->
@@ -139,24 +148,31 @@ work(#{digest := Digest, config := #{dir := Dir}} = Node, #state{settled = Settl
         {_, false} -> State;
         {Seen, true} ->
             case merlon_roots_files:roots(Dir) of
-                {ok, Roots} -> next(Node#{roots => Roots}, Seen, merlon_roots_files:statements(Dir), State);
+                {ok, Roots} -> next(Node#{roots => Roots}, Seen, said(Dir), State);
                 {error, _} -> State % not settled
             end
     end.
 
-next(_Node, Seen, [], State) ->
-    State#state{settled = Seen};
-next(Node, Seen, [{_, #{stage := Stage} = Said} | More], State) ->
-    case merlon_roots_core:todo(Stage, on_disk(Node, Said)) of
-        none ->
-            _ = [ets:insert(?MODULE, {finished, maps:get(sequence, Said)}) || Stage =:= finish],
-            next(Node, Seen, More, State);
-        What ->
-            case What =:= renew andalso merlon_roots_core:is_early(maps:get(sequence, Said), up_s(), State#state.renewals) of
-                true -> next(Node, none, More, State); % not settled
-                false -> start(fun() -> {What, Said, act(What, Said, Node)} end, State)
-            end
+%% What is in force; for the log, when the newest of that was said that keeps out who does not know it.
+said(Dir) ->
+    InForce = merlon_roots_core:in_force([Said || {_, Said} <- merlon_roots_files:statements(Dir)]),
+    Keeping = [{said, Stage, Time} || #{stage := Stage, sequence := Time} <- InForce, lists:member(Stage, [issue, finish, undo])],
+    _ = [ets:insert(?MODULE, hd(Keeping)) || Keeping =/= []],
+    InForce.
+
+%% What fails again and again does not keep the rest from being done.
+next(Node, Seen, InForce, #state{last = Last} = State) ->
+    Due = [{What, Said} || #{stage := Stage} = Said <- InForce, What <- [merlon_roots_core:todo(Stage, on_disk(Node, Said))], What =/= none],
+    {Again, First} = lists:partition(fun({What, #{sequence := Number}}) -> {What, Number} =:= Last end, Due),
+    case [Work || Work <- First ++ Again, not is_early(Work, State)] of
+        [] when Due =:= [] -> State#state{settled = Seen};
+        [] -> State#state{settled = none};
+        [{What, #{sequence := Number} = Said} | _] ->
+            start(fun() -> {What, Said, act(What, Said, Node)} end, State#state{last = {What, Number}})
     end.
+
+is_early({renew, #{sequence := Number}}, #state{renewals = Renewals}) -> merlon_roots_core:is_early(Number, up_s(), Renewals);
+is_early(_Work, _State) -> false.
 
 on_disk(#{roots := Roots} = Node, #{old := Old, new := New, stage := Stage} = Said) ->
     #{old => lists:member(Old, Roots), new => lists:member(New, Roots),
@@ -180,11 +196,13 @@ act(add, Said, #{config := #{dir := Dir}} = Node) ->
 act(drop_old, #{old := Old}, Node) -> drop(Old, Node);
 act(drop_new, #{new := New}, Node) -> drop(New, Node).
 
+%% What is in use is what is on the disk then, from which the node starts again.
 drop(Root, #{config := #{dir := Dir}} = Node) ->
     locked(Node, fun(Work) ->
-                     case here() of
-                         {ok, Now} -> dropped(is_ready(Now, Root), Dir, Work, Root);
-                         none -> dropped(false, Dir, Work, Root)
+                     case {merlon_reload:reload(), here()} of
+                         {{ok, _}, {ok, Now}} -> dropped(is_ready(Now, Root), Dir, Work, Root);
+                         {{ok, _}, none} -> dropped(false, Dir, Work, Root);
+                         {{error, _} = Error, _} -> Error
                      end
                  end).
 
@@ -282,14 +300,24 @@ count(What, #state{counts = Counts} = State) ->
 
 %% ---- what peers are told ----
 
-%% Each statement once over each link. A peer without this module is told nothing by it.
+%% Each statement once over each link, and from time to time again. A peer without this module is told nothing by it.
 offer(Dir, #state{offered = Offered} = State) ->
-    case [Text || {Text, _} <- merlon_roots_files:statements(Dir)] of
+    case merlon_roots_files:statements(Dir) of
         [] -> State#state{offered = #{}};
-        Texts ->
+        Statements ->
+            {Fresh, Next} = once_more(Statements, Dir, State),
+            Texts = [Text || {Text, _} <- Statements],
             Links = [{Pid, Node} || {Pid, _, #{node := Node, identity := {node, _, _, _}}} <- merlon_registry:links()],
-            _ = [say(Node, Texts -- maps:get(Pid, Offered, [])) || {Pid, Node} <- Links],
-            State#state{offered = maps:from_list([{Pid, Texts} || {Pid, _} <- Links])}
+            _ = [say(Node, Texts -- (maps:get(Pid, Offered, []) -- Fresh)) || {Pid, Node} <- Links],
+            Next#state{offered = maps:from_list([{Pid, Texts} || {Pid, _} <- Links])}
+    end.
+
+once_more(Statements, Dir, #state{again = Again} = State) ->
+    case up_s() >= Again andalso merlon_roots_files:roots(Dir) of
+        {ok, Roots} ->
+            Fresh = [Text || {Text, Said} <- Statements, merlon_roots_core:is_fresh(Said, Roots, now_s() - ?DAY)],
+            {Fresh, State#state{again = up_s() + ?AGAIN}};
+        _ -> {[], State}
     end.
 
 say(Node, Texts) ->
@@ -299,21 +327,24 @@ say(Node, Texts) ->
 
 standing(#{old := Old, new := New, drop := Drop}, #{ref := Ref} = Node) ->
     InUse = merlon_nif:identity_anchors(Ref),
-    #{old => lists:member(Old, InUse), new => lists:member(New, InUse), ready => is_ready(Node, Drop),
-      behind => behind(Drop, Node)}.
-
-%% The nodes whose links would end if that root went now, for what they have shown.
-behind(Drop, #{config := #{dir := Dir} = Config} = Node) ->
-    case {merlon_identity_files:read(merlon_identity:folder(Node), Config), merlon_identity_files:trust(Dir)} of
-        {{ok, Files}, {ok, Trust}} ->
-            losing(merlon_identity:use(Files#{trust := merlon_roots_files:without(Trust, Drop)}, Config, now_s()));
-        _ -> []
+    Here = #{old => lists:member(Old, InUse), new => lists:member(New, InUse)},
+    case without(Drop, Node) of
+        {ok, #{ref := Left}} -> Here#{ready => is_ready(Node, Drop), behind => behind(Left)};
+        {error, _} -> Here#{ready => false, behind => []}
     end.
 
-losing({ok, #{ref := Ref}}) ->
+%% What would be in use if that root went now. Who can't use the files of his dir can drop none, and does not know who is behind.
+without(Drop, #{config := #{dir := Dir} = Config} = Node) ->
+    case {merlon_identity_files:read(merlon_identity:folder(Node), Config), merlon_identity_files:trust(Dir)} of
+        {{ok, Files}, {ok, Trust}} -> merlon_identity:use(Files#{trust := merlon_roots_files:without(Trust, Drop)}, Config, now_s());
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
+    end.
+
+%% The nodes whose links would end then, for what they have shown.
+behind(Ref) ->
     [atom_to_binary(Peer) || {_, Conn, #{node := Peer, identity := {node, _, _, _}}} <- merlon_registry:links(),
-                             {error, {pki, _}} <- [merlon_nif:judge(Conn, Ref, now_s())]];
-losing({error, _}) -> []. % not ready itself
+                             {error, {pki, _}} <- [merlon_nif:judge(Conn, Ref, now_s())]].
 
 %% The command at the CA asks through a file, and gets one.
 asked(Dir, State) ->

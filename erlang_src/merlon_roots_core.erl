@@ -4,7 +4,8 @@
 -module(merlon_roots_core).
 
 -export([is_early/3, renewed/4]).
--export([drops/2, todo/2, reached/3, missing/4, next/2, then/1, holds/2, standing/1, query/1, status/1, parse/1]).
+-export([in_force/1, is_fresh/3, drops/2, todo/2, reached/3, missing/4]).
+-export([phase/4, next/2, then/1, is_beyond/2, holds/2, standing/1, query/1, status/1, parse/1]).
 -export_type([renewals/0, here/0, standing/0, way/0, step/0, phase/0]).
 
 -type stage() :: merlon_nif:stage().
@@ -14,9 +15,9 @@
 -type standing() :: #{old := boolean(), new := boolean(), ready := boolean(), behind := [binary()]}.
 -type way() :: forward | rollback.
 %% `none`: nothing is under way; `prepared`: there is a new root, of which nobody knows.
--type phase() :: none | prepared | stage().
+-type phase() :: none | prepared | elsewhere | stage().
 -type step() :: prepare | {say, stage()} | {issue_by, old | new} | {await, stage()} | clean | done |
-                {refuse, rolling_back | finished | nothing | unsaid}.
+                {refuse, rolling_back | finished | nothing | unsaid | elsewhere}.
 
 %% What came of renewals that a statement wanted: its number, how many certificates they may have cost, until when none more is asked for.
 -type renewals() :: none | {Number :: non_neg_integer(), Count :: pos_integer(), Until :: integer()}.
@@ -26,6 +27,25 @@
 -define(RENEWED_MAX, 21600).
 %% Names in one answer.
 -define(BEHIND, 1000).
+
+%% Of statements, the newest first, those that say what is to be done: of an old root the newest, and whatever takes a new one
+%% back, which both roots have signed and which stays true whatever comes after it.
+-spec in_force([merlon_nif:statement()]) -> [merlon_nif:statement()].
+in_force(Statements) -> in_force(Statements, []).
+
+in_force([], _Known) -> [];
+in_force([#{old := Old, new := New, stage := Stage} = Said | More], Known) ->
+    case {lists:member(Old, Known) orelse lists:member({Old, New}, Known), Stage} of
+        {_, undo} -> [Said | in_force(More, [{Old, New} | Known])];
+        {true, _} -> in_force(More, Known);
+        {false, _} -> [Said | in_force(More, [Old | Known])]
+    end.
+
+%% Whether peers may still have to hear of it: not for ever of what has ended, and of a root that has gone only that.
+-spec is_fresh(merlon_nif:statement(), Roots :: [binary()], Since :: integer()) -> boolean().
+is_fresh(#{stage := finish, sequence := Time}, _Roots, Since) -> Time >= Since;
+is_fresh(#{stage := undo, sequence := Time}, _Roots, Since) when Time < Since -> false;
+is_fresh(#{old := Old}, Roots, _Since) -> lists:member(Old, Roots).
 
 %% The root that goes at the end of what a stage belongs to.
 -spec drops(stage(), #{old := Root, new := Root, _ => _}) -> Root.
@@ -74,10 +94,25 @@ missing(Stage, Live, Expected, Without) ->
     [{Node, Where} || Node <- All, Where <- [maps:get(Node, Live, away)],
                       not is_map(Where) orelse not reached(Stage, Where, Without)].
 
+%% How far the rotation from the one root to the other is, by what was said of the old one, the newest first. After another rotation
+%% of that root, from a copy of this CA, it is not gone on with; once that one is taken back, it is begun anew.
+-spec phase(way(), Old :: binary(), New :: binary(), [merlon_nif:statement()]) -> phase() | elsewhere.
+phase(Way, Old, New, Statements) ->
+    {Newer, Rest} = lists:splitwith(fun(#{new := By}) -> By =/= New end, [Said || #{old := Of} = Said <- Statements, Of =:= Old]),
+    Own = hd([Stage || #{stage := Stage} <- Rest] ++ [prepared]),
+    case lists:usort([Stage || #{stage := Stage} <- Newer]) of
+        [] -> Own;
+        _ when Way =:= rollback -> Own;
+        [undo] when Own =:= trust; Own =:= issue -> prepared;
+        [undo] -> Own;
+        _ -> elsewhere
+    end.
+
 %% What the command at the CA does next. A root issues before anybody is told to stand on it, as all trust both.
 -spec next(way(), {phase(), Issuing :: old | new}) -> step().
 next(forward, {none, _}) -> prepare;
 next(forward, {prepared, _}) -> {say, trust};
+next(forward, {elsewhere, _}) -> {refuse, elsewhere};
 %% A rollback was cut off before it said anything.
 next(forward, {Stage, old}) when Stage =:= issue; Stage =:= finish -> {issue_by, new};
 next(forward, {Stage, _}) when Stage =:= trust; Stage =:= issue; Stage =:= finish -> {await, Stage};
@@ -91,6 +126,12 @@ next(rollback, {_, new}) -> {issue_by, old};
 next(rollback, {trust, old}) -> {say, back};
 next(rollback, {issue, old}) -> {say, back};
 next(rollback, {Stage, old}) -> {await, Stage}.
+
+%% Whether a run that is to end at that stage has no more to do where all have reached this one.
+-spec is_beyond(stage(), Until :: trust | issue) -> boolean().
+is_beyond(trust, trust) -> true;
+is_beyond(issue, _Until) -> true;
+is_beyond(_Stage, _Until) -> false.
 
 %% What follows a stage that all have reached.
 -spec then(stage()) -> [step()].

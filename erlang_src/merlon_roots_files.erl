@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% DIR/rotation: the newest statement about each old root (OLD.txt), so that one is taken once and never an older
-%% one; and DIR/trust as statements change it. For each ask-NAME that is put
-%% there, a node of this dir writes status-NAME.
+%% DIR/rotation: the newest statement about each old root and each that was to take its place (OLD-NEW.txt), so that one is
+%% taken once and never an older one; and DIR/trust as statements change it. For each ask-NAME that is put there, a node
+%% of this dir writes status-NAME.
 -module(merlon_roots_files).
 
 -export([folder/1, make/2, statements/1, stamp/1, sequence/2, check/4, take/5, keep/4]).
@@ -60,10 +60,11 @@ is_old(File) ->
 
 %% ---- statements ----
 
-%% All that were taken; what somebody has spoilt is none.
+%% All that were taken, the newest first; what somebody has spoilt is none.
 -spec statements(string()) -> [{Text :: binary(), statement()}].
 statements(Dir) ->
-    [{Text, Said} || File <- files(Dir), {ok, Text} <- [merlon_dir:read(File)], {ok, Said} <- [merlon_nif:rotation_read(Text)]].
+    Found = [{Text, Said} || File <- files(Dir), {ok, Text} <- [merlon_dir:read(File)], {ok, Said} <- [merlon_nif:rotation_read(Text)]],
+    lists:sort(fun({_, #{sequence := A}}, {_, #{sequence := B}}) -> A >= B end, Found).
 
 files(Dir) ->
     case merlon_dir:list(folder(Dir)) of
@@ -75,19 +76,26 @@ files(Dir) ->
 -spec stamp(string()) -> term().
 stamp(Dir) -> [{File, prim_file:read_file_info(File, [{time, posix}])} || File <- files(Dir)].
 
-file(Dir, Old) -> merlon_dir:path([folder(Dir), <<Old/binary, ".txt">>]).
+file(Dir, #{old := Old, new := New}) -> merlon_dir:path([folder(Dir), <<Old/binary, $-, New/binary, ".txt">>]).
 
 %% The number of the newest about that root; 0 if there is none.
 -spec sequence(string(), Old :: binary()) -> non_neg_integer().
 sequence(Dir, Old) ->
     lists:max([0 | [Number || {_, #{old := Of, sequence := Number}} <- statements(Dir), Of =:= Old]]).
 
+%% The number that a statement must be above: that of all about its old root. What takes a new root back is taken late, too: else
+%% who was away then would trust that one for ever. Only what was said of the same two is newer than that.
+known(Dir, #{stage := undo, old := Old, new := New}) ->
+    lists:max([0 | [Number || {_, #{old := Of, new := By, sequence := Number}} <- statements(Dir), Of =:= Old, By =:= New]]);
+known(Dir, #{old := Old}) ->
+    sequence(Dir, Old).
+
 %% Whether a statement is to be believed here and is new.
 -spec check(string(), Cluster :: binary(), Text :: binary(), Now :: integer()) -> {ok, statement()} | error().
 check(Dir, Cluster, Text, Now) ->
     case {merlon_nif:rotation_read(Text), merlon_identity_files:trust(Dir)} of
-        {{ok, #{old := Old}}, {ok, Trust}} ->
-            merlon_nif:rotation_check(Text, [Pem || {_, Pem} <- Trust], Cluster, sequence(Dir, Old), Now);
+        {{ok, Said}, {ok, Trust}} ->
+            merlon_nif:rotation_check(Text, [Pem || {_, Pem} <- Trust], Cluster, known(Dir, Said), Now);
         {{error, _} = Error, _} -> Error;
         {_, {error, _} = Error} -> Error
     end.
@@ -97,18 +105,18 @@ check(Dir, Cluster, Text, Now) ->
           {ok, statement()} | error().
 take(Dir, Work, Cluster, Text, Now) ->
     case check(Dir, Cluster, Text, Now) of
-        {ok, #{old := Old} = Said} -> kept(keep(Dir, Work, Old, Text), Said);
+        {ok, Said} -> kept(keep(Dir, Work, Said, Text), Said);
         {error, _} = Error -> Error
     end.
 
 kept(ok, Said) -> {ok, Said};
 kept({error, _} = Error, _Said) -> Error.
 
--spec keep(string(), Work :: merlon_dir:path(), Old :: binary(), Text :: binary()) ->
+-spec keep(string(), Work :: merlon_dir:path(), #{old | new := binary(), _ => _}, Text :: binary()) ->
           ok | {error, {file, merlon_dir:reason()}}.
-keep(Dir, Work, Old, Text) ->
+keep(Dir, Work, Said, Text) ->
     merlon_dir_write:each([fun() -> make(Dir, Work) end,
-                           fun() -> merlon_dir_write:put_file(file(Dir, Old), Work, Text, 8#644) end]).
+                           fun() -> merlon_dir_write:put_file(file(Dir, Said), Work, Text, 8#644) end]).
 
 %% ---- trust ----
 

@@ -2,12 +2,14 @@
 %% What `merlon rotate ca` says. Pure.
 -module(merlon_rotate_ca_text).
 
--export([refusal/1, saying/1, who/2, where/2, advice/1]).
+-export([refusal/1, saying/1, who/2, where/2, advice/2]).
 
 -type stage() :: merlon_nif:stage().
 -type found() :: away | unknown | merlon_roots_core:standing().
 
--spec refusal(rolling_back | finished | nothing | unsaid) -> iodata().
+-spec refusal(rolling_back | finished | nothing | unsaid | elsewhere) -> iodata().
+refusal(elsewhere) -> "another new root was put into the place of this one since, on a machine with a copy of this CA: go on there, and "
+                      "take this one back here with `merlon rotate ca --rollback`; or roll it back there, and run this again";
 refusal(unsaid) -> "nodes were told of the new root, and rotation/ does not say how far they are: put its file back, or run "
                    "this without --rollback, which says it again";
 refusal(rolling_back) -> "this rotation is being rolled back: end that with `merlon rotate ca --rollback`, then begin anew";
@@ -41,8 +43,13 @@ where(_Stage, #{behind := []}) -> "trusts both roots, has a certificate of the n
 where(_Stage, #{behind := Behind}) ->
     ["trusts both roots, has another certificate, has not been shown one by ", lists:join(", ", Behind)].
 
--spec advice([{binary(), found()}]) -> iodata().
-advice(Missing) ->
-    ["\nRun this again to go on. To go on without a node: --without NODE; without all of these: --force (they can't link any "
-     "more after stage 3). To go back: --rollback",
+-spec advice(stage(), [{binary(), found()}]) -> iodata().
+advice(Stage, Missing) ->
+    ["\nRun this again to go on. To go on without a node: --without NODE; without all that are not linked: --force (", left_out(Stage), ")",
+     [". To go back: --rollback" || Stage =:= trust orelse Stage =:= issue],
      [" (nodes with an older merlon know nothing of this: update them)" || lists:keymember(unknown, 2, Missing)]].
+
+%% From when on nobody links with it who has gone on.
+left_out(trust) -> "they can't link any more as soon as others have a certificate of the new root, in stage 2";
+left_out(issue) -> "they can't link any more after stage 3";
+left_out(_Stage) -> "they can't link any more after that".

@@ -24,17 +24,17 @@
                       expires := integer(), days := pos_integer()}) ->
           {ok, Token :: binary(), record()} | {error, problem()}.
 new(Dir, Wanted) ->
-    case {pin(Dir), random()} of
-        {{ok, Pin}, {ok, Id, Secret}} ->
-            Token = (maps:with([kind, names, at], Wanted))#{pin => Pin, id => Id, secret => Secret},
+    case random() of
+        {ok, Id, Secret} ->
             {ok, Key} = merlon_nif:join_key(Id, Secret()),
             Record = (maps:remove(at, Wanted))#{id => merlon_token_core:id_text(Id), key => Key},
             case put_new(Dir, Record) of
-                ok -> {ok, merlon_token_core:encode(Token), Record};
+                {ok, Pin} ->
+                    Token = (maps:with([kind, names, at], Wanted))#{pin => Pin, id => Id, secret => Secret},
+                    {ok, merlon_token_core:encode(Token), Record};
                 {error, _} = Error -> Error
             end;
-        {{error, _} = Error, _} -> Error;
-        {_, {error, _} = Error} -> Error
+        {error, _} = Error -> Error
     end.
 
 pin(Dir) ->
@@ -50,16 +50,21 @@ random() ->
         {error, no_randomness} -> {error, {refused, "the system gives no random bytes"}}
     end.
 
+%% Under the lock, as that of a CA which is being replaced revokes those that are open.
 put_new(Dir, #{id := Id, created := Now} = Record) ->
     Path = merlon_dir:path([Dir]),
     merlon_dir_write:locked(Path, fun(Work) ->
-        case merlon_dir_write:make(folder(Dir), 8#700) of
-            ok ->
+        case {pin(Dir), merlon_dir_write:make(folder(Dir), 8#700)} of
+            {{ok, Pin}, ok} ->
                 forget(Dir, Now),
-                merlon_dir_write:put_file(file(Dir, Id), Work, text(Record), 8#600);
-            {error, _} = Error -> Error
+                with(merlon_dir_write:put_file(file(Dir, Id), Work, text(Record), 8#600), Pin);
+            {{error, _} = Error, _} -> Error;
+            {_, {error, _} = Error} -> Error
         end
     end).
+
+with(ok, Pin) -> {ok, Pin};
+with({error, _} = Error, _Pin) -> Error.
 
 forget(Dir, Now) ->
     Old = [File || {_, #{expires := End}, File} <- all(Dir), End + ?REMEMBERED < Now],

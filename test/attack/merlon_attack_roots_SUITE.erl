@@ -10,7 +10,9 @@
          a_statement_for_another_cluster_is_not_taken/1,
          a_root_of_another_cluster_is_not_trusted/1,
          what_is_no_statement_is_refused_with_one_line/1,
-         who_asks_where_a_node_is_gets_no_more/1]).
+         who_asks_where_a_node_is_gets_no_more/1,
+         who_cant_use_its_files_drops_nothing_and_says_that_it_is_not_ready/1,
+         what_cant_be_done_keeps_nothing_else_from_being_done/1]).
 
 -import(merlon_roots_ct, [roots/1, ca_id/1, id/1]).
 -import(merlon_live_ct, [events/2, dir_of/2]).
@@ -23,7 +25,8 @@ all() ->
     [a_root_that_the_old_one_has_not_signed_is_not_trusted, a_new_root_that_has_not_signed_takes_nobodys_place,
      a_statement_that_was_undone_is_not_taken_again, a_statement_of_a_root_that_was_dropped_is_not_taken,
      a_statement_for_another_cluster_is_not_taken, a_root_of_another_cluster_is_not_trusted,
-     what_is_no_statement_is_refused_with_one_line, who_asks_where_a_node_is_gets_no_more].
+     what_is_no_statement_is_refused_with_one_line, who_asks_where_a_node_is_gets_no_more,
+     who_cant_use_its_files_drops_nothing_and_says_that_it_is_not_ready, what_cant_be_done_keeps_nothing_else_from_being_done].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -155,19 +158,25 @@ a_statement_that_was_undone_is_not_taken_again(Config) ->
     ok = merlon_ct:connect(in(mallory, Config), Again),
     Root = left(known, [Trust], lists:keyreplace(victim, 1, Config, {victim, Again})).
 
-a_statement_of_a_root_that_was_dropped_is_not_taken(Config) ->
+%% The victim stands on the new root and trusts both.
+standing_on_new(Number, Old, New, Config) ->
     {Dir, Victim} = {in(dir, Config), in(victim, Config)},
-    {Old, New} = {root(Dir), new_root()},
-    [OldId, NewId] = [id(Cert) || #{cert := Cert} <- [Old, New]],
-    Number = now_s(),
     ok = taken(say(trust, Number, Old, New), Config),
-    trusts([OldId, NewId], Config),
+    trusts([id(Cert) || #{cert := Cert} <- [Old, New]], Config),
     %% A certificate of the new root for the victim, by hand.
     Ca = #{ca_cert => maps:get(cert, New), ca_key => maps:get(key, New), alg => p256, ips => [], days => 5, now => now_s()},
     [ok = certified(Ca, dir_of(Dir, name(Vm)), Vm) || Vm <- [Victim, in(mallory, Config)]],
     [{ok, _} = file:copy(Trust, filename:join([dir_of(Dir, name(in(mallory, Config))), "trust", filename:basename(Trust)]))
      || Trust <- filelib:wildcard(filename:join([dir_of(Dir, name(Victim)), "trust", "merlon-*.pem"]))],
     [ok = merlon_live_ct:taken(Vm) || Vm <- [Victim, in(mallory, Config)]],
+    ok.
+
+a_statement_of_a_root_that_was_dropped_is_not_taken(Config) ->
+    {Dir, Victim} = {in(dir, Config), in(victim, Config)},
+    {Old, New} = {root(Dir), new_root()},
+    NewId = id(maps:get(cert, New)),
+    Number = now_s(),
+    ok = standing_on_new(Number, Old, New, Config),
     ok = taken(say(finish, Number + 1, Old, New), Config),
     trusts([NewId], Config),
     [] = filelib:wildcard(filename:join([dir_of(Dir, name(Victim)), "trust", "ca.pem"])),
@@ -216,3 +225,54 @@ who_asks_where_a_node_is_gets_no_more(Config) ->
                                       [{merlon_roots, name(in(victim, Config))}, {standing, Old, Other, Other}]),
     #{old := true, new := false, ready := true, behind := []} = Said,
     [behind, new, old, ready] = lists:sort(maps:keys(Said)).
+
+standing(Query, Config) ->
+    {standing, Said} = merlon_ct:call(in(mallory, Config), gen_server, call, [{merlon_roots, name(in(victim, Config))}, Query]),
+    Said.
+
+%% Else it would start no more: its files are taken as a whole or not at all. And the command at the CA would go on without
+%% knowing whose links end.
+who_cant_use_its_files_drops_nothing_and_says_that_it_is_not_ready(Config) ->
+    {Old, New} = {root(in(dir, Config)), new_root()},
+    [OldId, NewId] = [id(Cert) || #{cert := Cert} <- [Old, New]],
+    Number = now_s(),
+    ok = standing_on_new(Number, Old, New, Config),
+    #{ready := true} = standing({standing, OldId, NewId, OldId}, Config),
+    Own = dir_of(in(dir, Config), name(in(victim, Config))),
+    Spoilt = filename:join([Own, "crl", "spoilt.pem"]),
+    ok = filelib:ensure_dir(Spoilt),
+    ok = file:write_file(Spoilt, "no list"),
+    #{ready := false} = standing({standing, OldId, NewId, OldId}, Config),
+    ok = send(say(finish, Number + 1, Old, New), Config),
+    merlon_peers:wait(fun() -> events(in(victim, Config), root_failed) =/= [] end, 15000),
+    timer:sleep(4000),
+    true = filelib:is_file(filename:join([Own, "trust", "ca.pem"])),
+    %% As soon as it can.
+    ok = file:delete(Spoilt),
+    trusts([NewId], Config).
+
+%% A certificate of the new root can't be had, as nobody here is a CA. Another root comes in the place of another one.
+what_cant_be_done_keeps_nothing_else_from_being_done(Config) ->
+    {Victim, Old, New} = {in(victim, Config), root(in(dir, Config)), new_root()},
+    {Second, Next} = {after_it(id(maps:get(cert, Old))), new_root()},
+    ok = file:write_file(filename:join([dir_of(in(dir, Config), name(Victim)), "trust", "second.pem"]), maps:get(cert, Second)),
+    ok = merlon_live_ct:taken(Victim),
+    Plan = fun() -> element(2, merlon_ct:call(Victim, sys, get_state, [merlon_renew])) end,
+    merlon_peers:wait(fun() -> Plan() =/= none end),
+    #{tries := 0} = Before = Plan(),
+    ok = taken(say(issue, now_s() + 1, Old, New), Config),
+    merlon_peers:wait(fun() -> events(Victim, root_failed) =/= [] end, 15000),
+    ok = taken(say(trust, now_s(), Second, Next), Config),
+    trusts([id(Cert) || #{cert := Cert} <- [Old, New, Second, Next]], Config),
+    %% Nor does it bring forward what is due in weeks, and is then tried more and more often.
+    Before = Plan().
+
+%% So that the file of what was said of it comes after that of the other.
+after_it(Id) ->
+    case new_root() of
+        #{cert := Cert} = Root ->
+            case id(Cert) > Id of
+                true -> Root;
+                false -> after_it(Id)
+            end
+    end.

@@ -136,10 +136,10 @@ what_is_no_rotations_stays_test() ->
 a_file_that_is_lost_midway_is_no_end_test() ->
     [with(fun(Dir) ->
          _ = begun(Dir),
-         {ok, #{old := #{id := Id} = Old, new := New}} = merlon_ca_files:rotation(Dir),
+         {ok, #{old := #{id := Id} = Old, new := #{id := NewId} = New}} = merlon_ca_files:rotation(Dir),
          Keys = #{old_cert => maps:get(cert, Old), old_key => maps:get(key, Old), new_cert => maps:get(cert, New), new_key => maps:get(key, New)},
          {ok, Text} = merlon_nif:rotation_say(Keys#{cluster => <<"test">>, sequence => 7, stage => Stage}),
-         ok = locked(Dir, fun(Work) -> merlon_roots_files:keep(Dir, Work, Id, Text) end),
+         ok = locked(Dir, fun(Work) -> merlon_roots_files:keep(Dir, Work, #{old => Id, new => NewId}, Text) end),
          ok = file:delete(file(Dir, Lost)),
          Before = lists:sort(filelib:wildcard("*", filename:join(Dir, "ca"))),
          [begin
@@ -167,4 +167,62 @@ where_there_is_no_ca_no_ca_is_to_be_made_test() ->
         {0, _, _} = merlon_cli:run(["init", "--secret", "--cluster", "test", "--dir", Secret]),
         {1, <<>>, Said} = rotate(Secret, []),
         said(Said, "merlon rotate secret")
+    end).
+
+%% A copy of a CA whose root was rotated elsewhere, or an intermediate CA: no node would follow.
+a_root_that_is_not_trusted_is_not_rotated_test() ->
+    with(fun(Dir) ->
+        _ = init(Dir),
+        {ok, #{cert := Other}} =
+            merlon_nif:pki_new_ca(#{cluster => <<"test">>, alg => p256, days => 9, now => erlang:system_time(second)}),
+        ok = file:write_file(filename:join([Dir, "trust", "ca.pem"]), Other),
+        {1, Out, Said} = rotate(Dir, []),
+        said(<<Out/binary, Said/binary>>, "no root that is trusted here"),
+        none = merlon_ca_files:rotation(Dir)
+    end).
+
+a_rollback_has_no_stage_to_end_at_test() ->
+    {2, <<>>, Said} = rotate("nowhere", ["--rollback", "--until", "trust"]),
+    said(Said, "--until goes forwards only").
+
+%% Two machines with copies of one CA: nodes do what was said last, and of two that go on neither would end.
+what_a_copy_of_the_ca_has_said_since_is_not_overruled_test() ->
+    with(fun(Dir) ->
+        _ = begun(Dir),
+        {ok, #{old := #{id := OldId} = Old, new := New}} = merlon_ca_files:rotation(Dir),
+        {ok, Theirs} = merlon_nif:pki_new_ca(#{cluster => <<"test">>, alg => p256, days => 9, now => erlang:system_time(second)}),
+        {ok, [#{sha256 := TheirId}]} = merlon_nif:pki_inspect(maps:get(cert, Theirs)),
+        Keep = fun(Number, #{cert := Cert, key := Key}, Id) ->
+                       {ok, Text} = merlon_nif:rotation_say(#{cluster => <<"test">>, sequence => Number, stage => trust,
+                                                              old_cert => maps:get(cert, Old), old_key => maps:get(key, Old),
+                                                              new_cert => Cert, new_key => Key}),
+                       ok = locked(Dir, fun(Work) -> merlon_roots_files:keep(Dir, Work, #{old => OldId, new => Id}, Text) end)
+               end,
+        ok = Keep(7, New, maps:get(id, New)),
+        ok = Keep(8, Theirs, TheirId),
+        {1, <<>>, Said} = rotate(Dir, []),
+        said(Said, "on a machine with a copy of this CA"),
+        %% Nothing was said on top of it.
+        8 = merlon_roots_files:sequence(Dir, OldId)
+    end).
+
+%% Nobody could stand on it, and who is told to go back to it is not told to go on any more.
+a_root_that_has_run_out_does_not_issue_again_test() ->
+    with(fun(Dir) ->
+        _ = init(Dir),
+        Now = erlang:system_time(second),
+        {ok, Old} = merlon_nif:pki_new_ca(#{cluster => <<"test">>, alg => p256, days => 9, now => Now - 20 * 86400}),
+        {ok, New} = merlon_nif:pki_new_ca(#{cluster => <<"test">>, alg => p256, days => 9, now => Now}),
+        Ca = #{ca_cert => maps:get(cert, Old), ca_key => maps:get(key, Old)},
+        ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, Old) end),
+        ok = locked(Dir, fun(Work) -> merlon_ca_files:begin_with(Dir, Work, Ca, New) end),
+        {ok, #{old := #{id := OldId}, new := #{id := NewId} = Next}} = merlon_ca_files:rotation(Dir),
+        ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, Next) end),
+        {ok, Text} = merlon_nif:rotation_say(#{cluster => <<"test">>, sequence => 7, stage => issue,
+                                               old_cert => maps:get(cert, Old), old_key => maps:get(key, Old),
+                                               new_cert => maps:get(cert, New), new_key => maps:get(key, New)}),
+        ok = locked(Dir, fun(Work) -> merlon_roots_files:keep(Dir, Work, #{old => OldId, new => NewId}, Text) end),
+        {1, <<>>, Said} = rotate(Dir, ["--rollback"]),
+        said(Said, "old root has run out"),
+        {ok, #{issuing := new}} = merlon_ca_files:rotation(Dir)
     end).

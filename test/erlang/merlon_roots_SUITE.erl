@@ -17,7 +17,7 @@
          a_root_that_ends_before_the_nodes_certificates_is_stood_on/1,
          a_ca_that_gives_the_wrong_certificates_is_not_asked_all_the_time/1,
          no_node_runs_there/1]).
--export([without_roots/0, a_second_rotation_ends_as_the_first_did/1]).
+-export([without_roots/0, with_roots/0, a_second_rotation_ends_as_the_first_did/1]).
 
 -import(merlon_roots_ct, [three/1, link_all/1, rotate/2, rotate/3, roots/1, ca_id/1, driver/3, kill/1, ended/2]).
 -import(merlon_live_ct, [events/2, watch/1, downs/1, dir_of/2]).
@@ -78,6 +78,9 @@ a_root_is_rotated_under_traffic_and_no_link_is_lost(Config) ->
     Next = ca_id(Dir),
     Issued = rotate(Dir, ["--status"]),
     [says(Issued, text(Vm) ++ " +trusts both roots, has a certificate of the new one\n") || Vm <- Vms],
+    %% Who types the same once more does not go on to what can't be undone.
+    says(rotate(Dir, ["--until", "trust"]), "reached stage issue"),
+    ok = stand_on([Old, Next], Vms, Dir),
     says(rotate(Dir, []), "The root is rotated"),
     ok = stand_on([Next], Vms, Dir),
     false = filelib:is_file(filename:join([Dir, "ca", "old.key"])),
@@ -282,14 +285,20 @@ a_node_without_this_keeps_a_stage_from_being_complete(Config) ->
     {Dir, [A, B, C]} = three(Config),
     ok = merlon_ct:call(C, ?MODULE, without_roots, []),
     says(rotate(Dir, ["--wait", "2s"], 1), text(C) ++ " \\(does not say\\)(.|\n)*older merlon"),
-    ok = stand_on([ca_id(Dir), merlon_roots_ct:id(read(filename:join([Dir, "ca", "next.pem"])))], [A, B], Dir).
+    Both = [ca_id(Dir), merlon_roots_ct:id(read(filename:join([Dir, "ca", "next.pem"])))],
+    ok = stand_on(Both, [A, B], Dir),
+    %% What it had no use for is told again, though no command runs.
+    {ok, _} = merlon_ct:call(C, ?MODULE, with_roots, []),
+    ok = merlon_live_ct:within(30000, fun() -> roots(C) =:= lists:sort(Both) end).
 
+%% These run on the node.
+without_roots() -> supervisor:terminate_child(roots_sup(), merlon_roots).
 
-%% Runs on the node.
-without_roots() ->
+with_roots() -> supervisor:restart_child(roots_sup(), merlon_roots).
+
+roots_sup() ->
     {dictionary, Known} = process_info(whereis(merlon_crl), dictionary),
-    [Sup | _] = proplists:get_value('$ancestors', Known),
-    supervisor:terminate_child(Sup, merlon_roots).
+    hd(proplists:get_value('$ancestors', Known)).
 
 %% ---- tokens ----
 
@@ -302,9 +311,19 @@ a_token_works_until_its_root_issues_no_more(Config) ->
     {{ok, _}, Joined} = Join(First, <<"first@127.0.0.1">>, merlon_join_ct:service(Dir)),
     %% Who joins now trusts both.
     {ok, [_, _]} = merlon_roots_files:roots(Joined),
+    %% A run that can't have the new root issue takes no token out of use.
+    Fate = fun(Text) ->
+                   {ok, Is, _} = merlon_token:find(Dir, merlon_token_core:id_text(maps:get(id, merlon_join_ct:decoded(Text)))),
+                   Is
+           end,
+    Held = merlon_dir_write:locked(list_to_binary(Dir), fun(_) ->
+               Driver = driver(Dir, ["--until", "issue", "--without", "first@127.0.0.1"], Config),
+               {ended(Driver, 60000), Fate(Second)}
+           end),
+    {1, open} = Held,
     %% It has a certificate and is not there.
     says(rotate(Dir, ["--until", "issue", "--without", "first@127.0.0.1"]), "stage issue"),
-    {ok, revoked, _} = merlon_token:find(Dir, merlon_token_core:id_text(maps:get(id, merlon_join_ct:decoded(Second)))),
+    revoked = Fate(Second),
     Port = merlon_join_ct:service(Dir),
     {{error, {refused, Text}}, _} = Join(Second, <<"second@127.0.0.1">>, Port),
     says(iolist_to_binary(Text), "the CA has changed since"),
@@ -350,7 +369,7 @@ a_ca_that_gives_the_wrong_certificates_is_not_asked_all_the_time(Config) ->
     {ok, Text} = merlon_nif:rotation_say(#{cluster => Cluster, sequence => Number + 1, stage => issue,
                                            old_cert => maps:get(cert, Old), old_key => maps:get(key, Old),
                                            new_cert => maps:get(cert, New), new_key => maps:get(key, New)}),
-    ok = merlon_dir_write:locked(list_to_binary(Dir), fun(Work) -> merlon_roots_files:keep(Dir, Work, maps:get(id, Old), Text) end),
+    ok = merlon_dir_write:locked(list_to_binary(Dir), fun(Work) -> merlon_roots_files:keep(Dir, Work, #{old => maps:get(id, Old), new => maps:get(id, New)}, Text) end),
     timer:sleep(22000),
     {ok, Entries} = merlon_issued:all(list_to_binary(Dir)),
     [begin

@@ -142,6 +142,42 @@ each_then([], Way, State, Left) -> each_step(Way, State, Left - 1);
 each_then([clean | _], _Way, State, _Left) -> [{clean, State}];
 each_then([Step | Steps], Way, State, Left) -> [{Step, State} | each_then(Steps, Way, after_step(Step, State), Left)].
 
+%% `--until trust`, typed once more when stage 2 is under way, does not do what can't be undone.
+a_run_ends_no_later_than_it_is_told_to_test() ->
+    ?assertEqual([{trust, trust}, {issue, trust}, {issue, issue}],
+                 [{Stage, Until} || Stage <- ?STAGES, Until <- [trust, issue], merlon_roots_core:is_beyond(Stage, Until)]).
+
+said(Old, New, Stage, Number) ->
+    #{old => Old, new => New, stage => Stage, sequence => Number, cluster => <<"c">>, cert => <<>>}.
+
+%% Of one old root the last word counts; that a new one was taken back is true for ever.
+what_came_before_is_not_in_force_test() ->
+    [Undone, Other] = [said(<<"o">>, <<"a">>, undo, 3), said(<<"p">>, <<"q">>, finish, 1)],
+    Last = said(<<"o">>, <<"b">>, trust, 5),
+    ?assertEqual([Last, Undone, Other],
+                 merlon_roots_core:in_force([Last, said(<<"o">>, <<"c">>, issue, 4), Undone, said(<<"o">>, <<"a">>, trust, 2), Other])).
+
+%% A node that has been away and was mended by hand does not tell those who have long dropped the root of it for ever.
+peers_are_told_again_of_what_they_may_have_to_hear_test() ->
+    Fresh = fun(Stage, Time, Roots) -> merlon_roots_core:is_fresh(said(<<"o">>, <<"n">>, Stage, Time), Roots, 100) end,
+    [?assert(Fresh(Stage, 1, [<<"o">>, <<"n">>])) || Stage <- [trust, issue, back]],
+    [?assertNot(Fresh(Stage, 200, [<<"n">>])) || Stage <- [trust, issue, back, undo]],
+    ?assert(Fresh(finish, 200, [<<"n">>])),
+    ?assert(Fresh(undo, 200, [<<"o">>])),
+    [?assertNot(Fresh(Stage, 99, [<<"o">>, <<"n">>])) || Stage <- [finish, undo]].
+
+%% Two machines with copies of one CA.
+a_rotation_that_another_has_followed_is_not_gone_on_with_test() ->
+    Phase = fun(Way, Said) -> merlon_roots_core:phase(Way, <<"o">>, <<"a">>, Said) end,
+    [Own, Theirs, Undone] = [said(<<"o">>, <<"a">>, trust, 1), said(<<"o">>, <<"b">>, issue, 2), said(<<"o">>, <<"b">>, undo, 3)],
+    ?assertEqual(trust, Phase(forward, [Own])),
+    ?assertEqual(prepared, Phase(forward, [])),
+    [?assertEqual({refuse, elsewhere}, merlon_roots_core:next(forward, {Phase(forward, Said), old})) || Said <- [[Theirs, Own], [Theirs]]],
+    ?assertEqual({say, back}, merlon_roots_core:next(rollback, {Phase(rollback, [Theirs, Own]), old})),
+    %% Theirs was taken back: nodes may not have heard of ours.
+    ?assertEqual({say, trust}, merlon_roots_core:next(forward, {Phase(forward, [Undone, Own]), old})),
+    ?assertEqual(finish, Phase(forward, [Undone, Own#{stage := finish}])).
+
 %% The old root issues before anybody drops the new one; nobody drops it who has a certificate of it.
 a_rollback_goes_back_through_both_test() ->
     {done, old, Log} = run(rollback, {issue, new}, [], 99),

@@ -55,6 +55,22 @@ a_statement_is_taken_once_and_none_before_it_test() ->
         ?assertMatch([{_, #{stage := finish}}], merlon_roots_files:statements(Dir))
     end).
 
+%% Who was away while a new root was taken back, and has heard of the next one first, does not trust it for ever.
+what_was_taken_back_is_heard_of_late_test() ->
+    with(fun(Dir) ->
+        Old = old_root(init(Dir)),
+        [First, Second] = [new_root(), new_root()],
+        [Trust, Undo, Next] = [say(trust, 5, Old, First), say(undo, 7, Old, First), say(trust, 9, Old, Second)],
+        {ok, _} = take(Dir, Trust),
+        {ok, _} = take(Dir, Next),
+        {ok, #{stage := undo}} = take(Dir, Undo),
+        %% But nothing else, and that once.
+        [?assertEqual({error, {pki, old_statement}}, take(Dir, Text)) || Text <- [Undo, Trust, say(issue, 8, Old, First), say(back, 8, Old, Second)]],
+        Said = [Said || {_, Said} <- merlon_roots_files:statements(Dir)],
+        ?assertMatch([#{sequence := 9}, #{sequence := 7}], Said),
+        ?assertMatch([#{stage := trust}, #{stage := undo}], merlon_roots_core:in_force(Said))
+    end).
+
 roots_come_and_go_alone_test() ->
     with(fun(Dir) ->
         Old = #{id := OldId} = old_root(init(Dir)),

@@ -5,6 +5,7 @@
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
 -export([a_revocation_reaches_nodes_that_are_not_linked_to_the_ca/1,
          a_node_that_was_away_gets_the_list_at_its_next_link/1,
+         a_node_that_trusts_another_ca_gets_its_list_over_links_that_are_up/1,
          a_node_whose_dir_is_locked_for_long_says_so_and_gets_the_list_after_that/1,
          a_list_that_is_known_is_not_passed_on/1,
          a_list_that_no_trusted_ca_has_signed_is_refused/1,
@@ -19,6 +20,7 @@ suite() -> [{timetrap, {seconds, 90}}].
 
 all() ->
     [a_revocation_reaches_nodes_that_are_not_linked_to_the_ca, a_node_that_was_away_gets_the_list_at_its_next_link,
+     a_node_that_trusts_another_ca_gets_its_list_over_links_that_are_up,
      a_node_whose_dir_is_locked_for_long_says_so_and_gets_the_list_after_that,
      a_list_that_is_known_is_not_passed_on, a_list_that_no_trusted_ca_has_signed_is_refused,
      rubbish_costs_nothing_but_one_line, an_older_list_is_taken_neither_from_a_peer_nor_from_the_disk,
@@ -104,6 +106,28 @@ a_node_that_was_away_gets_the_list_at_its_next_link(Config) ->
     ok = merlon_ct:connect(C2, B),
     {peer_certificate, revoked} = down_reason(C2, name(D)),
     true = in_use(C2) =:= in_use(A).
+
+%% As in a rotation of the root, or by hand: what was no good when it was offered is, then.
+a_node_that_trusts_another_ca_gets_its_list_over_links_that_are_up(Config) ->
+    {Dir, A, B, _} = chain(Config),
+    Now = erlang:system_time(second),
+    {ok, #{cert := Cert, key := Key}} = merlon_nif:pki_new_ca(#{cluster => <<"live">>, alg => p256, days => 9, now => Now}),
+    {ok, List} = merlon_nif:pki_revoke(#{ca_cert => Cert, ca_key => Key, crl => <<>>, serials => [<<"0a">>], reason => unspecified,
+                                         days => 5, now => Now}),
+    Put = fun(In, Name, Text) ->
+                  File = filename:join(In, Name),
+                  ok = filelib:ensure_dir(File),
+                  ok = file:write_file(File, Text)
+          end,
+    Put(Dir, "crl/second.crl.pem", List),
+    Put(Dir, "trust/second.pem", Cert),
+    ok = merlon_live_ct:taken(A),
+    merlon_peers:wait(fun() -> maps:get(refused, counts(B)) > 0 end),
+    [] = in_use(B),
+    Put(dir_of(Dir, name(B)), "trust/second.pem", Cert),
+    ok = merlon_live_ct:taken(B),
+    ok = merlon_live_ct:within(10000, fun() -> in_use(B) =:= in_use(A) end),
+    1 = length(in_use(B)).
 
 %% By what has died in another container, say.
 a_node_whose_dir_is_locked_for_long_says_so_and_gets_the_list_after_that(Config) ->

@@ -129,7 +129,11 @@ pub fn check_rotation<S: AsRef<str>>(
         });
     }
     let old = trusted(&statement.old, trust)?;
-    check_time(&old, now)?;
+    // That it goes is its last word, which counts when it has run out, too: nobody is introduced by that.
+    let goes = statement.stage == Stage::Finish && trusted(&statement.new, trust).is_ok();
+    if !goes {
+        check_time(&old, now)?;
+    }
     if !knockout::out!("rotation_old_key") {
         signed.check(&signed.by_old, &old)?;
     }

@@ -155,6 +155,28 @@ fn refuses_a_statement_of_a_root_that_is_not_trusted_any_more() {
     assert!(matches!(late, Err(Error::AnchorNotValid { .. })));
 }
 
+/// Stragglers may keep a rotation from its end until the old root has run out.
+#[test]
+fn a_root_that_has_run_out_goes_and_introduces_nobody() {
+    let (old, new) = (new_ca(CLUSTER, Alg::P256, NOW, 10).unwrap(), ca());
+    let both = [old.cert_pem.as_str(), new.cert_pem.as_str()];
+    let late = NOW + 11 * DAY;
+    let judge = |stage, trust: &[&str]| {
+        let text = say(7, stage, &old, &new);
+        check_rotation(&text, trust, CLUSTER, 0, late).map(|said| said.stage)
+    };
+    assert_eq!(judge(Stage::Finish, &both), Ok(Stage::Finish));
+    for stage in [Stage::Trust, Stage::Issue, Stage::Back, Stage::Undo] {
+        let verdict = judge(stage, &both);
+        assert!(
+            matches!(verdict, Err(Error::AnchorNotValid { .. })),
+            "{stage:?}"
+        );
+    }
+    let verdict = judge(Stage::Finish, &both[..1]);
+    assert!(matches!(verdict, Err(Error::AnchorNotValid { .. })));
+}
+
 #[test]
 fn refuses_a_statement_for_another_cluster() {
     let (old, new) = (ca(), ca());

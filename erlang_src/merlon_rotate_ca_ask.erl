@@ -1,0 +1,51 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Asks a node of a merlon dir where all nodes are in a rotation of the root: through files, as merlon_roots answers them.
+-module(merlon_rotate_ca_ask).
+
+-export([live/3]).
+
+%% Milliseconds: how often the answer is looked for, until a node must have seen the question and have answered it.
+-define(LOOK, 50).
+-define(SEEN, 5000).
+-define(ANSWERED, 10000).
+
+%% What the dir's node says of itself and of all that it is linked to.
+-spec live(merlon_nif:stage(), merlon_ca_files:rotation(), string()) ->
+          {ok, #{binary() => merlon_roots_core:standing() | unknown}} | {error, {file, merlon_dir:reason()} | {refused, iodata()}}.
+live(Stage, #{old := #{id := Old}, new := #{id := New}}, Dir) ->
+    Drop = merlon_roots_core:drops(Stage, #{old => Old, new => New}),
+    %% A name of its own, so that no answer to another question, of a run that was killed, is taken for that to this one.
+    Name = iolist_to_binary([os:getpid(), $-, integer_to_list(erlang:unique_integer([positive])), $-,
+                             integer_to_list(erlang:system_time())]),
+    Ask = merlon_roots_files:ask(Dir, Name),
+    case write(Ask, merlon_roots_files:status(Dir, <<Name/binary, ".ask">>), [Old, $\n, New, $\n, Drop, $\n]) of
+        ok -> seen(Dir, Ask, Name, ?SEEN);
+        {error, Posix} -> {error, {file, {write, Ask, Posix}}}
+    end.
+
+%% No lock: a node may be at work in the dir just now. What a run that is killed leaves goes as old answers do.
+write(File, New, Text) ->
+    merlon_dir_write:each([fun() -> prim_file:write_file(New, Text) end, fun() -> prim_file:rename(New, File) end]).
+
+seen(Dir, Ask, Name, Left) ->
+    case merlon_dir:exists(Ask) of
+        false -> answered(Dir, merlon_roots_files:status(Dir, Name), ?ANSWERED);
+        true when Left > 0 ->
+            timer:sleep(?LOOK),
+            seen(Dir, Ask, Name, Left - ?LOOK);
+        true ->
+            _ = prim_file:delete(Ask),
+            {error, {refused, ["no node runs with ", merlon_dir:path([Dir]), ", which is to tell the others: start it, and run "
+                               "this again"]}}
+    end.
+
+answered(Dir, Status, Left) ->
+    case merlon_dir:read(Status) of
+        {ok, Text} ->
+            _ = prim_file:delete(Status),
+            {ok, merlon_roots_core:parse(Text)};
+        _ when Left > 0 ->
+            timer:sleep(?LOOK),
+            answered(Dir, Status, Left - ?LOOK);
+        _ -> {error, {refused, ["the node with ", merlon_dir:path([Dir]), " has not answered: look at its log"]}}
+    end.
