@@ -4,7 +4,7 @@
 
 -export([all/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
 -export([a_plain_node_links_both_ways_and_is_told_apart/1, payloads_of_all_sizes_cross_a_plain_link/1,
-         an_idle_plain_link_lives_by_its_ticks/1, without_the_setting_nobody_is_let_in/1,
+         an_idle_plain_link_lives_by_its_ticks/1, a_peer_that_is_reset_is_gone/1, without_the_setting_nobody_is_let_in/1,
          from_an_address_that_is_not_allowed_it_is_refused/1, after_the_last_day_it_is_refused_and_not_dialled/1,
          a_changed_setting_counts_at_once/1, a_node_that_has_linked_over_tls_gets_no_plain_link/1,
          what_can_not_be_read_counts_as_linked_over_tls/1, a_node_that_is_not_listed_is_not_dialled_plain/1,
@@ -21,7 +21,7 @@
 
 all() ->
     [a_plain_node_links_both_ways_and_is_told_apart, payloads_of_all_sizes_cross_a_plain_link,
-     an_idle_plain_link_lives_by_its_ticks, without_the_setting_nobody_is_let_in,
+     an_idle_plain_link_lives_by_its_ticks, a_peer_that_is_reset_is_gone, without_the_setting_nobody_is_let_in,
      from_an_address_that_is_not_allowed_it_is_refused, after_the_last_day_it_is_refused_and_not_dialled,
      a_changed_setting_counts_at_once, a_node_that_has_linked_over_tls_gets_no_plain_link,
      what_can_not_be_read_counts_as_linked_over_tls, a_node_that_is_not_listed_is_not_dialled_plain,
@@ -99,6 +99,20 @@ an_idle_plain_link_lives_by_its_ticks(Config) ->
     merlon_peers:wait(fun() -> merlon_peers:call(Pid, erlang, nodes, [connected]) =:= [] end, 12000),
     _ = os:cmd("kill -CONT " ++ Os),
     [net_tick_timeout] = [Reason || #{event := link_down, reason := Reason} <- merlon_peers:log(Pid)].
+
+%% A VM that ends with something unread sends no end of the stream, but a reset.
+a_peer_that_is_reset_is_gone(Config) ->
+    {Old, Peer, #{node := Node, pid := Pid}} = linked([], Config),
+    [] = merlon_peers:call(Peer, ?MODULE, echo, [Node, [1000]], 120000),
+    Os = merlon_peers:os_pid(Peer),
+    _ = os:cmd("kill -STOP " ++ Os),
+    [_ = merlon_peers:call(Pid, erlang, send, [{nobody, Old}, binary:copy(<<1>>, 1000)]) || _ <- lists:seq(1, 10)],
+    timer:sleep(200),
+    _ = os:cmd("kill -KILL " ++ Os),
+    merlon_peers:wait(fun() -> merlon_peers:call(Pid, erlang, nodes, [connected]) =:= [] end, 5000),
+    [] = merlon_peers:call(Pid, merlon, connections, []),
+    #{frames_in := Frames} = merlon_peers:call(Pid, merlon, stats, []),
+    {true, Frames} = {Frames < 1000, Frames}.
 
 %% ---- what is not ----
 

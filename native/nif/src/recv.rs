@@ -148,6 +148,7 @@ fn read_records<S: Sink<Big = OwnedBinary>>(
     sink: &mut S,
     more: impl Fn(&S) -> bool,
 ) -> Result<bool, Fault> {
+    rx.read = 0; // what an earlier call has read is no sign of life any more
     if let Some(end) = rx.end.take() {
         return Err(end);
     }
