@@ -10,7 +10,7 @@
 %% programs interrupt it too.
 -mode(compile).
 
--define(ROUNDS, 15).
+-define(ROUNDS, 9).
 
 main(_) ->
     Root = filename:dirname(filename:dirname(filename:absname(escript:script_name()))),
