@@ -10,7 +10,7 @@
 %% programs interrupt it too.
 -mode(compile).
 
--define(ROUNDS, 15).
+-define(ROUNDS, 9).
 
 main(_) ->
     Root = filename:dirname(filename:dirname(filename:absname(escript:script_name()))),
@@ -23,13 +23,17 @@ main(_) ->
      || {Size, N} <- [{"small", 1}, {"medium", 42}, {"large", 4400}],
         {Name, Term, Opts, Budget} <- [{"session", session(N), [], #{}}, {"numbers", numbers(N), [], #{}},
                                        {"compressed", session(N), [compressed], #{}},
-                                       {"own budget", session(N), [], #{terms => 150000, depth => 50}}]],
+                                       {"own budget", session(N), [], own()}]],
     io:format("~na call on an ordinary scheduler, at most so many bytes, the 95th percentile:~n", []),
     [io:format("~-22s ~-8s ~10b us~n", [Name, What, slow(Call, Bin)]) || {What, Call, Size} <- calls(), {Name, Bin} <- worst(Size)],
     [io:format("~-22s ~-8s ~10b us~n", [Name, "inflate", slow(term_decode, Bin)]) || {Name, Bin} <- worst_zipped()],
     ok.
 
 %% ---- what is compared ----
+
+own() ->
+    {ok, Budget} = merlon_term:budget(#{terms => 150000, depth => 50}),
+    Budget.
 
 compare(Name, Term, Opts, Budget) ->
     Bin = term_to_binary(Term, Opts),

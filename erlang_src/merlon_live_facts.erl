@@ -138,6 +138,7 @@ known(versions, Value) ->
     try {ok, [Version || Version <- lists:sublist(Value, ?OPTIONS), is_atom(Version)]} catch error:_ -> unknown end;
 known(_Key, Value) -> {ok, Value}.
 
+-dialyzer({no_improper_lists, place/2}).
 place(1, Option) -> [Option | '_'];
 place(At, Option) -> ['_' | place(At - 1, Option)].
 

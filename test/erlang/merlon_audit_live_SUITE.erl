@@ -93,8 +93,8 @@ an_inet_tls_cluster_is_told_apart(Config) ->
     has(Text, [atom_to_list(Node), "  to ", atom_to_list(B)]),
     has(Text, "live_tls_link"),
     has(Text, [atom_to_list(Node), " +[0-9.]+ +- +inet_tls +normal +TLS 1.2 +1 tls "]),
-    has(Text, [atom_to_list(B), "  the distribution's server does not verify"]),
-    has(Text, [atom_to_list(B), "  the distribution takes TLS 1.2"]),
+    has(Text, [atom_to_list(Node), "  the distribution's server does not verify"]),
+    has(Text, [atom_to_list(Node), "  the distribution takes TLS 1.2"]),
     nomatch = binary:match(Text, <<"live_plain_link">>).
 
 a_port_beside_the_distributions_is_a_note(_Config) ->

@@ -97,6 +97,14 @@ each_limit_is_exact_test_() ->
              {bignum, 256, 1 bsl 2047, []}, {inflated, 107, lists:duplicate(104, 1), [{compressed, 9}]}],
         Bin <- [term_to_binary(Term, Opts)]].
 
+a_compiled_budget_is_the_same_test() ->
+    {ok, Budget} = merlon_term:budget(#{depth => 2, allow => [pids]}),
+    [?assertEqual(merlon_term:Call(Bin, #{depth => 2, allow => [pids]}), merlon_term:Call(Bin, Budget))
+     || Call <- [decode, scan], Term <- [{1}, [[[1]]], {self()}, fun lists:map/2], Bin <- [term_to_binary(Term)]],
+    {ok, All} = merlon_term:budget(#{depth => infinity, bytes => 16#FFFFFFFFFFFFFFFF}),
+    ?assertEqual({ok, {1}}, merlon_term:decode(term_to_binary({1}), All)),
+    ?assertEqual({error, {budget, {unknown_key, deep}}}, merlon_term:budget(#{deep => 1})).
+
 ranges_have_a_size_test_() ->
     Mod = 'Elixir.Range',
     Range = fun(First, Last, Step) -> #{'__struct__' => Mod, first => First, last => Last, step => Step} end,

@@ -13,7 +13,9 @@ impl<'a> Decoder<'a> for Limits {
     fn decode(term: Term<'a>) -> NifResult<Self> {
         let packed: Binary = term.decode()?;
         let (numbers, rest) = packed.as_slice().as_chunks();
-        let (&[bytes, inflated, terms, new_atoms, binary, bignum, range, last], []) = (numbers, rest) else {
+        let (&[bytes, inflated, terms, new_atoms, binary, bignum, range, last], []) =
+            (numbers, rest)
+        else {
             return Err(rustler::Error::BadArg);
         };
         let number = u64::from_be_bytes;

@@ -15,13 +15,13 @@ mod source;
 mod stack;
 
 use crate::Error;
-use std::borrow::Cow;
 pub use atoms::MAX_ATOM;
 use atoms::{Atoms, Ignored, NewAtoms};
 use inflate::Inflate;
 pub use refusal::{Kind, Limit, Refusal};
 use scanner::Scanner;
 use source::{Slice, Source};
+use std::borrow::Cow;
 
 const VERSION: u8 = 131;
 const COMPRESSED: u8 = 80;

@@ -120,7 +120,10 @@ impl<'a> Inflate<'a> {
         self.ready = (from, from + made);
         self.made += made as u64;
         self.done = matches!(status, Ok(Status::StreamEnd));
-        if status.is_err() || (!self.done && self.ready.1 < self.place.len()) || (!self.done && made == 0) {
+        if status.is_err()
+            || (!self.done && self.ready.1 < self.place.len())
+            || (!self.done && made == 0)
+        {
             return Err(Refusal::Zlib);
         }
         if self.made > self.claimed && !knockout::out!("term_claimed_size") {
@@ -156,9 +159,7 @@ impl<'a> Inflate<'a> {
         let mut rest = len;
         while rest > 0 {
             let ready = self.ready()?;
-            let piece = ready
-                .get(..rest.min(MORE as u64) as usize)
-                .unwrap_or(ready);
+            let piece = ready.get(..rest.min(MORE as u64) as usize).unwrap_or(ready);
             each(piece);
             let read = piece.len();
             self.ready.0 += read;

@@ -18,6 +18,7 @@ pub enum Seen {
 
 impl Seen {
     /// An atom.
+    #[inline(always)]
     pub fn name(name: &[u8]) -> Seen {
         match name {
             b"__struct__" => Seen::Struct,
@@ -55,11 +56,13 @@ impl Map {
     }
 
     /// The next value's key.
+    #[inline]
     pub fn key(&mut self, key: Seen) {
         self.key = key;
     }
 
     /// The value of the last key.
+    #[inline]
     pub fn value(&mut self, value: Seen) {
         let place = match self.key {
             Seen::Struct if value == Seen::RangeModule => {

@@ -52,8 +52,8 @@ pub struct Scanner<'a, S, A> {
     source: &'a mut S,
     budget: &'a Budget,
     atoms: &'a mut A,
-    open: Stack<Open>,
-    maps: Stack<Map>,
+    open: Stack<Open, 8>,
+    maps: Stack<Map, 2>,
     counts: Counts,
 }
 
@@ -76,7 +76,8 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
     /// One term, with all that is in it.
     pub fn run(mut self) -> Result<Counts, Refusal> {
         self.count(1)?;
-        self.term()?;
+        let tag = self.source.byte()?;
+        self.element(tag)?;
         while let Some(open) = self.open.last_mut() {
             match (open.left.checked_sub(1), open.is_map) {
                 (None, _) => self.close()?,
@@ -105,12 +106,19 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
                 tag::SMALL_INTEGER => self.source.skip(1)?,
                 tag::INTEGER => self.source.skip(4)?,
                 tag::NIL => {}
-                other => return self.tagged(other).map(|_| ()),
+                other => return self.element(other),
             }
         }
         Ok(())
     }
 
+    /// Not inlined: the loop above is the faster for being short.
+    #[inline(never)]
+    fn element(&mut self, tag: u8) -> Result<(), Refusal> {
+        self.tagged(tag).map(|_| ())
+    }
+
+    #[inline(always)]
     fn close(&mut self) -> Result<(), Refusal> {
         if self.open.pop().is_some_and(|open| open.is_map) {
             let range = self.maps.pop().and_then(|map| map.range()).unwrap_or(0);
@@ -120,6 +128,7 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         Ok(())
     }
 
+    #[inline(always)]
     fn key(&mut self) -> Result<(), Refusal> {
         let depth = self.maps.len();
         let key = self.term()?.unwrap_or(Seen::Other);
@@ -128,6 +137,7 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         Ok(())
     }
 
+    #[inline(always)]
     fn value(&mut self) -> Result<(), Refusal> {
         if let Some(value) = self.term()? {
             self.maps
@@ -145,7 +155,7 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         self.tagged(tag)
     }
 
-    #[inline]
+    #[inline(always)]
     fn tagged(&mut self, tag: u8) -> Result<Option<Seen>, Refusal> {
         match tag {
             tag::SMALL_INTEGER | tag::INTEGER => {
@@ -170,11 +180,13 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         Ok(Some(Seen::Other))
     }
 
+    #[inline(always)]
     fn count(&mut self, terms: u64) -> Result<(), Refusal> {
         self.counts.terms += terms;
         within(Limit::Terms, self.counts.terms, self.budget.terms)
     }
 
+    #[inline(always)]
     fn small(&mut self, tag: u8) -> Result<i64, Refusal> {
         Ok(match tag {
             tag::SMALL_INTEGER => self.source.byte()?.into(),
@@ -183,6 +195,7 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         })
     }
 
+    #[inline(always)]
     fn atom(&mut self, tag: u8) -> Result<Seen, Refusal> {
         let (len, spelling) = match tag {
             tag::SMALL_ATOM_UTF8 => (self.source.byte()?.into(), Spelling::Utf8),
@@ -216,6 +229,7 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         Ok(integer(negative, magnitude, len))
     }
 
+    #[inline(always)]
     fn float(&mut self) -> Result<(), Refusal> {
         let float = f64::from_be_bytes(self.source.array()?);
         match float.is_finite() {
@@ -224,6 +238,7 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         }
     }
 
+    #[inline(always)]
     fn binary(&mut self) -> Result<(), Refusal> {
         let len = self.source.u32()?;
         self.bytes(len)
@@ -237,18 +252,21 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
         self.bytes(len)
     }
 
+    #[inline(always)]
     fn bytes(&mut self, len: u64) -> Result<(), Refusal> {
         self.counts.binary = self.counts.binary.max(len);
         within(Limit::Binary, len, self.budget.binary)?;
         self.source.skip(len)
     }
 
+    #[inline(always)]
     fn string(&mut self) -> Result<(), Refusal> {
         let len = self.source.u16()?.into();
         self.count(len)?;
         self.source.skip(len)
     }
 
+    #[inline(always)]
     fn container(&mut self, tag: u8) -> Result<Option<Seen>, Refusal> {
         let terms = match tag {
             tag::SMALL_TUPLE => self.source.byte()?.into(),
@@ -261,6 +279,7 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
 
     /// Every term has a byte at least: more of them than bytes is a lie that needs no stack. They are counted here, all at
     /// once.
+    #[inline(always)]
     fn open(&mut self, terms: u64, is_map: bool) -> Result<Option<Seen>, Refusal> {
         if terms > self.source.left() {
             return Err(Refusal::Cut {

@@ -51,6 +51,7 @@ impl<'a> Slice<'a> {
         Slice { rest, end }
     }
 
+    #[inline]
     fn take(&mut self, len: u64) -> Result<&'a [u8], Refusal> {
         let cut = Refusal::Cut { at: self.end };
         let len = usize::try_from(len).map_err(|_| cut)?;

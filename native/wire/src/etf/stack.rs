@@ -1,14 +1,12 @@
 //! A stack whose lowest entries are in place: most terms are nested little, and memory takes longer than they do.
 
-const FEW: usize = 8;
-
-pub struct Stack<T> {
+pub struct Stack<T, const FEW: usize> {
     few: [T; FEW],
     many: Vec<T>,
     len: usize,
 }
 
-impl<T: Copy> Stack<T> {
+impl<T: Copy, const FEW: usize> Stack<T, FEW> {
     /// An empty one.
     #[inline]
     pub fn new(blank: T) -> Self {
