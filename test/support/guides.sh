@@ -76,6 +76,9 @@ as() {
     case $2 in [0-9]*'> '*) echo "$command" ;; *) (cd "$cwd" && exec bash -euc "$command") ;; esac
 }
 
+# Standard input for a shell that is to stay up: it ends with this script.
+kept_open() { tail -f --pid=$$ /dev/null; }
+
 # said WORDS CMD...: whatever its exit code.
 said() { local words=$1; shift; "$@" >"$tmp/said" 2>&1; cat "$tmp/said"; grep -qF -- "$words" "$tmp/said"; }
 
@@ -88,7 +91,7 @@ readme_init() {
 
 readme_links() {
     local erl='erl -pa _build/default/lib/merlon/ebin -sname NAME -proto_dist merlon -merlon_dir ~/merlon'
-    sleep 20 | as README.md "${erl/NAME/a}" >"$tmp/a.log" 2>&1 &
+    kept_open | as README.md "${erl/NAME/a}" >"$tmp/a.log" 2>&1 &
     started+=($!)
     within 15 eval 'epmd -names | grep -q "^name a "' || { cat "$tmp/a.log"; return 1; }
     printf "net_adm:ping('a@%s').\nmerlon:connections().\nhalt().\n" "$(hostname -s)" | as README.md "${erl/NAME/b}" >"$tmp/b.log" 2>&1
@@ -162,7 +165,7 @@ quick_start() {
         as quick-start.md 'merlon token app@web2.example --at web1.example:4379 --dir DIR' "web1.example:4379=$host:$port" "$web2" "DIR=$first" >"$tmp/token1" || return 1
     token=$(grep -o 'MRLN-[^ ]*' "$tmp/token1" | head -1)
     as quick-start.md 'merlon join TOKEN --dir DIR' "TOKEN=$token" "DIR=$second" || return 1
-    sleep 30 | as quick-start.md "${erl/NODE/web1.example}" "$libs" "$web1" "DIR=$first" >"$tmp/first.log" 2>&1 &
+    kept_open | as quick-start.md "${erl/NODE/web1.example}" "$libs" "$web1" "DIR=$first" >"$tmp/first.log" 2>&1 &
     started+=($!)
     within 10 eval 'epmd -names | grep -q "^name app "' || { cat "$tmp/first.log"; return 1; }
     {
@@ -287,7 +290,7 @@ without_epmd() {
         echo "{epmd, {names, [{port, $(free_port)}]}}." >>"$tmp/names/merlon.config" || return 1
     cwd=$tmp
     export MERLON_DIR=$tmp/names
-    sleep 40 | as epmd.md "erl -name a@host $erl -pa .../merlon/ebin" "$node" "$libs $elixir/elixir/ebin $elixir/iex/ebin $elixir/logger/ebin" >"$tmp/a.log" 2>&1 &
+    kept_open | as epmd.md "erl -name a@host $erl -pa .../merlon/ebin" "$node" "$libs $elixir/elixir/ebin $elixir/iex/ebin $elixir/logger/ebin" >"$tmp/a.log" 2>&1 &
     started+=($!)
     within 10 merlon explain "a@$host" --as "a@$host" --dir "$MERLON_DIR" || sleep 3
     remote "(a@$host)1>" as epmd.md "erl -name undefined@host $erl -remsh a@host -pa .../merlon/ebin" "undefined@host=undefined@$host" "$node" "$libs" &&
