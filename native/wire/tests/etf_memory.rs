@@ -109,11 +109,12 @@ fn what_is_kept_goes_by_what_is_inflated_and_not_by_what_is_claimed() {
     for claimed in [1, 0xFFFF_FFFF] {
         assert!(kept(&zipped(&[106], claimed)) < 128 * 1024, "{claimed}");
     }
-    // As it grows it is moved, so that all that was ever allocated is twice as much.
+    // As it grows it is moved: this is all that was ever allocated, of which two places at most are there at a time.
     let inner = [&[109, 0, 0x80, 0, 0][..], &vec![0; 0x80_0000]].concat();
     let honest = zipped(&inner, inner.len() as u32);
     assert!(unpack(&honest, &BUDGET).is_ok());
-    assert!(kept(&honest) < 3 * inner.len());
+    let all = kept(&honest);
+    assert!(all < 4 * inner.len(), "{all} of {}", inner.len());
 }
 
 #[test]
