@@ -24,8 +24,7 @@
 -export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
 -export([keyring_seal/5, keyring_edit/5]).
 -export([keyring_stretch/6, keyring_ca/3, identity_mint/1, identity_chain/1]).
--export([names_accept/3, names_dial/3, names_peer/1, names_judge/3, names_may_register/4, names_may_learn/5]).
--export([status_accept/3]).
+-export([names_accept/3, names_dial/3, names_peer/1, names_judge/3, names_may_register/4, names_may_learn/5, status_accept/3]).
 -export([keyring_stored/1, keyring_secret/2, fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
 -export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0, store/0]).
 -export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
