@@ -41,8 +41,10 @@ ci:
 	.ci/run
 
 # As an OTP library: add $(PREFIX)/lib/erlang/lib to ERL_LIBS.
-install: build
-	@vsn=$$(bin/merlon --version | cut -d' ' -f2); \
+# Builds nothing: root, who installs, need not have Rust.
+install:
+	@[ -s _build/default/lib/merlon/ebin/merlon.app ] && [ -s priv/merlon_nif.so ] || { echo 'not built yet: run make first' >&2; exit 1; }
+	@set -e; vsn=$$(bin/merlon --version | cut -d' ' -f2); \
 	lib=$(DESTDIR)$(PREFIX)/lib/erlang/lib/merlon-$$vsn; \
 	install -d "$$lib/ebin" "$$lib/priv" "$$lib/bin" "$(DESTDIR)$(PREFIX)/bin"; \
 	install -m 644 _build/default/lib/merlon/ebin/* "$$lib/ebin/"; \

@@ -156,7 +156,10 @@ quick_start() {
     local first=$tmp/first second=$tmp/second port token erl='ERL_LIBS=/usr/local/lib/erlang/lib erl -name app@NODE -proto_dist merlon -merlon_dir DIR' libs
     local web1=web1.example=$host web2="app@web2.example=app2@$host"
     port=$(free_port) libs="/usr/local/lib/erlang/lib=$tmp/usr/lib/erlang/lib"
-    as quick-start.md 'make && sudo make install' "sudo make=make PREFIX=$tmp/usr" || return 1
+    # As root is, without the user's Rust; and what could not be installed is not told as if it were.
+    mkdir -p "$tmp/sudo" && printf '#!/bin/sh\nexit 1\n' >"$tmp/sudo/cargo" && chmod +x "$tmp/sudo/cargo" || return 1
+    as quick-start.md 'make && sudo make install' "sudo make=PATH=$tmp/sudo:\$PATH make PREFIX=$tmp/usr" || return 1
+    : >"$tmp/file" && ! make -C "$root" PREFIX="$tmp/file" install || return 1
     cwd=$tmp
     as quick-start.md 'merlon init --cluster shop --node app@web1.example --dir DIR' "$web1" "DIR=$first" && as quick-start.md 'merlon keyring --new --dir DIR' "DIR=$first" || return 1
     as quick-start.md 'merlon enroll --dir DIR' "DIR=$first --listen $host:$port" >"$tmp/enroll1.log" 2>&1 &
@@ -265,7 +268,7 @@ to_store() {
 
 cookies() {
     cwd=$root
-    printf ABCDEFGHIJKLMNOPQRST >"$HOME/.erlang.cookie" && chmod 400 "$HOME/.erlang.cookie" && said verdict as cookie.md 'bin/merlon cookie'
+    rm -f "$HOME/.erlang.cookie" && printf ABCDEFGHIJKLMNOPQRST >"$HOME/.erlang.cookie" && chmod 400 "$HOME/.erlang.cookie" && said verdict as cookie.md 'bin/merlon cookie'
 }
 
 packages() {

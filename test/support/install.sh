@@ -7,7 +7,7 @@ set -euo pipefail
 # A command that must be there, and the Debian package that brings it.
 needs="erl:erlang-nox erlc:erlang-dev escript:erlang-nox dialyzer:erlang-dialyzer mix:elixir rebar3:rebar3 cc:gcc
        make:make openssl:openssl strace:strace ps:procps ss:iproute2 tc:iproute2 git:git rsync:rsync
-       debootstrap:debootstrap flock:util-linux unshare:util-linux setsid:util-linux"
+       debootstrap:debootstrap curl:curl flock:util-linux taskset:util-linux unshare:util-linux setsid:util-linux"
 # Packages without a command, by a file that they bring.
 files="/usr/include/stdio.h:libc6-dev /usr/lib/erlang/lib/ssl-*/src/inet_tls_dist.erl:erlang-src
        /usr/lib/erlang/usr/include/erl_nif.h:erlang-dev /usr/lib/erlang/lib/eunit-*/ebin:erlang-eunit

@@ -36,12 +36,13 @@ needs_little() {
 # ---- the workflow, which nobody runs here ----
 
 auditors_installed() {
-    [ "$(cat "$auditors/versions" 2>/dev/null)" = "$auditor_versions" ] && return
+    auditors_there && return
     mkdir -p "$(dirname "$auditors")"
     # shellcheck disable=SC2086
-    (flock 9 && rm -rf "$auditors" && python3 -m venv "$auditors" && "$auditors/bin/pip" install --quiet $auditor_versions &&
-        echo "$auditor_versions" >"$auditors/versions") 9>"$auditors.lock"
+    (flock 9 && { auditors_there || { rm -rf "$auditors" && python3 -m venv "$auditors" && "$auditors/bin/pip" install --quiet $auditor_versions &&
+        echo "$auditor_versions" >"$auditors/versions"; }; }) 9>"$auditors.lock"
 }
+auditors_there() { [ "$(cat "$auditors/versions" 2>/dev/null)" = "$auditor_versions" ]; }
 auditor_versions='check-jsonschema==0.39.0 zizmor==1.32.0'
 
 # By GitHub's own schema, which the first has with it, and by the rules of the second, without asking anybody.
@@ -74,7 +75,8 @@ targets_agree() {
 # Each library and the package are signed for, by jobs that cannot write to the repository.
 attested() {
     awk '/^  [a-z]+:$/ { job = $1 } /uses: actions\/attest@/ { attests[job] = 1 } /contents: write/ { writes[job] = 1 }
-         END { exit !(attests["library:"] && attests["package:"] && writes["draft:"] && !writes["library:"] && !writes["package:"]) }' "$workflow"
+         /uses:/ { subjects = 0 } /subject-path:/ { subjects = 1 } subjects && /native\/checksums.txt/ { sums = 1 }
+         END { exit !(sums && attests["library:"] && attests["package:"] && writes["draft:"] && !writes["library:"] && !writes["package:"]) }' "$workflow"
 }
 
 # ---- a tree that takes it ----
