@@ -109,11 +109,13 @@ worst(Size) ->
      {"bignums", List(<<110, 1, 0, 255>>)}, {"tuples", List(<<104, 1, 106>>)}, {"maps", List(<<116, 1:32, 106, 106>>)},
      {"maps in each other", <<131, (Fill(<<116, 1:32, 106>>))/binary, 106>>},
      {"a map", iolist_to_binary([<<131, 116, Pairs:32>>, [<<98, I:32, 106>> || I <- lists:seq(1, Pairs)]])},
+     {"maps of bytes", List(iolist_to_binary([<<116, 256:32>>, [<<97, I, 106>> || I <- lists:seq(0, 255)]]))},
      {"floats as text", List(<<99, "1.50000000000000000000e+00", 0:40>>)},
      {"pids of elsewhere", List(<<88, 119, 13, "nonode@nohost", 1:32, 0:32, 7:32>>)}].
 
 worst_zipped() ->
-    [{"inflated", zipped(<<108, 32750:32, (binary:copy(<<106>>, 32751))/binary>>)}, {"heads of blocks", heads(360)}].
+    [{"inflated", zipped(<<108, 8180:32, (binary:copy(<<106>>, 8181))/binary>>)}, {"inflated maps", zipped(iolist_to_binary([<<108, 10:32>>, lists:duplicate(10, [<<116, 256:32>>, [<<97, I, 106>> || I <- lists:seq(0, 255)]]), 106]))},
+     {"heads of blocks", heads(360)}].
 
 zipped(Inner) -> <<131, 80, (byte_size(Inner)):32, (zlib:compress(Inner))/binary>>.
 

@@ -160,7 +160,7 @@ admit(Conn, State) ->
     end.
 
 %% This host's own nodes can always register their names.
-rules(#state{counted = none}) ->
+rules(#state{serve = {merlon_names_server, _, _}}) ->
     #{allow := Allow} = Config = merlon_node:config(),
     Config#{allow := merlon_cidr:loopback() ++ Allow};
 rules(_) -> merlon_node:config().

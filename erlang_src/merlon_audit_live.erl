@@ -41,7 +41,7 @@ without(Own, #{links := Links, merlon_links := Proven} = Facts) ->
 %% The others through the node's own links: nobody else is dialled.
 others(false, _Facts, _Options) -> [];
 others(true, #{node := Via, links := Links}, #{call := Call, secretly := Secretly}) ->
-    [{Node, merlon_live_facts:of_node(Node, ask(Call, {via, Via}, Node), Secretly andalso Carrier =/= tcp)}
+    [{Node, merlon_live_facts:of_node(Node, ask(Call, {via, Via}, Node), Secretly andalso (Carrier =:= tls orelse Carrier =:= merlon))}
      || #{node := Node, carrier := Carrier} <- lists:sublist(Links, ?NODES), not is_tool(Node)].
 
 %% A remote shell or a release's command is no node of the cluster.
@@ -104,7 +104,7 @@ link_rule(_) -> none.
 flags(#{flags := [_, _ | _] = Flags}) ->
     [{live_flags, ["-proto_dist is given ", integer_to_list(length(Flags)), " times"]}];
 flags(#{flags := [["merlon" ++ _ | _]], carrier := Carrier}) when Carrier =/= merlon ->
-    [{live_flags, ["-proto_dist says merlon, but ", atom_to_list(Carrier), " is used"]}];
+    [{live_flags, ["-proto_dist says merlon, but ", name(Carrier), " is used"]}];
 flags(_) -> [].
 
 %% A node over merlon has certificates before it has a cookie.
@@ -252,7 +252,7 @@ summed(Links) ->
     Counted = lists:foldl(fun(#{carrier := Carrier}, Acc) -> maps:update_with(Carrier, fun(N) -> N + 1 end, 1, Acc) end, #{}, Links),
     case lists:sort(maps:to_list(Counted)) of
         [] -> <<"none">>;
-        Counts -> iolist_to_binary(lists:join(", ", [[integer_to_list(N), $\s, atom_to_list(Carrier)] || {Carrier, N} <- Counts]))
+        Counts -> iolist_to_binary(lists:join(", ", [[integer_to_list(N), $\s, name(Carrier)] || {Carrier, N} <- Counts]))
     end.
 
 listened(#{listeners := Listeners, port := Port}) ->

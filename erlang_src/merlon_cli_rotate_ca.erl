@@ -146,7 +146,12 @@ unless_begun(Dir, Work, Ca, New) ->
 %% The nodes believe a root that they trust. One that was rotated out, in a copy of its CA, leads to no other.
 if_trusted(Dir, Work, #{ca_cert := Cert} = Ca, New) ->
     case {merlon_roots_files:roots(Dir), merlon_identity:inspect(Cert)} of
-        {{ok, Roots}, {ok, [#{sha256 := Id} | _]}} -> begun(lists:member(Id, Roots), Dir, Work, Ca, New);
+        {{ok, Roots}, {ok, [#{sha256 := Id, not_after := End} | _]}} ->
+            case End > now_s() of
+                true -> begun(lists:member(Id, Roots), Dir, Work, Ca, New);
+                false -> {error, {refused, [merlon_dir:path([Dir, "ca", "ca.pem"]), " has run out on ", merlon_text:date(End),
+                                            ": no node believes it any more (docs/guides/identity.md, A new root, by hand)"]}}
+            end;
         {{error, _} = Error, _} -> Error;
         {_, {error, _} = Error} -> Error
     end.
@@ -186,7 +191,12 @@ done(true, {issue_by, Which}, _Seen, Rotation, Dir, Work) ->
             merlon_ca_files:issue_by(Dir, Work, Root);
         false -> {error, {refused, ["the ", atom_to_binary(Which), " root has run out on ", merlon_text:date(End), " and can't issue: go the other way"]}}
     end;
-done(true, {say, Stage}, _Seen, Rotation, Dir, Work) -> stated(Stage, Rotation, Dir, Work);
+done(true, {say, finish}, _Seen, Rotation, Dir, Work) -> stated(finish, Rotation, Dir, Work);
+done(true, {say, Stage}, _Seen, #{old := #{id := Old}} = Rotation, Dir, Work) ->
+    case merlon_roots_files:roots(Dir) of
+        {ok, Roots} -> if_believed(lists:member(Old, Roots), Stage, Rotation, Dir, Work);
+        {error, _} = Error -> Error
+    end;
 %% That nobody was told is known by a statement that is not there: the files of trust/ are asked as well.
 done(true, clean, prepared, #{new := #{id := New}}, Dir, Work) ->
     case merlon_roots_files:roots(Dir) of
@@ -194,6 +204,9 @@ done(true, clean, prepared, #{new := #{id := New}}, Dir, Work) ->
         {error, _} = Error -> Error
     end;
 done(true, clean, _Seen, _Rotation, Dir, Work) -> merlon_ca_files:clean(Dir, Work).
+
+if_believed(true, Stage, Rotation, Dir, Work) -> stated(Stage, Rotation, Dir, Work);
+if_believed(false, _Stage, _Rotation, _Dir, _Work) -> {error, {refused, merlon_rotate_ca_text:refusal(too_late)}}.
 
 unless_told(false, Dir, Work) -> merlon_ca_files:clean(Dir, Work);
 unless_told(true, _Dir, _Work) -> {error, {refused, merlon_rotate_ca_text:refusal(unsaid)}}.

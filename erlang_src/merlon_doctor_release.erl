@@ -27,7 +27,7 @@ library(Root) ->
 
 boot(File) ->
     case file:read_file(File) of
-        {ok, Bytes} when byte_size(Bytes) =< ?MOST -> script(File, merlon_term:decode(Bytes, #{terms => 4000000, new_atoms => 100000}));
+        {ok, Bytes} when byte_size(Bytes) =< ?MOST -> script(File, merlon_term:decode(Bytes, #{bytes => ?MOST, terms => 4000000, new_atoms => 100000}));
         _ -> {release, warn, [File, " can't be read: run this as the release's owner"]}
     end.
 

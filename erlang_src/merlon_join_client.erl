@@ -127,7 +127,7 @@ why(Reason, Text) ->
 %% What was given: certificate, key and parts.
 session(Conn, Deadline, #{id := Id, secret := Secret, pin := Pin}, Subject, Name, Dir, Alg) ->
     {ok, #{identity := {node, Cluster, _, _} = Server, root := Root}} = merlon_nif:join_peer(Conn),
-    fits(Dir, Cluster, Root),
+    fits(Dir, Cluster, Root, "; the token is not spent"),
     {ok, Key} = merlon_nif:join_key(Id, Secret()),
     {ok, Proof} = merlon_nif:join_proof(Conn, Key, client),
     sent(merlon_join_wire:send(Conn, merlon_join_core:hello(Id, Proof), Deadline)),
@@ -152,20 +152,20 @@ made(Cluster, Subject, Alg) ->
     end.
 
 %% A dir of another cluster or another CA is found out before the token is shown.
-fits(Dir, Cluster, Root) ->
+fits(Dir, Cluster, Root, Hint) ->
     case merlon_dir:exists(merlon_config:file(Dir)) of
         false -> ok;
         true ->
             #{cluster := Other} = value(merlon_config:load(Dir)),
             Other =:= Cluster orelse failed([merlon_config:file(Dir), " is of cluster ", Other, ", not ", Cluster,
-                                             ": choose another --dir; the token is not spent"])
+                                             ": choose another --dir", Hint])
     end,
     Folder = merlon_dir:path([Dir, "trust"]),
     case merlon_identity_files:trust(Dir) of
         {ok, Files} ->
             lists:any(fun({_, Text}) -> has(Root, Text) end, Files)
                 orelse failed([Folder, " trusts other CAs, and not that of ", Cluster,
-                               ": choose another --dir, or put the CA there yourself; the token is not spent"]);
+                               ": choose another --dir, or put the CA there yourself", Hint]);
         {error, {identity, {no_trust, _}}} -> true;
         {error, Reason} -> throw({failed, Reason})
     end.
@@ -206,8 +206,9 @@ judged(#{cert := Cert, key := Key, trust := Trust, crls := Crls, cluster := Clus
 %% ---- the files ----
 
 %% Key and certificate come last: with them there, all is there.
-put_all(#{cluster := Cluster, server := Server, not_after := End, cert := Cert, key := Key} = Given, Folder, Dir, Work) ->
+put_all(#{cluster := Cluster, root := Root, server := Server, not_after := End, cert := Cert, key := Key} = Given, Folder, Dir, Work) ->
     ok(unless_there(Folder, "")),
+    fits(Dir, Cluster, Root, ""), % others may have been at work since
     Done = [put_new(File, Work, Text, Mode) || {File, Text, Mode} <- files(Given, Dir)],
     ok(merlon_dir_write:put_folder(Folder, Work, [{"key.pem", Key, 8#600}, {"cert.pem", Cert, 8#644}])),
     #{cluster => Cluster, server => Server, not_after => End,

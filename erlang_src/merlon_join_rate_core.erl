@@ -26,16 +26,21 @@ admit(Source, Now, #{recent := Before, known := Known, told := Told} = Rate) ->
     Recent = [Each || {Time, _, _} = Each <- Before, Now - Time < ?SECOND],
     Kind = kind(Known, Source, Now),
     case has_place(Source, Kind, Recent) of
-        true -> {yes, Rate#{recent := [{Now, Source, Kind} | Recent], known := remembered(Source, Now, Known)}};
+        true -> {yes, Rate#{recent := [{Now, Source, Kind} | Recent], known := remembered(site(Source), Now, Known)}};
         false when Told =:= never; Now - Told >= ?SECOND -> {tell, Rate#{recent := Recent, told := Now}};
         false -> {no, Rate#{recent := Recent}}
     end.
 
 kind(Known, Source, Now) ->
+    Site = site(Source),
     case Known of
-        #{Source := Time} when Now - Time < ?MEMORY -> again;
+        #{Site := Time} when Now - Time < ?MEMORY -> again;
         _ -> first
     end.
+
+%% Whoever has a /64 of IPv6 mostly has the /48 around it: as many first times as he likes.
+site({A, B, C, _, net}) -> {A, B, C, net};
+site(Source) -> Source.
 
 has_place(Source, Kind, Recent) ->
     length(Recent) < ?OF_ALL andalso length([Same || {_, Of, _} = Same <- Recent, Of =:= Source]) < ?OF_ONE

@@ -15,6 +15,8 @@
 %% Of what goes with a certificate: less than a message may have (TO_CLIENT_MAX in native/tls/src/join.rs).
 -define(MAX_BYTES, 4000000).
 -define(MAX_PARTS, 200).
+%% Milliseconds kept for signing and handing out: a token must not be spent when there is no time left for that.
+-define(DELIVERY, 2000).
 
 %% What is shown to those who join: a node's certificate and key, and the CA of Dir behind it.
 -spec shown(string(), Cert :: binary(), Key :: binary(), Now :: integer()) ->
@@ -89,7 +91,8 @@ issue(Dir, Record, How, Name, Csr, From, Deadline) ->
     case parts(Dir) of
         {ok, Parts} ->
             Locked = fun(Work) -> locked(Dir, Work, Record, How, Name, Csr, From) end,
-            case merlon_dir_write:in_turn(merlon_dir:path([Dir]), Locked, Deadline) of
+            Left = max(0, merlon_handshake:time_left(Deadline)),
+            case merlon_dir_write:in_turn(merlon_dir:path([Dir]), Locked, Deadline - min(?DELIVERY, Left div 2)) of
                 {done, {ok, Cert}} -> {ok, Cert, Parts};
                 {done, {error, _} = Error} -> Error;
                 {error, Reason} -> internal(Reason)

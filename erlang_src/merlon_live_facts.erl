@@ -47,7 +47,7 @@ gathered(Node, Release, Ask, Secretly) ->
         names => names(Ask), path => path(Ask), epmd => [Ip || {Ip, Port} <- All, Port =:= merlon_wire_epmd:port()],
         listeners => Own, settings => settings(Ask), apps => apps(Ask(application, which_applications, []))},
       maps:from_list(lists:append(
-        [[{otp, version(Release, Ask)}], [{flags, Flags} || {ok, {ok, Flags}} <- [Ask(init, get_argument, [proto_dist])], is_list(Flags)],
+        [[{otp, version(Release, Ask)}], [{flags, Flags} || {ok, {ok, Flags}} <- [Ask(init, get_argument, [proto_dist])], length(Flags) > 0],
          [{merlon, text(Vsn)} || {ok, {ok, Vsn}} <- [Ask(application, get_key, [merlon, vsn])]],
          [{port, Port} || Port <- port(Node, Ask)],
          [{cookie, fun() -> atom_to_binary(Cookie) end} || Secretly, {ok, Cookie} <- [Ask(erlang, get_cookie, [])], is_atom(Cookie)],

@@ -196,10 +196,11 @@ checked({ok, {port, Port}}, #own{port = Port, silent = Silent, keeper = Keeper} 
 checked({ok, _}, #own{role = {member, Pid}} = Own) ->
     true = exit(Pid, lost),
     Own;
-checked({error, _}, #own{silent = true} = Own) -> Own;
-checked({error, #{text := Text}}, #own{keeper = Keeper} = Own) ->
+%% Who refuses, or has just ended, does not hang.
+checked({error, #{reason := timeout, text := Text}}, #own{silent = false, keeper = Keeper} = Own) ->
     said(names_silent, [Keeper, Text]),
-    Own#own{silent = true}.
+    Own#own{silent = true};
+checked({error, _}, Own) -> Own.
 
 %% The acceptor is linked: without it there is no keeper, and this process is started anew.
 keep(Family, #own{node = Node, port = Port} = Own, [First | _] = Listeners, #state{tables = Tables} = State) ->

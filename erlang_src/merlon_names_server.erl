@@ -128,20 +128,23 @@ stay(Names, From) ->
 
 held(#{conn := Conn} = Session) ->
     case merlon_nif:join_advance(Conn) of
-        wait -> waiting(Session);
+        wait -> looked(Session);
         _ -> merlon_nif:close(Conn)
     end.
 
-waiting(#{conn := Conn, ref := Ref, live := Live} = Session) ->
+%% Not only when nothing comes: who drips bytes would put it off.
+looked(#{live := Live} = Session) ->
+    case merlon_live_core:due(now_s(), Live) of
+        [] -> waiting(Session);
+        _ -> judged(Session)
+    end.
+
+waiting(#{conn := Conn, ref := Ref} = Session) ->
     receive
         {select, _, _, _} -> held(Session);
         judge -> judged(Session);
         {'DOWN', Ref, process, _, _} -> merlon_nif:close(Conn)
-    after ?LOOK ->
-            case merlon_live_core:due(now_s(), Live) of
-                [] -> waiting(Session);
-                _ -> judged(Session)
-            end
+    after ?LOOK -> looked(Session)
     end.
 
 %% By the rules and with the grace of links.

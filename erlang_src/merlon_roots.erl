@@ -283,12 +283,23 @@ no_good(old_statement, _Text, _Node, State) -> count(known, State);
 no_good(unknown_issuer, Text, Node, State) ->
     case merlon_nif:rotation_read(Text) of
         {ok, #{stage := finish}} -> count(known, State);
-        _ -> refused("the old root that it names is not trusted here", Node, State)
+        %% Whom it takes back is not trusted here either.
+        {ok, #{stage := undo, new := New}} -> no_root(trusts(New), Node, State);
+        _ -> no_root(true, Node, State)
     end;
 no_good(bad_signature, _Text, Node, State) ->
     refused("a statement about a new root that was not signed by the roots that it names", Node, State);
 no_good(Reason, _Text, Node, State) ->
     refused(merlon_pki_text:words(Reason), Node, State).
+
+no_root(false, _Node, State) -> count(known, State);
+no_root(true, Node, State) -> refused("the old root that it names is not trusted here", Node, State).
+
+trusts(Root) ->
+    case here() of
+        {ok, #{ref := Ref}} -> lists:member(Root, merlon_nif:identity_anchors(Ref));
+        none -> true
+    end.
 
 refused(Text, Node, #state{quiet = Quiet} = State) ->
     {Told, Next} = merlon_quiet_core:refused(now_s(), Quiet),

@@ -176,8 +176,14 @@ is_plain(Chars) ->
 %% Roots that a peer asks about.
 -spec query(term()) -> {ok, #{old := binary(), new := binary(), drop := binary()}} | error.
 query({standing, <<_:64/binary>> = Old, <<_:64/binary>> = New, Drop}) when Drop =:= Old; Drop =:= New ->
-    {ok, #{old => Old, new => New, drop => Drop}};
+    case is_hex(Old) andalso is_hex(New) of
+        true -> {ok, #{old => Old, new => New, drop => Drop}};
+        false -> error
+    end;
 query(_) -> error.
+
+%% What is no text would be a crash in the native library.
+is_hex(Text) -> lists:all(fun(Char) -> Char >= $0 andalso Char =< $9 orelse Char >= $a andalso Char =< $f end, binary_to_list(Text)).
 
 %% A line for each node.
 -spec status(#{binary() => standing() | unknown}) -> iodata().

@@ -64,7 +64,9 @@ is_old(File) ->
 -spec statements(string()) -> [{Text :: binary(), statement()}].
 statements(Dir) ->
     Found = [{Text, Said} || File <- files(Dir), {ok, Text} <- [merlon_dir:read(File)], {ok, Said} <- [merlon_nif:rotation_read(Text)]],
-    lists:sort(fun({_, #{sequence := A}}, {_, #{sequence := B}}) -> A >= B end, Found).
+    Newest = lists:sort(fun({_, #{sequence := A}}, {_, #{sequence := B}}) -> A >= B end, Found),
+    %% An older merlon has named the file after the old root alone.
+    lists:uniq(fun({_, #{old := Old, new := New}}) -> {Old, New} end, Newest).
 
 files(Dir) ->
     case merlon_dir:list(folder(Dir)) of
@@ -85,10 +87,9 @@ sequence(Dir, Old) ->
 
 %% The number that a statement must be above: that of all about its old root. What takes a new root back is taken late, too: else
 %% who was away then would trust that one for ever. Only what was said of the same two is newer than that.
-known(Dir, #{stage := undo, old := Old, new := New}) ->
-    lists:max([0 | [Number || {_, #{old := Of, new := By, sequence := Number}} <- statements(Dir), Of =:= Old, By =:= New]]);
-known(Dir, #{old := Old}) ->
-    sequence(Dir, Old).
+known(Dir, #{stage := Stage, old := Old, new := New}) ->
+    lists:max([0 | [Number || {_, #{old := Of, new := By, stage := Was, sequence := Number}} <- statements(Dir), Of =:= Old,
+                              By =:= New orelse (Stage =/= undo andalso Was =/= undo)]]).
 
 %% Whether a statement is to be believed here and is new.
 -spec check(string(), Cluster :: binary(), Text :: binary(), Now :: integer()) -> {ok, statement()} | error().

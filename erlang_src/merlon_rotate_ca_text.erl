@@ -7,9 +7,11 @@
 -type stage() :: merlon_nif:stage().
 -type found() :: away | unknown | merlon_roots_core:standing().
 
--spec refusal(rolling_back | finished | nothing | unsaid | elsewhere) -> iodata().
-refusal(elsewhere) -> "another new root was put into the place of this one since, on a machine with a copy of this CA: go on there, and "
-                      "take this one back here with `merlon rotate ca --rollback`; or roll it back there, and run this again";
+-spec refusal(rolling_back | finished | nothing | unsaid | elsewhere | too_late) -> iodata().
+refusal(elsewhere) -> "another new root was put into the place of this one since, on a machine with a copy of this CA: take this one back "
+                      "here with `merlon rotate ca --rollback`, before stage 3 there, and go on there; or roll it back there, and run this again";
+refusal(too_late) -> "the old root is not trusted here any more, so nodes believe nothing that it says: remove the new one (--status names it) from "
+                     "every trust/ by hand, and copy ca/ anew from where the root was rotated";
 refusal(unsaid) -> "nodes were told of the new root, and rotation/ does not say how far they are: put its file back, or run "
                    "this without --rollback, which says it again";
 refusal(rolling_back) -> "this rotation is being rolled back: end that with `merlon rotate ca --rollback`, then begin anew";
@@ -38,7 +40,7 @@ where(_Stage, #{old := true, new := false}) -> "trusts the old root";
 where(_Stage, #{old := false, new := true}) -> "trusts the new root";
 where(_Stage, #{old := false, new := false}) -> "trusts neither";
 where(_Stage, #{ready := false}) -> "trusts both roots, needs another certificate";
-where(back, #{behind := []}) -> "trusts both roots, has a certificate of the old one";
+where(Stage, #{behind := []}) when Stage =:= back; Stage =:= undo -> "trusts both roots, has a certificate of the old one";
 where(_Stage, #{behind := []}) -> "trusts both roots, has a certificate of the new one";
 where(_Stage, #{behind := Behind}) ->
     ["trusts both roots, has another certificate, has not been shown one by ", lists:join(", ", Behind)].

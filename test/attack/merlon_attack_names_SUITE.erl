@@ -10,7 +10,7 @@
          what_can_not_be_read_ends_the_session/1, silent_connections_keep_nobody_out/1,
          a_tool_that_holds_the_port_is_not_believed/1, a_program_that_holds_the_port_stops_the_next_node/1,
          a_false_port_leads_to_no_link/1, one_certificate_can_not_fill_the_table/1,
-         silent_sessions_of_a_tool_keep_nobody_out/1]).
+         silent_sessions_of_a_tool_keep_nobody_out/1, who_drips_loses_its_name_with_its_certificate/1]).
 
 suite() -> [{timetrap, {seconds, 60}}].
 
@@ -21,7 +21,7 @@ all() ->
      what_can_not_be_read_ends_the_session, silent_connections_keep_nobody_out,
      a_tool_that_holds_the_port_is_not_believed, a_program_that_holds_the_port_stops_the_next_node,
      a_false_port_leads_to_no_link, one_certificate_can_not_fill_the_table,
-     silent_sessions_of_a_tool_keep_nobody_out].
+     silent_sessions_of_a_tool_keep_nobody_out, who_drips_loses_its_name_with_its_certificate].
 
 -define(CLUSTER, <<"epmd-tests">>).
 -define(CLI, <<"rabbitmqcli-7-rabbit@127.0.0.1">>).
@@ -277,3 +277,22 @@ until_refused(Identity, [Name | Names], Config) ->
 tool_port(Config) ->
     [{_, _, Port}] = merlon_peers:call(maps:get(pid, its(victim, Config)), merlon_epmd, registered_as, []),
     {port, Port}.
+
+%% A byte now and then, of a message that never is whole, does not put off the look at its certificate.
+who_drips_loses_its_name_with_its_certificate(Config) ->
+    Now = erlang:system_time(second),
+    Old = merlon_peers:new_dir(its(priv_dir, Config), binary_to_list(?CLUSTER), Now - 9 * 86400),
+    {ok, _} = file:copy(filename:join([Old, "trust", "ca.pem"]), filename:join([its(dir, Config), "trust", "old.pem"])),
+    {ok, _} = merlon_peers:call(maps:get(pid, its(victim, Config)), merlon, reload, []),
+    Late = list_to_atom(merlon_epmd_ct:name("late") ++ "@127.0.0.1"),
+    ok = merlon_peers:add_node(Old, Late, #{days => 1, now => Now + 6 - 86400}),
+    {ok, Ssl} = ssl:connect({127, 0, 0, 1}, its(port, Config),
+                            [binary, {active, false}, {verify, verify_none}, {alpn_advertised_protocols, [<<"merlon-names/1">>]}
+                             | merlon_attacker:ssl_opts(filename:join([Old, "nodes", atom_to_list(Late)]))], 5000),
+    Question = merlon_names_core:request({register, atom_to_binary(Late), 4711}),
+    ok = ssl:send(Ssl, [<<(byte_size(Question)):32>>, Question]),
+    {ok, <<1:32, 1>>} = ssl:recv(Ssl, 5, 5000),
+    [begin timer:sleep(500), ssl:send(Ssl, <<Byte>>) end || <<Byte>> <= <<2000:32, 0:160>>],
+    {ok, {refused, unknown}} = ask(node_identity(Config), {find, atom_to_binary(Late)}, Config),
+    ok = file:delete(filename:join([its(dir, Config), "trust", "old.pem"])),
+    sound(Config).

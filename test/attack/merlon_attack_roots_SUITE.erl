@@ -215,7 +215,11 @@ what_is_no_statement_is_refused_with_one_line(Config) ->
     Request = fun(What) ->
                       merlon_ct:call(in(mallory, Config), gen_server, call, [{merlon_roots, name(in(victim, Config))}, What])
               end,
-    [{error, bad_request} = Request(Bad) || Bad <- [anything, {standing, 1, 2, 3}, {standing, <<>>, <<>>, <<>>}]].
+    Process = merlon_ct:call(in(victim, Config), erlang, whereis, [merlon_roots]),
+    NoText = binary:copy(<<255>>, 64),
+    [{error, bad_request} = Request(Bad)
+     || Bad <- [anything, {standing, 1, 2, 3}, {standing, <<>>, <<>>, <<>>}, {standing, NoText, NoText, NoText}]],
+    Process = merlon_ct:call(in(victim, Config), erlang, whereis, [merlon_roots]).
 
 %% Nothing but what a TLS handshake shows anyway.
 who_asks_where_a_node_is_gets_no_more(Config) ->

@@ -9,7 +9,7 @@
          a_proto_dist_given_twice_is_found/1, answers_that_make_no_sense_do_no_harm/1,
          an_inet_tls_cluster_is_told_apart/1, a_port_beside_the_distributions_is_a_note/1, only_open_addresses_are_findings/1,
          a_cookie_that_can_be_guessed_is_found/1, what_the_optfile_lets_in_is_found/1, settings_decide_what_is_reached/1,
-         only_the_named_node_is_dialled/1]).
+         only_the_named_node_is_dialled/1, an_answer_to_one_question_does_no_harm/1, a_cookie_comes_over_known_carriers_only/1]).
 
 all() ->
     [merlon_nodes_are_clean_and_in_the_table, a_plain_cluster_is_found_out, nothing_is_loaded_or_changed,
@@ -18,7 +18,7 @@ all() ->
      a_proto_dist_given_twice_is_found, answers_that_make_no_sense_do_no_harm,
      an_inet_tls_cluster_is_told_apart, a_port_beside_the_distributions_is_a_note, only_open_addresses_are_findings,
      a_cookie_that_can_be_guessed_is_found, what_the_optfile_lets_in_is_found, settings_decide_what_is_reached,
-     only_the_named_node_is_dialled].
+     only_the_named_node_is_dialled, an_answer_to_one_question_does_no_harm, a_cookie_comes_over_known_carriers_only].
 
 init_per_suite(Config0) ->
     Config = lists:keystore(merlon_dir, 1, merlon_ct:open(Config0), {merlon_dir, old_dir(Config0)}),
@@ -288,6 +288,40 @@ answers_that_make_no_sense_do_no_harm(_Config) ->
          Options = #{call => Call, cluster => true, secretly => true, now => 0},
          [nomatch = binary:match(Text, <<"\e">>) || Text <- shown(merlon_audit_live:scan('x@h', Options))]
      end || Answer <- Answers].
+
+%% Where all others are as they should be.
+an_answer_to_one_question_does_no_harm(_Config) ->
+    [begin
+         {ok, _, _} = Told = merlon_audit_live:scan('x@h', #{call => answering(Asked, Answer), cluster => false, secretly => false, now => 0}),
+         [nomatch = binary:match(Text, <<"\e">>) || Text <- shown(Told)]
+     end || {Asked, Answer} <- [{{net_kernel, nodes_info}, linked_over('\e]0;owned\a\e[2J')}, {{net_kernel, nodes_info}, linked_over('\x{8a9e}')},
+                                {{init, get_argument}, {ok, [x, y | z]}}]].
+
+%% One that is not known may be plain.
+a_cookie_comes_over_known_carriers_only(_Config) ->
+    [begin
+         Self = self(),
+         Answering = answering({net_kernel, nodes_info}, linked_over(Carrier)),
+         Call = fun(M, F, ['x@h', erpc, call, ['b@h', Module, Function | _], _], Timeout) ->
+                        Self ! {asked, {Module, Function}},
+                        Answering(M, F, ['b@h', Module, Function, [], 0], Timeout);
+                   (M, F, Args, Timeout) -> Answering(M, F, Args, Timeout)
+                end,
+         {ok, _, _} = merlon_audit_live:scan('x@h', #{call => Call, cluster => true, secretly => true, now => 0}),
+         {Carrier, Expected} = {Carrier, lists:member({erlang, get_cookie}, all_asked())}
+     end || {Carrier, Expected} <- [{tcp, false}, {quic, false}, {tls, true}, {merlon, true}]].
+
+all_asked() -> receive {asked, What} -> [What | all_asked()] after 0 -> [] end.
+
+linked_over(Carrier) -> {ok, [{'b@h', [{state, up}, {address, {net_address, a, b, Carrier, c}}]}]}.
+
+answering(Asked, Answer) ->
+    fun(net_kernel, connect_node, _, _) -> true;
+       (erlang, node, [], _) -> 'me@h';
+       (erpc, call, [_, erlang, system_info | _], _) -> "25";
+       (erpc, call, [_, M, F | _], _) when {M, F} =:= Asked -> Answer;
+       (erpc, call, _, _) -> undefined
+    end.
 
 shown({error, Text}) -> [unicode:characters_to_binary(Text)];
 shown({ok, Results, Table}) ->

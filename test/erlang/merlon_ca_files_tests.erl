@@ -51,6 +51,38 @@ an_exchange_cut_off_leaves_a_key_that_fits_test() ->
         Old = usable(Dir)
     end).
 
+%% Nobody believes what an old root says that is not trusted any more.
+what_is_said_too_late_is_not_said_test() ->
+    with(fun(Dir) ->
+        {_Old, New} = begun(Dir),
+        {ok, #{old := #{id := OldId} = Old}} = merlon_ca_files:rotation(Dir),
+        Next = #{cert => New, key => element(2, file:read_file(file(Dir, "next.key")))},
+        {ok, Text} = merlon_nif:rotation_say(#{cluster => <<"test">>, sequence => 7, stage => trust, old_cert => maps:get(cert, Old),
+                                               old_key => maps:get(key, Old), new_cert => New, new_key => maps:get(key, Next)}),
+        {ok, _} = locked(Dir, fun(Work) -> merlon_roots_files:take(Dir, Work, <<"test">>, Text, erlang:system_time(second)) end),
+        ok = file:write_file(filename:join([Dir, "trust", "ca.pem"]), New),
+        {1, _, Said} = merlon_cli:run(["rotate", "ca", "--rollback", "--dir", Dir]),
+        ?assertNotEqual(nomatch, binary:match(iolist_to_binary(Said), <<"not trusted here any more">>)),
+        ?assertEqual(7, merlon_roots_files:sequence(Dir, OldId))
+    end).
+
+a_root_that_has_run_out_is_not_rotated_test() ->
+    with(fun(Dir) ->
+        _ = init(Dir),
+        {ok, #{cert := Cert, key := Key}} =
+            merlon_nif:pki_new_ca(#{cluster => <<"test">>, alg => p256, days => 9, now => erlang:system_time(second) - 20 * 86400}),
+        [ok = file:write_file(filename:join([Dir | Path]), Text)
+         || {Path, Text} <- [{["ca", "ca.pem"], Cert}, {["ca", "ca.key"], Key}, {["trust", "ca.pem"], Cert}]],
+        {1, _, Said} = merlon_cli:run(["rotate", "ca", "--dir", Dir]),
+        ?assertNotEqual(nomatch, binary:match(iolist_to_binary(Said), <<"has run out">>)),
+        ?assertEqual(none, merlon_ca_files:rotation(Dir))
+    end).
+
+who_waits_in_a_rollback_has_a_certificate_of_the_old_root_test() ->
+    Standing = #{old => true, new => true, ready => true, behind => []},
+    [?assertNotEqual(nomatch, string:find(merlon_rotate_ca_text:where(Stage, Standing), Which))
+     || {Stage, Which} <- [{undo, "old one"}, {back, "old one"}, {issue, "new one"}]].
+
 the_end_leaves_the_key_of_the_one_that_issues_and_no_other_test() ->
     [with(fun(Dir) ->
          {Old, New} = begun(Dir),

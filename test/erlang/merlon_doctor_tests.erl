@@ -245,7 +245,13 @@ a_release_needs_the_carrier_in_its_boot_script_test() ->
                   || {Check, fail, Text} <- merlon_doctor_release:lines(#{release => Without})],
         assert_failed(release, <<"add merlon to the release's applications">>, Failed),
         ?assertEqual(2, length(Failed)),
-        [{release, fail, _}] = merlon_doctor_release:lines(#{release => Root ++ "/none"})
+        [{release, fail, _}] = merlon_doctor_release:lines(#{release => Root ++ "/none"}),
+        %% A big release's boot script has more than a MiB.
+        Big = filename:join([With, "releases", "1", "start.boot"]),
+        {ok, Boot} = file:read_file(Big),
+        {script, Id, Steps} = binary_to_term(Boot),
+        ok = file:write_file(Big, term_to_binary({script, Id, Steps ++ [{progress, lists:duplicate(600000, 1)}]})),
+        ?assertEqual([], [Text || {release, fail, Text} <- merlon_doctor_release:lines(#{release => With})])
     end).
 
 release(Root, Name, More) ->

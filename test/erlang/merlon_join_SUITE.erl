@@ -137,7 +137,9 @@ a_dir_is_anybodys_while_a_join_waits(Config) ->
                       ok = filelib:ensure_dir(File = filename:join([Joined, "nodes", ?NODE, "cert.pem"])),
                       ok = file:write_file(File, "somebody's")
                   end,
-                  fun({error, {refused, Text}}) -> says("exists already.*the token is spent", Text) end}]].
+                  fun({error, {refused, Text}}) -> says("exists already.*the token is spent", Text) end},
+                 {fun(Joined) -> {0, _, <<>>} = merlon_cli:run(["init", "--cluster", "other", "--dir", Joined]) end,
+                  fun({error, {refused, Text}}) -> says("of cluster other.*the token is spent", Text) end}]].
 
 a_dir_of_another_cluster_is_refused_before_the_token_is_shown(Config) ->
     refused_for_its_dir(Config, fun(Joined) ->

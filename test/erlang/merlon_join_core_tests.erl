@@ -59,4 +59,7 @@ one_source_gets_a_few_attempts_a_second_and_all_together_not_many_more_test() ->
     ?assertEqual([yes, yes, yes, tell, yes], Run([{a, T} || T <- [0, 0, 0, 999, 1000]])),
     %% Twenty that come every 10 ms for a minute and more, and one that comes then.
     Flood = [{N, T} || T <- lists:seq(0, 70000, 10), N <- lists:seq(1, 20)],
-    ?assertMatch([yes, Turned] when Turned =/= yes, lists:nthtail(length(Flood), Run(Flood ++ [{new, 70001}, {1, 70002}]))).
+    ?assertMatch([yes, Turned] when Turned =/= yes, lists:nthtail(length(Flood), Run(Flood ++ [{new, 70001}, {1, 70002}]))),
+    %% All /64 of a /48, each once, and one from elsewhere.
+    Net = [{{16#2001, 16#db8, 7, T, net}, T} || T <- lists:seq(0, 5000)],
+    ?assertEqual([yes], lists:nthtail(length(Net), Run(Net ++ [{{16#2001, 16#db8, 8, 1, net}, 5001}]))).

@@ -205,7 +205,8 @@ a_question_is_about_two_roots_of_which_one_goes_test() ->
     [Old, New] = [binary:copy(Digit, 64) || Digit <- [<<"a">>, <<"b">>]],
     ?assertEqual({ok, #{old => Old, new => New, drop => New}}, merlon_roots_core:query({standing, Old, New, New})),
     [?assertEqual(error, merlon_roots_core:query(Bad))
-     || Bad <- [{standing, Old, New, <<>>}, {standing, Old, <<"b">>, Old}, anything, {standing, Old, New}]].
+     || Bad <- [{standing, Old, New, <<>>}, {standing, Old, <<"b">>, Old}, anything, {standing, Old, New},
+                {standing, binary:copy(<<255>>, 64), New, binary:copy(<<255>>, 64)}, {standing, Old, binary:copy(<<"A">>, 64), Old}]].
 
 what_was_written_is_read_test() ->
     Live = #{<<"a@h">> => standing(true, true, false, [<<"b@h">>, <<"c@h">>]), <<"b@h">> => unknown,

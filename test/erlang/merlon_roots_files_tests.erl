@@ -71,6 +71,26 @@ what_was_taken_back_is_heard_of_late_test() ->
         ?assertMatch([#{stage := trust}, #{stage := undo}], merlon_roots_core:in_force(Said))
     end).
 
+%% Of two copies of one CA: what one has taken back does not stand in the way of the other's rotation.
+an_undo_is_about_its_own_two_roots_test() ->
+    with(fun(Dir) ->
+        Old = old_root(init(Dir)),
+        [First, Second] = [new_root(), new_root()],
+        {ok, _} = take(Dir, say(trust, 1, Old, First)),
+        {ok, _} = take(Dir, say(undo, 7, Old, First)),
+        {ok, #{stage := finish}} = take(Dir, say(finish, 5, Old, Second))
+    end).
+
+%% A file by the name that an older merlon gave it.
+a_newer_statement_hides_an_older_file_test() ->
+    with(fun(Dir) ->
+        Old = #{id := OldId} = old_root(init(Dir)),
+        New = new_root(),
+        {ok, _} = take(Dir, say(finish, 2, Old, New)),
+        ok = file:write_file(filename:join([Dir, "rotation", binary_to_list(OldId) ++ ".txt"]), say(trust, 1, Old, New)),
+        ?assertMatch([{_, #{stage := finish}}], merlon_roots_files:statements(Dir))
+    end).
+
 roots_come_and_go_alone_test() ->
     with(fun(Dir) ->
         Old = #{id := OldId} = old_root(init(Dir)),

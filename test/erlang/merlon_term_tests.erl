@@ -105,6 +105,21 @@ a_compiled_budget_is_the_same_test() ->
     ?assertEqual({ok, {1}}, merlon_term:decode(term_to_binary({1}), All)),
     ?assertEqual({error, {budget, {unknown_key, deep}}}, merlon_term:budget(#{deep => 1})).
 
+%% 42 hash maps of 256 small keys: some KB inflated are thousands of insertions.
+what_takes_long_to_build_is_built_on_a_dirty_scheduler_test() ->
+    Map = [<<116, 256:32>>, [<<97, I, 106>> || I <- lists:seq(0, 255)]],
+    Inner = iolist_to_binary([<<108, 42:32>>, lists:duplicate(42, Map), 106]),
+    Bin = zipped(Inner, byte_size(Inner)),
+    ?assert(byte_size(Bin) =< 4096),
+    {ok, []} = merlon_term:decode(<<131, 106>>),
+    Pid = spawn_link(fun() -> receive go -> {ok, _} = merlon_term:decode(Bin) end end),
+    1 = erlang:trace(Pid, true, [call]),
+    _ = erlang:trace_pattern({merlon_nif, '_', '_'}, true, []),
+    Pid ! go,
+    Name = receive {trace, Pid, call, {merlon_nif, N, _}} -> N after 5000 -> none end,
+    _ = erlang:trace_pattern({merlon_nif, '_', '_'}, false, []),
+    ?assertEqual(term_decode_dirty, Name).
+
 ranges_have_a_size_test_() ->
     Mod = 'Elixir.Range',
     Range = fun(First, Last, Step) -> #{'__struct__' => Mod, first => First, last => Last, step => Step} end,
@@ -117,6 +132,9 @@ ranges_have_a_size_test_() ->
         ++ [?_assertEqual({error, {term, {over, range, 1000000}}}, merlon_term:decode(term_to_binary(Term)))
             || Range1 <- [Range(1, 9999999999, 1)],
                Term <- [Range1, [Range1], #{a => Range1}, #{Range1 => 1}, #{a => {Range1}, b => #{}}]]
+        ++ [?_assertEqual({error, {term, {over, range, 1000000}}}, merlon_term:decode(term_to_binary(Term)))
+            || Term <- [Range(0, nil, 1), Range(0, <<>>, 1), Range(0, [a], 1), Range(0, {1}, 1), Range(0, #{}, 1), Range(0, #{a => 1}, 1),
+                        Range(0, 1.0e300, 1), Range(0.0, 9999999999, 1), Range(0, 1, 1.0e-300), maps:remove(step, Range(0, nil, 1))]]
         ++ [?_assertMatch({error, {term, {over, range, _}}}, merlon_term:decode(hidden_range(Keys)))
             || Keys <- [[s, f, l], [l, x, s, f], [f, s, x, l]]].
 

@@ -157,6 +157,19 @@ fn refuses_a_statement_of_a_root_that_is_not_trusted_any_more() {
 
 /// Stragglers may keep a rotation from its end until the old root has run out.
 #[test]
+fn a_new_root_that_has_run_out_can_be_taken_back_and_nothing_else() {
+    let (old, new) = (ca(), new_ca(CLUSTER, Alg::P256, NOW, 10).unwrap());
+    for stage in STAGES {
+        let text = say(1, stage, &old, &new);
+        let said = check_rotation(&text, &[&old.cert_pem], CLUSTER, 0, NOW + 11 * DAY);
+        match stage {
+            Stage::Undo => assert_eq!(said.unwrap().stage, Stage::Undo),
+            _ => assert!(matches!(said, Err(Error::AnchorNotValid { .. }))),
+        }
+    }
+}
+
+#[test]
 fn a_root_that_has_run_out_goes_and_introduces_nobody() {
     let (old, new) = (new_ca(CLUSTER, Alg::P256, NOW, 10).unwrap(), ca());
     let both = [old.cert_pem.as_str(), new.cert_pem.as_str()];

@@ -76,12 +76,12 @@ impl Map {
         };
         *place = match value {
             Seen::Integer(n) => Some(Some(n)),
-            Seen::Huge => Some(None),
-            _ => None,
+            // As good as no end: Elixir compares without asking what it is, and every number is below an atom.
+            _ => Some(None),
         };
     }
 
-    /// How many numbers the range has, if it is one; more than can be counted if one of its numbers is huge. Without a
+    /// How many numbers the range has, if it is one; more than can be counted if one of its numbers is huge or none. Without a
     /// step it is one of an Elixir before 1.12, which counts in either direction.
     pub fn range(&self) -> Option<u64> {
         let (true, Some(first), Some(last)) = (self.is_range, self.first, self.last) else {

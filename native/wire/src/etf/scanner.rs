@@ -139,12 +139,10 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
 
     #[inline(always)]
     fn value(&mut self) -> Result<(), Refusal> {
-        if let Some(value) = self.term()? {
-            self.maps
-                .last_mut()
-                .into_iter()
-                .for_each(|map| map.value(value));
-        }
+        let depth = self.maps.len();
+        let value = self.term()?.unwrap_or(Seen::Other);
+        let map = depth.checked_sub(1).and_then(|at| self.maps.get_mut(at));
+        map.into_iter().for_each(|map| map.value(value));
         Ok(())
     }
 
