@@ -13,7 +13,7 @@
          a_proof_from_another_session_is_refused/1, a_replayed_join_is_refused/1, a_wrong_secret_is_refused/1,
          a_message_out_of_turn_is_refused/1, garbage_is_refused/1, an_oversized_message_is_refused/1,
          a_slow_client_is_dropped/1, attempts_are_limited/1, a_flood_from_many_addresses_locks_nobody_out/1, what_is_kept_of_a_token_does_not_give_it_away/1,
-         a_record_that_others_can_read_is_no_token/1, a_turn_that_comes_too_late_costs_no_token/1]).
+         a_record_that_others_can_read_is_no_token/1]).
 -export([take_all/2]).
 
 -import(merlon_join_ct, [ca/1, token/2, decoded/1, at/2, join/2, issued/1, state/2, service/1, service/2,
@@ -32,7 +32,7 @@ all() ->
      a_proof_from_another_session_is_refused, a_replayed_join_is_refused, a_wrong_secret_is_refused,
      a_message_out_of_turn_is_refused, garbage_is_refused, an_oversized_message_is_refused,
      a_slow_client_is_dropped, attempts_are_limited, a_flood_from_many_addresses_locks_nobody_out, what_is_kept_of_a_token_does_not_give_it_away,
-     a_record_that_others_can_read_is_no_token, a_turn_that_comes_too_late_costs_no_token].
+     a_record_that_others_can_read_is_no_token].
 
 %% What is joined is below the folder of the run.
 init_per_suite(Config) ->
@@ -334,19 +334,6 @@ a_slow_client_is_dropped(Config) ->
     prove(Conn, Token),
     [{refused, #{reason := timeout, token := _}}] = outcomes(1),
     {error, _} = hear(Conn),
-    open = state(Dir, Token).
-
-%% Somebody else is at work in the dir nearly until the session ends: no certificate could be handed out in what is left.
-a_turn_that_comes_too_late_costs_no_token(Config) ->
-    Dir = ca(Config),
-    Port = service(Dir, 1500),
-    Token = decoded(token(Dir, ["app@web1.example"])),
-    Conn = connect(Token, Port),
-    prove(Conn, Token),
-    Self = self(),
-    _ = spawn_link(fun() -> merlon_dir_write:locked(merlon_dir:path([Dir]), fun(_) -> Self ! locked, timer:sleep(1250) end) end),
-    receive locked -> ok end,
-    {refused, internal} = request(Conn, ?NODE, {node, <<"app">>, <<"web1.example">>}),
     open = state(Dir, Token).
 
 %% The real service: 30 at once from one address, and a good token among them afterwards.

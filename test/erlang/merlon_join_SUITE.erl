@@ -3,7 +3,8 @@
 -module(merlon_join_SUITE).
 
 -export([all/0, init_per_suite/1, end_per_suite/1]).
--export([a_join_brings_all_that_a_node_needs/1, a_dir_that_can_not_be_handed_out_spends_no_token/1, a_tool_joins_too/1, what_exists_is_not_overwritten/1, a_dir_is_anybodys_while_a_join_waits/1,
+-export([a_join_brings_all_that_a_node_needs/1, a_dir_that_can_not_be_handed_out_spends_no_token/1, a_tool_joins_too/1, what_exists_is_not_overwritten/1, a_turn_that_comes_too_late_costs_no_token/1,
+         what_others_did_while_a_join_waited_counts/1, a_dir_is_anybodys_while_a_join_waits/1,
          a_dir_of_another_cluster_is_refused_before_the_token_is_shown/1,
          a_dir_that_trusts_another_ca_is_refused_before_the_token_is_shown/1,
          the_commands_say_what_they_did/1, a_service_that_can_not_listen_makes_no_certificate/1, a_token_comes_from_a_file_or_from_standard_input/1,
@@ -12,12 +13,13 @@
          a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them/1,
          a_node_answers_few_attempts_a_second/1, a_node_lets_nobody_join_unasked/1, a_node_without_the_ca_lets_nobody_join/1]).
 
--import(merlon_join_ct, [ca/1, token/2, decoded/1, at/2, join/2, join/3, state/2, service/1, outcomes/1, wrong/2, relay/2]).
+-import(merlon_join_ct, [ca/1, token/2, decoded/1, at/2, join/2, join/3, state/2, service/1, service/2, connect/2, prove/2, request/3, outcomes/1, wrong/2, relay/2]).
 
 -define(NODE, <<"app@web1.example">>).
 
 all() ->
-    [a_join_brings_all_that_a_node_needs, a_dir_that_can_not_be_handed_out_spends_no_token, a_tool_joins_too, what_exists_is_not_overwritten, a_dir_is_anybodys_while_a_join_waits,
+    [a_join_brings_all_that_a_node_needs, a_dir_that_can_not_be_handed_out_spends_no_token, a_tool_joins_too, what_exists_is_not_overwritten,
+     a_turn_that_comes_too_late_costs_no_token, what_others_did_while_a_join_waited_counts, a_dir_is_anybodys_while_a_join_waits,
      a_dir_of_another_cluster_is_refused_before_the_token_is_shown,
      a_dir_that_trusts_another_ca_is_refused_before_the_token_is_shown,
      the_commands_say_what_they_did, a_service_that_can_not_listen_makes_no_certificate, a_token_comes_from_a_file_or_from_standard_input,
@@ -137,9 +139,41 @@ a_dir_is_anybodys_while_a_join_waits(Config) ->
                       ok = filelib:ensure_dir(File = filename:join([Joined, "nodes", ?NODE, "cert.pem"])),
                       ok = file:write_file(File, "somebody's")
                   end,
-                  fun({error, {refused, Text}}) -> says("exists already.*the token is spent", Text) end},
-                 {fun(Joined) -> {0, _, <<>>} = merlon_cli:run(["init", "--cluster", "other", "--dir", Joined]) end,
-                  fun({error, {refused, Text}}) -> says("of cluster other.*the token is spent", Text) end}]].
+                  fun({error, {refused, Text}}) -> says("exists already.*the token is spent", Text) end}]].
+
+%% Somebody has made the dir another cluster's between the first look at it and the lock.
+what_others_did_while_a_join_waited_counts(Config) ->
+    Dir = ca(Config),
+    Port = service(Dir),
+    {ok, Slow} = gen_tcp:listen(0, [binary, {active, false}, {ip, {127, 0, 0, 1}}]),
+    {ok, Between} = inet:port(Slow),
+    Token = at(decoded(token(Dir, ["app@web1.example"])), Between),
+    Joined = merlon_test_dir:new(),
+    Self = self(),
+    _ = spawn_link(fun() -> Self ! {joined, element(1, join(Token, ?NODE, Joined))} end),
+    {ok, Client} = gen_tcp:accept(Slow),
+    ok = merlon_dir_write:locked(merlon_dir:path([Joined]), fun(_) ->
+        _ = relay(Client, Port),
+        merlon_peers:wait(fun() -> state(Dir, Token) =:= used end),
+        timer:sleep(300), % it has what it was given, and looks for its turn
+        file:write_file(filename:join(Joined, "merlon.config"), "{cluster, \"other\"}.\n")
+    end),
+    {error, {refused, Text}} = receive {joined, Result} -> Result end,
+    says("of cluster other.*the token is spent", Text),
+    [] = filelib:wildcard("{nodes,keyring}", Joined).
+
+%% Somebody else is at work in the dir nearly until the session ends: no certificate could be handed out in what is left.
+a_turn_that_comes_too_late_costs_no_token(Config) ->
+    Dir = ca(Config),
+    Port = service(Dir, 1500),
+    Token = decoded(token(Dir, ["app@web1.example"])),
+    Conn = connect(Token, Port),
+    prove(Conn, Token),
+    Self = self(),
+    _ = spawn_link(fun() -> merlon_dir_write:locked(merlon_dir:path([Dir]), fun(_) -> Self ! locked, timer:sleep(1250) end) end),
+    receive locked -> ok end,
+    {refused, internal} = request(Conn, ?NODE, {node, <<"app">>, <<"web1.example">>}),
+    open = state(Dir, Token).
 
 a_dir_of_another_cluster_is_refused_before_the_token_is_shown(Config) ->
     refused_for_its_dir(Config, fun(Joined) ->
