@@ -109,10 +109,8 @@ at_once({_, NodeA, _} = A, {_, NodeB, _} = B) ->
     true = disconnect(A, B),
     {FromA, FromB}.
 
-disconnect({_, NodeA, _} = A, {_, NodeB, _} = B) ->
-    true = merlon_ct:call(A, erlang, disconnect_node, [NodeB]),
-    merlon_peers:wait(fun() -> merlon_ct:link_of(A, NodeB) =:= none
-                                   andalso merlon_ct:link_of(B, NodeA) =:= none end),
+disconnect(A, B) ->
+    ok = merlon_ct:unlink(A, B),
     true.
 
 settled(Before, After) ->

@@ -35,11 +35,9 @@ set(Vm, Args) -> true = merlon_ct:call(Vm, erlang, set_cookie, Args).
 dial(Vm, {_, Node, _}) -> merlon_ct:call(Vm, net_kernel, connect_node, [Node]).
 
 %% The side that was dialled knows of the link a little later.
-disconnect({_, NodeA, _} = A, {_, NodeB, _} = B) ->
+disconnect(A, {_, NodeB, _} = B) ->
     merlon_peers:wait(fun() -> lists:member(NodeB, merlon_ct:call(A, erlang, nodes, [connected])) end),
-    true = merlon_ct:call(A, erlang, disconnect_node, [NodeB]),
-    merlon_peers:wait(fun() -> merlon_ct:link_of(A, NodeB) =:= none
-                                   andalso merlon_ct:link_of(B, NodeA) =:= none end).
+    merlon_ct:unlink(A, B).
 
 refusals({Peer, _, _}) ->
     [{maps:get(side, Report), maps:get(reason, Report)}

@@ -117,7 +117,7 @@ connect({_, NodeA, _} = A, {_, NodeB, _} = B) ->
     true = call(A, net_kernel, connect_node, [NodeB]),
     merlon_peers:wait(fun() -> link_of(A, NodeB) =/= none andalso link_of(B, NodeA) =/= none end).
 
-%% Ends the link of these two; both have seen it. A process of the VM's own (global) may have linked them again meanwhile.
+%% Ends the link of these two; both have seen it. An answer that was under way may have linked them again meanwhile.
 -spec unlink(vm(), vm()) -> ok.
 unlink({_, NodeA, _} = A, {_, NodeB, _} = B) ->
     merlon_peers:wait(fun() ->
