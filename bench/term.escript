@@ -114,7 +114,7 @@ worst(Size) ->
      {"pids of elsewhere", List(<<88, 119, 13, "nonode@nohost", 1:32, 0:32, 7:32>>)}].
 
 worst_zipped() ->
-    [{"inflated", zipped(<<108, 8180:32, (binary:copy(<<106>>, 8181))/binary>>)}, {"inflated maps", zipped(iolist_to_binary([<<108, 10:32>>, lists:duplicate(10, [<<116, 256:32>>, [<<97, I, 106>> || I <- lists:seq(0, 255)]]), 106]))},
+    [{"inflated", zipped(<<108, 16370:32, (binary:copy(<<106>>, 16371))/binary>>)}, {"inflated maps", zipped(iolist_to_binary([<<108, 21:32>>, lists:duplicate(21, [<<116, 256:32>>, [<<97, I, 106>> || I <- lists:seq(0, 255)]]), 106]))},
      {"heads of blocks", heads(360)}].
 
 zipped(Inner) -> <<131, 80, (byte_size(Inner)):32, (zlib:compress(Inner))/binary>>.

@@ -116,7 +116,7 @@ decoded(long, Bin, Limits) -> built(merlon_nif:term_scan_dirty(Bin, Limits), Bin
 
 %% By the bytes that there are to get to: a compressed term is not read beyond its claim, and a byte of it may be the head
 %% of a block, which takes long.
-way(<<131, 80, Inflated:32, _/binary>> = Bin) when Inflated =< ?BUILT, byte_size(Bin) =< ?SOON div 8 -> at_once;
+way(<<131, 80, Inflated:32, _/binary>> = Bin) when Inflated =< 2 * ?BUILT, byte_size(Bin) =< ?SOON div 8 -> at_once;
 way(<<131, 80, Inflated:32, _/binary>>) when Inflated =< ?KEPT -> inflated;
 way(<<131, 80, _/binary>>) -> long;
 way(Bin) when byte_size(Bin) =< ?BUILT -> at_once;
