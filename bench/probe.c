@@ -5,8 +5,8 @@
 // Copies: bytes of memcpy and memmove from 64 bytes on, by who called. Shorter ones are mostly inlined.
 // Calls: of every function of a NIF library that is not dirty; CPU time of the thread, so that time in which the
 // kernel had given the core to another does not count.
-// System calls: those that libc's wrappers make; strace counts the same ones, and slows the VM down so much that it
-// sleeps and wakes up more often than it does by itself.
+// System calls: those that the VM and its libraries make through libc, not what libc makes by itself. Under strace the VM
+// would be so slow that it sleeps and wakes up at other times than it does by itself.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <link.h>
