@@ -17,6 +17,7 @@ pub mod inspect;
 pub mod issue;
 mod issuer;
 mod key;
+mod known;
 pub mod name;
 mod pin;
 mod possession;

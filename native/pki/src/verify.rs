@@ -6,9 +6,10 @@
 
 use std::{fmt, time::Duration};
 
+use rustls_pki_types::SignatureVerificationAlgorithm;
 use webpki::{
     EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, RevocationCheckDepth,
-    RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath, ALL_VERIFICATION_ALGS,
+    RevocationOptionsBuilder, UnknownStatusPolicy, VerifiedPath,
 };
 use x509_cert::{der::asn1::ObjectIdentifier, ext::pkix::KeyUsages};
 
@@ -16,6 +17,7 @@ use crate::{
     again::Shown,
     anchors::{Anchor, Anchors},
     foreign,
+    known::Known,
     name::check_cluster,
     x509::{certs_in, sha256, Cert},
     Crls, Der, Error, Identity, Part, StaleCrl, UnixTime,
@@ -108,6 +110,7 @@ pub struct Verifier {
     stale: StaleCrl,
     pub(crate) self_made: bool,
     cluster: String,
+    known: Known,
 }
 
 impl Verifier {
@@ -121,6 +124,7 @@ impl Verifier {
             stale: StaleCrl::Refuse,
             self_made: false,
             cluster: cluster.to_owned(),
+            known: Known::default(),
         })
     }
 
@@ -240,6 +244,7 @@ impl Verifier {
             crls: &self.crls,
             all: &self.anchors,
             stale,
+            known: &self.known,
         };
         let verdict = path.check(&valid);
         if let Err(Error::UnknownIssuer | Error::BadSignature) = verdict {
@@ -336,6 +341,7 @@ struct Path<'a> {
     crls: &'a Crls,
     all: &'a Anchors,
     stale: StaleCrl,
+    known: &'a Known,
 }
 
 impl Path<'_> {
@@ -356,11 +362,14 @@ impl Path<'_> {
             self.now
         };
         let at = rustls_pki_types::UnixTime::since_unix_epoch(Duration::from_secs(at));
+        let known = self.known.algorithms();
+        let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
+            known.iter().map(|each| each as _).collect();
         EndEntityCert::try_from(self.leaf)
             .and_then(|leaf| {
                 let eku = Eku(self.usage);
                 leaf.verify_for_usage(
-                    ALL_VERIFICATION_ALGS,
+                    &algorithms,
                     &anchors,
                     self.rest,
                     at,
