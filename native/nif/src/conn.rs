@@ -18,7 +18,7 @@ use rustler::{Env, LocalPid, Monitor, OwnedBinary, Resource, ResourceArc};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 /// Largest packet of the dist handshake, in bytes: a name is at most 1020.
@@ -39,6 +39,8 @@ pub struct Conn {
     pub session: OnceLock<Session>,
     /// A KeyUpdate is due before our next data (RFC 8446 4.6.3).
     pub rekey: AtomicU8,
+    /// The peer has ended its stream.
+    pub gone: AtomicBool,
     pub counters: Counters,
     owner: Mutex<Option<Monitor>>,
 }
@@ -201,6 +203,7 @@ impl Conn {
             }),
             session: OnceLock::new(),
             rekey: AtomicU8::new(0),
+            gone: AtomicBool::new(false),
             counters: Counters::default(),
             owner: Mutex::default(),
         })
@@ -211,7 +214,7 @@ impl Conn {
         Ok(self.handle.select(env, ready, &env.pid())?)
     }
 
-    /// Closes the connection, with close_notify where that can go out at once.
+    /// Closes the connection, with close_notify where that can go out at once and there is anybody to hear it.
     pub fn close(&self, env: Env) {
         link::say_goodbye(self);
         self.handle.close(env);

@@ -45,12 +45,15 @@ pub fn last_word(conn: &Conn, alert: u8) {
     }
 }
 
-/// Sends close_notify if nothing is in its way.
+/// Sends close_notify if nothing is in its way. A peer that is gone would answer with a reset.
 pub fn say_goodbye(conn: &Conn) {
-    last_word(conn, 0);
+    if !conn.gone.load(Ordering::Relaxed) {
+        last_word(conn, 0);
+    }
 }
 
-/// Makes the connection ready for data after the handshake; `behind` are bytes that came with it.
+/// Makes the connection ready for data after the handshake, with what came behind it. What is left to be sent of it, the
+/// dialling side's proof, goes out with the first packet, which is that side's too.
 pub fn establish(conn: &Conn, tx: Tx, rx: Rx, shake: &mut Shake) -> Result<(), Fault> {
     let mut side = lock(&conn.rx)?;
     side.half = Some(rx);

@@ -171,6 +171,7 @@ fn read_records<S: Sink<Big = OwnedBinary>>(
     window.opened(opened);
     rx.window = window;
     if end && all && more(sink) {
+        conn.gone.store(true, Ordering::Relaxed);
         return Err(ended(rx));
     }
     Ok(empty && all)

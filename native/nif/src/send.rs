@@ -322,7 +322,7 @@ impl Out<'_> {
     }
 }
 
-/// Sends what is left over, then what `seal` adds. True: the socket has it all. What it does not take stays with the
+/// Sends what is left over and what `seal` adds. True: the socket has it all. What it does not take stays with the
 /// connection, buffer and all, and is not copied.
 fn sending(conn: &Conn, seal: impl FnOnce(&mut Out) -> Result<(), Fault>) -> Result<bool, Fault> {
     let mut tx = lock(&conn.tx)?;
@@ -337,7 +337,6 @@ fn sending(conn: &Conn, seal: impl FnOnce(&mut Out) -> Result<(), Fault>) -> Res
         buffer,
         full: false,
     };
-    out.write()?;
     rekey(&mut out)?;
     seal(&mut out)?;
     out.write()?;

@@ -219,7 +219,6 @@ fn finish(conn: &Conn, shake: &mut Shake, established: Established) -> Result<St
         proved: Mutex::new(proved),
     };
     conn.session.set(session).map_err(|_| Fault::Misuse)?;
-    flush(conn, shake)?;
     link::establish(conn, tx, rx, shake)?;
     Ok(Stop::Established)
 }

@@ -52,8 +52,15 @@ impl Dialer for Node {
         let mut tls = ClientConnection::new(self.config.clone(), self.host.clone())?;
         let mut socket = stream;
         while tls.is_handshaking() {
-            tls.complete_io(&mut socket)?;
+            while tls.wants_write() {
+                tls.write_tls(&mut socket)?;
+            }
+            if tls.read_tls(&mut socket)? == 0 {
+                return Err("the peer hung up".into());
+            }
+            tls.process_new_packets()?;
         }
+        // Its last flight goes out with the first packet, as merlon's does.
         Ok(Box::new(Link(StreamOwned::new(tls, stream))))
     }
 }

@@ -57,16 +57,17 @@ impl Dialer for Node {
         let (mut input, mut output) = (Vec::new(), Vec::new());
         let mut handshake = self.begin()?;
         loop {
-            let progress = handshake.advance(&mut input, &mut output);
-            write(stream, &output)?;
-            output.clear();
-            handshake = match progress? {
+            handshake = match handshake.advance(&mut input, &mut output)? {
                 Progress::More(handshake) => handshake,
                 Progress::Done(established) => {
-                    return Ok(Box::new(Link::new(*established, stream, input)))
+                    return Ok(Box::new(Link::new(*established, stream, (input, output))))
                 }
-                Progress::Claim(_) | Progress::Join(_) | Progress::Foreign(_) => return Err("not as a client".into()),
+                Progress::Claim(_) | Progress::Join(_) | Progress::Foreign(_) => {
+                    return Err("not as a client".into())
+                }
             };
+            write(stream, &output)?;
+            output.clear();
             if read(stream, &mut input)? == 0 {
                 return Err(handshake.closed().into());
             }
@@ -90,16 +91,23 @@ struct Link<'a> {
     rx: Rx,
     stream: &'a TcpStream,
     input: Vec<u8>,
+    /// The proof, which goes out with the first packet (native/nif/src/link.rs).
+    unsent: Vec<u8>,
 }
 
 impl<'a> Link<'a> {
-    fn new(established: Established, stream: &'a TcpStream, input: Vec<u8>) -> Self {
+    fn new(
+        established: Established,
+        stream: &'a TcpStream,
+        (input, unsent): (Vec<u8>, Vec<u8>),
+    ) -> Self {
         let (tx, rx, ..) = established.into_parts();
         Self {
             tx,
             rx,
             stream,
             input,
+            unsent,
         }
     }
 
@@ -119,7 +127,7 @@ impl<'a> Link<'a> {
 
 impl Channel for Link<'_> {
     fn send(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        let mut out = Buffer::with_capacity(bytes.len() + 64);
+        let mut out = Buffer::from(std::mem::take(&mut self.unsent));
         self.tx
             .seal(ContentType::ApplicationData, bytes, &mut out)?;
         write(self.stream, &out)
