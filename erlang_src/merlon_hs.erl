@@ -128,8 +128,7 @@ hs_data(Conn, Direction, #{name := Name} = Peer, Deadline) ->
     Out = merlon_link_out:start(Conn, Direction, Peer),
     ok = merlon_nif:set_owner(Conn, Out),
     Link0 = #link{out = Out, conn = Conn, deadline = Deadline, address = Address,
-                  known = maps:merge(maps:with([carrier], Peer),
-                                     maps:with([fingerprint, identity], merlon_nif:link_info(Conn)))},
+                  known = known_of(Peer, Conn)},
     Link = case Direction of
                accept -> Link0#link{claimed = Name};
                %% merlon: allow dynamic_atom until 2027-11-30 because the name is that of the node that was dialled
@@ -150,6 +149,10 @@ hs_data(Conn, Direction, #{name := Name} = Peer, Deadline) ->
              mf_getstat = fun(_) -> getstat() end,
              mf_setopts = fun ?MODULE:link_setopts/2,
              mf_getopts = fun ?MODULE:link_getopts/2}.
+
+%% Who was accepted has been read already.
+known_of(#{fingerprint := _} = Peer, _) -> maps:with([carrier, fingerprint, identity], Peer);
+known_of(Peer, Conn) -> maps:merge(maps:with([carrier], Peer), maps:with([fingerprint, identity], merlon_nif:link_info(Conn))).
 
 deadline(SetupTime) ->
     erlang:monotonic_time(millisecond) + max(SetupTime - ?MARGIN, SetupTime div 2).

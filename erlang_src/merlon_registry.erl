@@ -86,17 +86,22 @@ handle_call({link_up, Pid, Conn, Info}, _From, State) ->
     {reply, ok, State};
 handle_call({secret, Node}, _From, State) ->
     {reply, cookie(source(Node, State)), State};
-handle_call({pair_cookie, Node, Hidden}, _From, #state{sources = Sources} = State) ->
-    Cookie = Hidden(),
-    Known = (Sources())#{Cookie => source(Node, State)},
-    true = auth:set_cookie(Node, Cookie),
-    {reply, ok, State#state{sources = fun() -> Known end}};
+handle_call({pair_cookie, Node, Hidden}, _From, State) ->
+    {reply, ok, paired(Node, Hidden(), auth:get_cookie(Node), State)};
 handle_call(_, _From, State) ->
     {reply, {error, unknown_call}, State}.
 
+%% Most links are not the first of their pair.
+paired(_Node, Cookie, Cookie, State) -> State;
+paired(Node, Cookie, Current, #state{sources = Sources} = State) ->
+    Known = (Sources())#{Cookie => source_of(Current, State)},
+    true = auth:set_cookie(Node, Cookie),
+    State#state{sources = fun() -> Known end}.
+
+source(Node, State) -> source_of(auth:get_cookie(Node), State).
+
 %% What auth says, unless that is a pair cookie that we set ourselves: then what that came from.
-source(Node, #state{sources = Sources}) ->
-    Current = auth:get_cookie(Node),
+source_of(Current, #state{sources = Sources}) ->
     case Sources() of
         #{Current := Source} -> Source;
         _ -> set_by_user(Current, auth:get_cookie())
