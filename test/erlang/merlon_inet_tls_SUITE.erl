@@ -213,7 +213,10 @@ a_node_that_has_linked_over_inet_tls_gets_no_plain_link(Config) ->
     merlon_peers:stop(Peer),
     merlon_peers:wait(fun() -> merlon_peers:call(Pid, erlang, nodes, []) =:= [] end),
     {Plain, Old} = started(Old, ["-setcookie", ?COOKIE]),
-    refused(downgrade, Victim, Plain).
+    refused(downgrade, Victim, Plain),
+    %% Nor after a restart.
+    merlon_peers:stop(Pid),
+    refused(downgrade, restarted(Victim), Plain).
 
 %% ---- helpers ----
 
@@ -237,8 +240,15 @@ victim(Interop, Args, Config) ->
                          [io_lib:format("~p.~n", [Setting]) || Setting <- Settings], [append]),
     Node = name("victim"),
     {Pid, Node} = merlon(Node, #{dir => Dir}, Args),
+    reached(#{pid => Pid, node => Node, dir => Dir}).
+
+restarted(#{node := Node, dir := Dir} = Victim) ->
+    {Pid, Node} = started(Node, merlon_peers:args(Dir)),
+    reached(Victim#{pid => Pid}).
+
+reached(#{node := Node} = Victim) ->
     {port, Port, _} = erl_epmd:port_please(short(Node), {127, 0, 0, 1}),
-    #{pid => Pid, node => Node, dir => Dir, address => {{127, 0, 0, 1}, Port}}.
+    Victim#{address => {{127, 0, 0, 1}, Port}}.
 
 merlon(Node, Victim) -> merlon(Node, Victim, []).
 
