@@ -258,7 +258,7 @@ plain_handshakes_hold_places_and_give_way(Config) ->
     [closed, closed] = [last(Socket) || Socket <- lists:sublist(Sockets, 2)],
     {Peer, _} = plain(merlon_peers:name("old"), []),
     true = connects(Victim, Peer),
-    #{carrier := plain} = hd(merlon_peers:call(Pid, merlon, connections, [])),
+    merlon_peers:wait(fun() -> [plain] =:= [Carrier || #{carrier := Carrier} <- merlon_peers:call(Pid, merlon, connections, [])] end),
     merlon_peers:wait(fun() -> maps:get(pending, merlon_peers:call(Pid, merlon, stats, [])) =< 2 end).
 
 last(Socket) ->
