@@ -33,7 +33,7 @@ peer_chain       merlon_pki     derived       refuses_a_certificate_from_another
 peer_chain       merlon_tls     names         an_asker_of_another_ca_is_refused
 peer_chain       merlon_tls     names         a_keeper_of_another_ca_is_shown_nothing
 peer_chain       merlon_pki     derived       refuses_a_certificate_from_a_secret_out_of_its_time
-known_signature  merlon_pki     chains        refuses_changed_bits_of_a_certificate_that_is_known
+known_signature  merlon_pki     again         refuses_changed_bits_of_a_certificate_that_is_known
 known_signature  merlon_pki     lib           known::tests::a_known_one_vouches_for_no_other_key_bytes_or_signature
 live_links       merlon_pki     again         refuses_a_live_peer_whose_certificate_has_run_out
 live_links       merlon_pki     again         refuses_a_live_peer_that_was_revoked_even_by_a_stale_list

@@ -1,10 +1,10 @@
-//! The peer of a live link, judged again under other anchors and lists and at a later time.
-#![allow(clippy::unwrap_used)]
+//! The peer of a live link, and a chain that is known, judged again: under other anchors and lists, at a later time.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod common;
 
 use common::{at, Rogue, CLUSTER, DAY, NOW};
-use merlon_pki::{Anchors, Crls, Error, Peer, StaleCrl, Usage, Verifier};
+use merlon_pki::{Anchors, Crls, Der, Error, Peer, StaleCrl, Usage, Verifier};
 
 fn verifier(anchors: &[&str], crls: &[String]) -> Verifier {
     let crls = Crls::from_pems(crls).unwrap();
@@ -96,4 +96,24 @@ fn a_stale_list_is_no_verdict_about_a_live_peer_and_refuses_a_new_one_unless_tol
         tolerant.verify(&[revoked.der().clone()], Usage::Client, NOW),
         Err(Error::Revoked { .. })
     ));
+}
+
+/// What a verifier remembers of one certificate counts for no other, and not for ever.
+#[test]
+fn refuses_changed_bits_of_a_certificate_that_is_known() {
+    let ca = Rogue::new("ca");
+    let good = ca.sign(|_| ()).der().to_vec();
+    let verifier = verifier(&[&ca.pem], &[]);
+    let judge = |der: &[u8], now| verifier.verify(&[Der::from(der)], Usage::Client, now);
+    for _ in 0..2 {
+        assert!(judge(&good, NOW).is_ok());
+    }
+    for i in 0..good.len() {
+        let mut bad = good.clone();
+        bad[i] ^= 1;
+        assert!(judge(&bad, NOW).is_err(), "byte {i}");
+    }
+    assert!(judge(&good, NOW).is_ok());
+    let late = judge(&good, NOW + 2 * DAY);
+    assert!(matches!(late, Err(Error::Expired { .. })), "{late:?}");
 }

@@ -74,26 +74,6 @@ fn refuses_changed_bits_anywhere_in_the_certificate() {
     }
 }
 
-/// What a verifier remembers of one certificate counts for no other, and not for ever.
-#[test]
-fn refuses_changed_bits_of_a_certificate_that_is_known() {
-    let ca = ca();
-    let good = der(&leaf(&ca, node("a@h")).cert_pem).to_vec();
-    let verifier = verifier(&ca.cert_pem);
-    let judge = |der: &[u8], now| verifier.verify(&[Der::from(der)], Usage::Client, now);
-    for _ in 0..2 {
-        assert!(judge(&good, NOW).is_ok());
-    }
-    for i in 0..good.len() {
-        let mut bad = good.clone();
-        bad[i] ^= 1;
-        assert!(judge(&bad, NOW).is_err(), "byte {i}");
-    }
-    assert!(judge(&good, NOW).is_ok());
-    let late = judge(&good, NOW + 91 * DAY);
-    assert!(matches!(late, Err(Error::Expired { .. })), "{late:?}");
-}
-
 #[test]
 fn refuses_no_certificate() {
     assert_eq!(
