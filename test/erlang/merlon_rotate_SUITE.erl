@@ -158,10 +158,11 @@ a_full_disk_leaves_the_old_keyring(Config) ->
     {error, Reason} = merlon_ct:call(A, merlon_keyring, rotate, [[]]),
     {match, _} = re:run(merlon:format_error(Reason), "no space left on device"),
     {ok, New} = merlon_ct:call(B, merlon_keyring, rotate, [[{grace, 3600}]]),
-    wait(fun() -> events(A, rotation_failed) =/= [] end, 15000),
-    timer:sleep(6000), % it tries again, and tells it once
-    [#{text := Text}] = events(A, rotation_failed),
-    {match, _} = re:run(Text, "no space left on device"),
+    Failed = fun(File) -> [Text || #{text := Text} <- events(A, rotation_failed),
+                                   re:run(Text, [filename:join(DirA, File), " can't be .*: no space left on device"]) =/= nomatch] end,
+    wait(fun() -> Failed("keyring") =/= [] end, 15000),
+    timer:sleep(11000), % it tries again and again, and tells it once
+    {[_], [_], 2} = {Failed("keyring"), Failed("keyring.status"), length(events(A, rotation_failed))},
     Before = Keyring(),
     [] = [Name || "." ++ _ = Name <- element(2, {ok, _} = merlon_ct:call(A, file, list_dir_all, [DirA]))],
     true = is_map(merlon_ct:the_link(A, element(2, B))),
