@@ -288,7 +288,11 @@ mod tests {
             ("2026-11-27T23:00:00Z", "9999-12-31T23:59:59Z"),
         ] {
             let (_, said) = times(&soon, begin, end);
-            assert_eq!(said, format!("{TIME} 2026-11-28T00:00:00Z"), "{begin} {end}");
+            assert_eq!(
+                said,
+                format!("{TIME} 2026-11-28T00:00:00Z"),
+                "{begin} {end}"
+            );
         }
         let (_, earlier) = times(&soon, "2026-11-26T00:00:00Z", "2026-11-27T13:00:00Z");
         assert_eq!(earlier, "2026-11-26T00:00:00Z 2026-11-27T13:00:00Z");
