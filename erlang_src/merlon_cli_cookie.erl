@@ -50,6 +50,7 @@ lines(#{class := Class, length := Length, bits := Bits, marks := Marks} = Report
      io_lib:format("strength  at most ~.1f bits~n", [Bits]),
      ["attack    ", merlon_cookie_text:attack(Class), ": ", merlon_cookie_text:time(Cpu), " on one core, ", merlon_cookie_text:time(Gpu), " on one GPU\n"],
      [["mark      ", mark(Mark), $\n] || Mark <- Marks],
+     ["attack    reading it there: at once, without any reckoning\n" || Marks -- [otp_file] =/= []],
      advice(Report)].
 
 verdict(fine) -> merlon_cookie_text:verdict(fine);

@@ -11,12 +11,14 @@
 marks(Cookie, File) ->
     file(File)
         ++ [argv || in_argv(Cookie)]
-        ++ [environment || lists:any(fun(Entry) -> value(Entry) =:= Cookie end, os:getenv())]
+        ++ [environment || lists:any(fun(Entry) -> is_variable(Cookie, Entry) end, os:getenv())]
         ++ [release || in_release(Cookie)].
 
-value(Entry) ->
+%% It may stand in flags, as in ERL_FLAGS="-setcookie ...".
+is_variable(Cookie, Entry) ->
     [_ | Value] = string:split(Entry, "="),
-    unicode:characters_to_binary(Value).
+    Text = unicode:characters_to_binary(Value),
+    Text =:= Cookie orelse (is_binary(Text) andalso is_flag(Cookie, words(Text))).
 
 file(none) -> [];
 file(File) ->
@@ -48,25 +50,30 @@ pids() ->
         {error, _} -> []
     end.
 
+%% Alone, as `--cookie=...`, or in what a shell was told to run.
 is_argument(Cookie, {ok, Line}) ->
     Arguments = binary:split(Line, <<0>>, [global]),
-    lists:member(Cookie, Arguments) andalso lists:any(fun is_setcookie/1, Arguments);
+    is_flag(Cookie, Arguments ++ words(Line));
 is_argument(_Cookie, {error, _}) ->
     false.
 
-is_setcookie(Argument) -> lists:member(Argument, [<<"-setcookie">>, <<"--cookie">>]).
+is_flag(Cookie, Words) -> lists:member(Cookie, Words) andalso lists:any(fun is_setcookie/1, Words).
+
+is_setcookie(Word) -> lists:member(Word, [<<"-setcookie">>, <<"--cookie">>]).
+
+words(Text) -> binary:split(Text, [<<C>> || C <- [0 | "\t\n\r \"'="]], [global]).
 
 %% In an image everyone who has the image has it.
 in_release(Cookie) ->
     case os:getenv("RELEASE_ROOT") of
         false -> false;
         Root ->
-            Files = [File || Pattern <- ["releases/COOKIE", "releases/*/vm.args"],
+            Files = [File || Pattern <- ["releases/COOKIE", "releases/*/{vm.args,remote.vm.args,env.sh}"],
                              File <- filelib:wildcard(Pattern, Root)],
             lists:any(fun(File) -> holds(file:read_file(filename:join(Root, File)), Cookie) end, Files)
     end.
 
 holds({ok, Text}, Cookie) ->
-    lists:member(Cookie, binary:split(Text, [<<" ">>, <<"\n">>], [global]));
+    lists:member(Cookie, binary:split(Text, [<<" ">>, <<"\n">>], [global]) ++ words(Text));
 holds({error, _}, _Cookie) ->
     false.

@@ -174,10 +174,14 @@ enter(Dir, Tries) ->
         ok -> alone(Dir, Work, Tries);
         %% Dir was removed by one that had made it, and failed.
         {error, {file, {make, Work, enoent}}} when Tries > 1 -> enter(Dir, Tries - 1);
-        {error, _} = Error ->
+        {error, Reason} ->
             _ = prim_file:del_dir(Work),
-            Error
+            {error, lasting(Reason, Dir, Work)}
     end.
+
+%% Work's name would tell nobody anything, and be another one each time.
+lasting({file, {make, Work, Posix}}, Dir, Work) -> {file, {write, Dir, Posix}};
+lasting(Reason, _Dir, _Work) -> Reason.
 
 %% What is swept and moved below Dir is found by name: so nobody else may be able to put names there.
 only_ours(Dir, Work) ->
@@ -333,7 +337,7 @@ delete_if({error, _}, _Path) ->
           ok | {error, {file, merlon_dir:reason()}}.
 put_file(Path, Work, Content, Mode) ->
     New = path([Work, filename:basename(Path)]),
-    each([fun() -> create(New, Content, Mode) end,
+    each([fun() -> checked(put_content(New, Content, Mode), write, Path) end,
           fun() -> move(New, Path) end]).
 
 %% The same with a file that Make writes under the name that it gets, for content that no term may hold.

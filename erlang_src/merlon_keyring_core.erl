@@ -19,15 +19,16 @@
 %% The secret is in a fun, which nothing prints.
 -type entry() :: #{id := binary(), created := time(), not_before := time(),
                    not_after := time() | never, kdf := kdf(), secret := fun(() -> binary())}.
--type problem() :: no_header | version | no_checksum | checksum | cut_short | empty | too_many |
+-type problem() :: too_big | no_header | version | no_checksum | checksum | cut_short | empty | too_many |
                    fields | id | secret | passphrase | order | twice | other_secret | other_passphrase | kdf |
                    {time, created | not_before | not_after}.
 
 -define(HEADER, <<"merlon keyring 1">>).
 %% As many as the preamble of a link can offer.
 -define(MAX, 16).
-%% Bytes of the longest passphrase.
+%% Bytes of the longest passphrase, and of the longest text that is looked at: as in native/secret.
 -define(PASSPHRASE, 1024).
+-define(LONGEST, 65536).
 
 %% The entries of a file as they stand in it, or the line that is wrong (0: the whole).
 -spec parse(binary()) -> {ok, [entry()]} | {error, {Line :: non_neg_integer(), problem()}}.
@@ -40,6 +41,7 @@ parse(Text) ->
 problem(Line, Problem) -> throw({problem, Line, Problem}).
 
 lines(<<>>) -> problem(0, empty);
+lines(Text) when byte_size(Text) > ?LONGEST -> problem(0, too_big);
 lines(Text) ->
     Lines = binary:split(Text, <<"\n">>, [global]),
     case lists:last(Lines) of
@@ -180,6 +182,7 @@ newest_first(Entries) ->
 %% ---- words ----
 
 -spec words(problem()) -> iodata().
+words(too_big) -> "larger than a keyring can be: copy it again";
 words(no_header) -> "no keyring: the first line must be `merlon keyring 1`";
 words(version) -> "a keyring of another version: use the merlon that wrote it";
 words(no_checksum) -> "the last line is no checksum: the file is cut short; copy it again";

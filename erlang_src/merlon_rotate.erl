@@ -30,7 +30,9 @@
                 answers = #{} :: #{node() => {Since :: integer(), pos_integer()}},
                 refused = #{} :: #{node() => #{atom() => pos_integer()}},
                 preferred = none :: none | binary(),
-                unsaved = false :: boolean(), retry = up_s() :: integer(), failed = none :: term()}).
+                unsaved = false :: boolean(), retry = up_s() :: integer(),
+                %% What the log has been told since a change last succeeded.
+                failed = [] :: [term()]}).
 
 -spec child_spec() -> supervisor:child_spec().
 child_spec() ->
@@ -241,12 +243,17 @@ reloaded(#state{place = {_, Dir}} = State) ->
     keyring(merlon_keyring:public(merlon_node:keyring()), Dir, State).
 
 %% A failure is told once, and tried again later.
-written(ok, State) -> State#state{failed = none};
+written(ok, State) -> State#state{failed = []};
 written({error, Reason}, State) -> (failed(Reason, State))#state{retry = up_s() + ?RETRY}.
 
-failed(Reason, #state{failed = Before} = State) ->
-    _ = Reason =/= Before andalso spawn(merlon_event, rotation_failed, [merlon:format_error(Reason)]),
-    State#state{failed = Reason}.
+%% Two kinds of failures may take turns: of the keyring, and of the status beside it.
+failed(Reason, #state{failed = Told} = State) ->
+    case lists:member(Reason, Told) of
+        true -> State;
+        false ->
+            _ = spawn(merlon_event, rotation_failed, [merlon:format_error(Reason)]),
+            State#state{failed = lists:sublist([Reason | Told], 8)}
+    end.
 
 %% ---- what peers send ----
 

@@ -17,7 +17,7 @@
 -type fault() :: fetch_fault() | {words, iodata()}.
 -type reason() :: {beside, merlon_dir:path()} |
                   {Name :: binary(), fault() | {keyring, merlon_keyring:reason()} |
-                                     {older, Given :: integer(), InUse :: integer()}}.
+                                     {older, Given :: integer(), InUse :: integer()} | {back, Id :: binary()}}.
 -type held() :: #{provider := provider(), cluster := binary(), keyring := merlon_keyring:keyring(), version := term(),
                     state := term()}.
 
@@ -184,5 +184,8 @@ format_error({_Name, {keyring, Reason}}) ->
 format_error({Name, {older, Given, InUse}}) ->
     [Name, " gives an older keyring than the one in use: its newest entry was made at ", merlon_keyring_core:time_text(Given),
      ", that in use at ", merlon_keyring_core:time_text(InUse), "; store one with a newer entry (`merlon keyring --new`)"];
+format_error({Name, {back, Id}}) ->
+    [Name, " gives an older keyring than the one in use: it brings back entry ", Id, ", which was taken out or was to end sooner; "
+     "store one with a newer entry (`merlon keyring --new`)"];
 format_error({Name, Fault}) ->
     [Name, " can't be had: ", merlon_secrets_text:words(Fault)].

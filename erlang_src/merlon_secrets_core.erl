@@ -33,16 +33,27 @@ passes({fetch, #{code := Code}}) ->
     lists:member(Code, [host_not_found, connect, timeout, no_credentials, not_http, malformed, exit_status, signal, empty]);
 passes(_) -> false.
 
-%% First looked after `every` seconds from now.
 %% ---- what it gives ----
 
-%% Whether what a provider gives was made before what is in use: by the newest entry of each. Of a secret alone
-%% nobody knows when it was made.
--spec older(Given :: [map()], InUse :: [map()]) -> no | {older, Given :: integer(), InUse :: integer()}.
+%% Whether what a provider gives was made before what is in use: by the newest entry of each, and with the same newest one
+%% by what it brings back. An end is only ever moved forward, here as between nodes. Of a secret alone nobody knows when
+%% it was made.
+-spec older(Given :: [map()], InUse :: [map()]) -> no | {older, Given :: integer(), InUse :: integer()} | {back, Id :: binary()}.
 older(Given, InUse) ->
     case {made(Given), made(InUse)} of
         {Made, Known} when Made > 0, Made < Known -> {older, Made, Known};
+        {Made, Made} -> back([Id || #{id := Id} = Entry <- Given, is_back(Entry, InUse, Made)]);
         _ -> no
+    end.
+
+back([]) -> no;
+back([Id | _]) -> {back, Id}.
+
+%% It was taken out, or was to end sooner. `never` is an atom, and so after all numbers.
+is_back(#{id := Id, created := Created, not_after := End}, InUse, Newest) ->
+    case [Last || #{id := Known, not_after := Last} <- InUse, Known =:= Id] of
+        [Last] -> End > Last;
+        [] -> Created < Newest
     end.
 
 made(Entries) -> lists:max([0 | [Created || #{created := Created} <- Entries]]).

@@ -46,6 +46,19 @@ a_rotation_ends_all_others_and_shows_no_secret_test() ->
         ?assertMatch({match, _}, re:run(Shown, ["Phase 1 of 3: entry ", New]))
     end).
 
+%% A node that rotates by schedule has not read yet what the command has just written.
+a_rotation_of_another_at_once_does_not_let_the_old_entry_live_on_test() ->
+    with(fun(Dir) ->
+        Old = new(Dir),
+        Before = entries(Dir),
+        First = rotate(Dir, ["--grace", "0s", "--skew", "10s"]),
+        End = fun() -> [Last || #{id := Id, not_after := Last} <- entries(Dir), Id =:= Old] end,
+        [Soon] = End(),
+        {ok, Second} = merlon_rotate_files:make(Dir, Before, #{grace => 86400, skew => 300}, merlon_rotate_files:kept(Dir)),
+        ?assertEqual([Soon], End()),
+        ?assertEqual(lists:sort([Old, First, Second]), lists:sort([Id || #{id := Id} <- entries(Dir)]))
+    end).
+
 phases_are_told_from_dates_test() ->
     Now = 10000,
     Entry = fun(N, Begin, End) -> #{id => <<N>>, created => N, not_before => Begin, not_after => End} end,

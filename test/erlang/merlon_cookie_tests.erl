@@ -1,6 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 -module(merlon_cookie_tests).
 -include_lib("eunit/include/eunit.hrl").
+-include_lib("kernel/include/file.hrl").
 
 -define(in_dir(Dir, Body), merlon_test_dir:with(fun(Dir) -> Body end)).
 -define(STRONG, <<"qB7x0Zk3Vt9LmW2eRy5UoP8sHd4Jf6Gn">>).
@@ -89,17 +90,35 @@ a_file_that_others_can_read_makes_any_cookie_weak_test() ->
         ?assertMatch(#{weak := false, marks := []}, merlon_cookie:analyse(?STRONG, #{file => File}))
     end).
 
-a_cookie_in_the_environment_is_told_test() ->
-    os:putenv("MERLON_TEST_COOKIE", binary_to_list(?STRONG)),
-    try ?assertMatch(#{weak := true, marks := [environment]}, analyse(?STRONG))
-    after os:unsetenv("MERLON_TEST_COOKIE") end.
+a_file_of_another_user_makes_any_cookie_weak_test() ->
+    ?in_dir(Dir, begin
+        File = Dir ++ "/c",
+        ok = file:write_file(File, ?STRONG),
+        Others = case file:write_file_info(File, #file_info{uid = 12345, mode = 8#600}) of
+                     ok -> File;
+                     {error, eperm} -> "/etc/hostname"
+                 end,
+        #{weak := true, marks := Marks} = merlon_cookie:analyse(?STRONG, #{file => Others}),
+        ?assert(lists:member(owner, Marks))
+    end).
 
+a_cookie_in_the_environment_is_told_test_() ->
+    [?_test(begin
+         os:putenv("MERLON_TEST_COOKIE", Value),
+         try ?assertEqual({Value, Marks}, {Value, maps:get(marks, analyse(?STRONG))})
+         after os:unsetenv("MERLON_TEST_COOKIE") end
+     end) || Cookie <- [binary_to_list(?STRONG)],
+             {Value, Marks} <- [{Cookie, [environment]}, {"-name a@b -setcookie " ++ Cookie, [environment]},
+                                {"--cookie '" ++ Cookie ++ "'", [environment]}, {"-cookie x" ++ Cookie, []}]].
+
+%% Of a node, of Elixir's scripts, and of a shell that is to start one.
 a_cookie_in_the_arguments_of_a_process_is_told_test_() ->
-    {timeout, 60, fun in_the_arguments/0}.
+    [{timeout, 60, fun() -> in_the_arguments(Arguments) end}
+     || Arguments <- [["-setcookie", ?STRONG], ["--cookie=" ++ binary_to_list(?STRONG)],
+                      ["exec erl -setcookie '" ++ binary_to_list(?STRONG) ++ "' -s x"]]].
 
-in_the_arguments() ->
-    Port = open_port({spawn_executable, "/bin/sh"},
-                     [{args, ["-c", "read x", "x", "-setcookie", ?STRONG]}, exit_status]),
+in_the_arguments(Arguments) ->
+    Port = open_port({spawn_executable, "/bin/sh"}, [{args, ["-c", "read x", "x" | Arguments]}, exit_status]),
     try ?assertMatch(#{weak := true, marks := [argv]}, once_marked(?STRONG, 100))
     after port_close(Port) end.
 
@@ -112,14 +131,16 @@ once_marked(Cookie, Tries) ->
         Report -> Report
     end.
 
-a_cookie_in_a_release_is_told_test() ->
-    ?in_dir(Dir, begin
-        ok = filelib:ensure_dir(Dir ++ "/releases/x"),
-        ok = file:write_file(Dir ++ "/releases/COOKIE", ?STRONG),
+a_cookie_in_a_release_is_told_test_() ->
+    [?_test(?in_dir(Dir, begin
+        File = Dir ++ "/releases/" ++ Name,
+        ok = filelib:ensure_dir(File),
+        ok = file:write_file(File, io_lib:format(Format, [?STRONG])),
         os:putenv("RELEASE_ROOT", Dir),
-        try ?assertMatch(#{weak := true, marks := [release]}, analyse(?STRONG))
+        try ?assertEqual({Name, [release]}, {Name, maps:get(marks, analyse(?STRONG))})
         after os:unsetenv("RELEASE_ROOT") end
-    end).
+     end)) || {Name, Format} <- [{"COOKIE", "~s"}, {"1.0.0/vm.args", "-name a@b\n-setcookie\t~s\n"},
+                                 {"1.0.0/remote.vm.args", "-setcookie ~s"}, {"1.0.0/env.sh", "export RELEASE_COOKIE=\"~s\"\n"}]].
 
 %% ---- --prove ----
 
@@ -201,6 +222,22 @@ the_command_never_shows_the_cookie_test_() ->
         ?assertNot(matches("515646815|seed  ", Out))
      end)) || {Expected, Cookie} <- [{1, otp(515646815)}, {0, ?STRONG}, {0, <<(?STRONG)/binary, "\n">>},
                                      {1, <<"Emqxsecretcookie">>}]].
+
+%% What it costs whom, whatever it is.
+the_command_says_the_cheapest_attack_and_its_time_test_() ->
+    [?_test(?in_dir(Dir, begin
+        File = Dir ++ "/c",
+        ok = file:write_file(File, Cookie),
+        ok = file:change_mode(File, Mode),
+        {_, Out, <<>>} = merlon_cli:run(["cookie", File]),
+        ?assertEqual({true, Out}, {matches(Words, Out), Out}),
+        ?assert(matches("attack +[^\n]+: [^\n]+ on one core, [^\n]+ on one GPU\n", Out)),
+        ?assertEqual(Mode =/= 8#600, matches("attack +reading it there: at once", Out))
+     end)) || {Cookie, Mode, Words} <-
+        [{otp(515646815), 8#600, "made +0.5 s after its VM started.*all seeds against one captured digest: 16 min on one core, 1 s on"},
+         {<<"monster">>, 8#600, "a dictionary, on-line: less than a second"}, {<<"nonode">>, 8#600, "variants of the names, on-line"},
+         {<<"cookie-2024-05-31_12-30-59_12345">>, 8#600, "Livebook.* on one core, "}, {<<"hunter2">>, 8#600, "too short.*19 min on one core"},
+         {?STRONG, 8#640, "more than 100 years on one core.*mode 0640"}]].
 
 what_is_no_cookie_exits_with_2_and_is_not_shown_test_() ->
     [?_test(?in_dir(Dir, begin

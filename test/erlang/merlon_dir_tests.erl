@@ -282,6 +282,16 @@ only_one_at_a_time_test_() ->
         end)
     end}.
 
+%% Whoever tries again and again can tell that it is the same.
+a_failure_names_the_file_and_is_the_same_each_time_test() ->
+    ?in_dir(Dir, begin
+        File = <<(list_to_binary(Dir))/binary, "/f">>,
+        Put = fun(Work) -> merlon_dir_write:put_file(File, <<Work/binary, "/none">>, "x", 8#600) end,
+        [?assertEqual({error, {file, {write, File, enoent}}}, merlon_dir_write:locked(list_to_binary(Dir), Put)) || _ <- [1, 2]],
+        %% Nobody can make a folder there.
+        [?assertMatch({error, {file, {write, <<"/proc/self">>, _}}}, merlon_dir_write:locked(<<"/proc/self">>, Put)) || _ <- [1, 2]]
+    end).
+
 a_folder_replaces_another_whole_and_keeps_what_else_is_in_it_test() ->
     ?in_dir(Dir, begin
         Folder = iolist_to_binary([Dir, "/nodes/a@h"]),

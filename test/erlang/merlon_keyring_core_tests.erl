@@ -89,6 +89,15 @@ random_insertions_and_removals_are_refused_test() ->
              ?assertMatch({error, {_, _}}, merlon_keyring_core:parse(<<Before/binary, New/binary, After/binary>>))
      end || _ <- lists:seq(1, 2000)].
 
+%% Before it is cut into lines: those of 16 MiB would take a gigabyte.
+what_is_too_long_is_not_looked_at_test() ->
+    Text = text(),
+    [?assertEqual({error, {0, too_big}}, merlon_keyring_core:parse(Long))
+     || Long <- [binary:copy(<<"\n">>, 65537), <<Text/binary, 0:(65537 * 8)>>, binary:copy(<<0>>, 1 bsl 24)]],
+    Most = [(entry(N))#{kdf := {argon2id, 100000000, 100000000, 100000000}, secret := fun() -> binary:copy(<<N>>, 1024) end}
+            || N <- lists:seq(1, 16)],
+    ?assertMatch({ok, [_ | _]}, merlon_keyring_core:parse(merlon_keyring_core:text(Most))).
+
 an_id_of_another_secret_is_refused_test() ->
     #{secret := Other} = entry(3),
     Text = merlon_keyring_core:text([entry(1), (entry(2))#{secret := Other}]),
@@ -104,7 +113,7 @@ no_error_shows_a_secret_test() ->
 
 every_problem_has_words_test() ->
     [?assert(iolist_size(merlon_keyring_core:words(Problem)) > 10)
-     || Problem <- [no_header, version, no_checksum, checksum, cut_short, empty, too_many, fields, id,
+     || Problem <- [too_big, no_header, version, no_checksum, checksum, cut_short, empty, too_many, fields, id,
                     secret, order, twice, other_secret, kdf, {time, created}]].
 
 the_newest_is_the_one_that_began_last_test() ->

@@ -41,6 +41,12 @@ no_peer_ends_what_counts_before_another_one_does_test() ->
     ?assertEqual([], told(Entries, [old(?NOW - 1)])),
     ?assertEqual([], told(Entries, [old(?NOW + 600 - 1)])).
 
+%% Though an older one still counts: by that a thief of it could undo every rotation.
+no_peer_ends_the_newest_entry_test() ->
+    Entries = [entry(?OLD, ?NOW - 5000, ?NOW - 5000, never), entry(?NEW, ?NOW - 100, ?NOW - 100, never)],
+    [?assertEqual([], told(Entries, [{?NEW, Created, ?NOW - 100, End}]))
+     || Created <- [0, ?NOW - 100, ?NOW], End <- [?NOW - 1, ?NOW, ?NOW + 600]].
+
 no_peer_ends_all_that_count_at_once_test() ->
     Third = <<"00000000000000cc">>,
     Entries = [entry(?OLD, ?NOW - 5000, ?NOW - 5000, never), entry(Third, ?NOW - 4000, ?NOW - 4000, never),

@@ -358,20 +358,29 @@ a_keyring_of_a_provider_is_not_rotated(Config) ->
 %% A replica that lags, or a backup, would bring back what has been taken out.
 an_older_keyring_of_a_provider_is_not_taken(Config) ->
     Now = erlang:system_time(second),
-    Made = fun(Byte, Ago) -> merlon_keyring_core:text([(merlon_keyring_ct:entry(Byte))#{created := Now - Ago}]) end,
+    Made = fun(Byte, Ago) -> merlon_keyring_core:text(entries(Now, [{Byte, Ago}])) end,
     Server = server(vault(Made(2, 50), 2)),
     {DirA, _} = dirs(Config, vault_options(Server, [{refresh, 600}]), [1]),
     A = node_in(Config, DirA, [{"TEST_TOKEN", "s.token"}]),
     answer(Server, vault(Made(1, 100), 1)),
-    {error, {secrets, {_, {older, _, _}}}} = refresh(A),
-    {error, {secrets, {_, {older, _, _}}}} = refresh(A),
+    [{error, {secrets, {_, {older, _, _}}}} = refresh(A) || _ <- [1, 2]],
     uses(A, [2]),
     merlon_peers:wait(fun() -> events(A, secret_stale) =/= [] end),
     [#{text := Text}] = events(A, secret_stale), % told once
     {match, _} = re:run(Text, "gives an older keyring than the one in use.*newer entry"),
     answer(Server, vault(Made(3, 10), 3)),
     {ok, reloaded} = refresh(A),
-    uses(A, [3]).
+    uses(A, [3]),
+    %% Nor one entry that was taken out, beside the newest.
+    answer(Server, vault(merlon_keyring_core:text(entries(Now, [{3, 10}, {2, 50}])), 4)),
+    {error, {secrets, {_, {back, _}} = Reason}} = refresh(A),
+    {match, _} = re:run(merlon_secrets:format_error(Reason), ["brings back entry ", id(2)]),
+    uses(A, [3]),
+    answer(Server, vault(merlon_keyring_core:text(entries(Now, [{4, 5}, {3, 10}, {2, 50}])), 5)),
+    {ok, reloaded} = refresh(A), % somebody has wanted that
+    uses(A, [4, 3, 2]).
+
+entries(Now, All) -> [(merlon_keyring_ct:entry(Byte))#{created := Now - Ago} || {Byte, Ago} <- All].
 
 %% Unless the application needs them.
 credentials_of_aws_are_gone_from_the_environment(Config) ->

@@ -3,10 +3,21 @@
 -include_lib("eunit/include/eunit.hrl").
 
 an_older_keyring_is_told_from_a_newer_one_test() ->
-    Made = fun(Times) -> [#{created => Time} || Time <- Times] end,
+    Made = fun(Times) -> [#{id => Time, created => Time, not_after => never} || Time <- Times] end,
     ?assertEqual({older, 5, 7}, merlon_secrets_core:older(Made([5, 3]), Made([3, 7]))),
     [?assertEqual(no, merlon_secrets_core:older(Made(Given), Made(InUse)))
      || {Given, InUse} <- [{[7], [3, 7]}, {[8], [7]}, {[0], [7]}, {[7], [0]}]].
+
+%% With the same newest entry; times of ids.
+an_entry_that_was_taken_out_does_not_come_back_test() ->
+    Entries = fun(All) -> [#{id => Id, created => Made, not_after => End} || {Id, Made, End} <- All] end,
+    InUse = Entries([{c, 7, never}, {b, 5, 100}]),
+    Older = fun(All) -> merlon_secrets_core:older(Entries(All), InUse) end,
+    ?assertEqual({back, a}, Older([{c, 7, never}, {b, 5, 100}, {a, 3, never}])),
+    ?assertEqual({back, b}, Older([{c, 7, never}, {b, 5, never}])),
+    ?assertEqual({back, b}, Older([{b, 5, 101}, {c, 7, never}])),
+    [?assertEqual(no, Older(Given)) || Given <- [[{c, 7, never}], [{c, 7, 50}, {b, 5, 99}], [{c, 7, never}, {d, 7, never}],
+                                                 [{d, 8, never}, {c, 7, never}, {a, 3, never}], [{a, 0, never}]]].
 
 pauses_grow_to_a_bound_and_differ_from_node_to_node_test() ->
     Pauses = [merlon_secrets_core:pause(Tries, 0) || Tries <- lists:seq(0, 100)],

@@ -15,7 +15,7 @@ const SUM_LEN: usize = 7 + 64 + 1;
 
 /// A change to one entry, which its id names (16 hex digits). Times are as they stand in the file.
 pub enum Change<'a> {
-    /// Other times.
+    /// Other times, where they are earlier: who asks for a change may not know yet what another has made of the file.
     Dates {
         /// Which entry.
         id: &'a str,
@@ -133,8 +133,8 @@ fn keep(line: &[u8], changes: &[Change], out: &mut Vec<u8>) -> Result<bool, Erro
         }) => {
             let mut parts: Vec<&[u8]> = fields(line).collect();
             if let [_, _, begin, end, ..] = parts.as_mut_slice() {
-                *begin = time(not_before)?;
-                *end = time(not_after)?;
+                *begin = (*begin).min(time(not_before)?);
+                *end = (*end).min(time(not_after)?);
             }
             join(&parts, out);
         }
@@ -181,7 +181,7 @@ fn join(parts: &[&[u8]], out: &mut Vec<u8>) {
     }
 }
 
-/// As it may stand in a line without making two of it.
+/// As it may stand in a line without making two of it. The earlier of two is the lesser, and `never` comes last.
 fn time(text: &str) -> Result<&[u8], Error> {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b':';
     match text.len() {
@@ -262,6 +262,40 @@ mod tests {
         );
         assert!(said.lines().any(|known| known == line));
         assert_eq!(secret(edited.expose(), &two).unwrap().expose(), &[2; 32]);
+    }
+
+    /// Two rotate at once: whoever has not seen yet that an entry ends soon does not let it live on.
+    #[test]
+    fn times_are_only_ever_moved_to_earlier_ones() {
+        let text = file(&[1]);
+        let one = id(1);
+        let times = |text: &[u8], not_before, not_after| {
+            let id = &one;
+            let dates = Change::Dates {
+                id,
+                not_before,
+                not_after,
+            };
+            let edited = edit(text, &[dates], None).unwrap().expose().clone();
+            let line = String::from_utf8(edited.clone()).unwrap();
+            let fields: Vec<_> = line.lines().nth(1).unwrap().split(' ').collect();
+            (edited, format!("{} {}", fields[2], fields[3]))
+        };
+        let (soon, _) = times(&text, TIME, "2026-11-28T00:00:00Z");
+        for (begin, end) in [
+            (TIME, "2026-11-28T00:00:01Z"),
+            (TIME, "never"),
+            ("2026-11-27T23:00:00Z", "9999-12-31T23:59:59Z"),
+        ] {
+            let (_, said) = times(&soon, begin, end);
+            assert_eq!(
+                said,
+                format!("{TIME} 2026-11-28T00:00:00Z"),
+                "{begin} {end}"
+            );
+        }
+        let (_, earlier) = times(&soon, "2026-11-26T00:00:00Z", "2026-11-27T13:00:00Z");
+        assert_eq!(earlier, "2026-11-26T00:00:00Z 2026-11-27T13:00:00Z");
     }
 
     #[test]
