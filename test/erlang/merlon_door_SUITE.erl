@@ -273,7 +273,7 @@ withstands(Title, Settings, Config, Tries) ->
     merlon_attacker:stop(erase(victim)),
     %% Each kind from each source is said once, and summed up once in each interval; however many come and however long.
     {true, Lines} = {Lines =< ?SOURCES * map_size(Refusals) * (1 + Sums), Lines},
-    {true, Memory} = {Memory < 4 bsl 20, Memory},
+    {true, Memory} = {Memory < 2 bsl 20, Memory},
     {true, Rss} = {Rss < 16 bsl 20, Rss},
     case Flooded < 2 * Idle andalso Rate >= ?PER_MINUTE of
         true -> ok;
