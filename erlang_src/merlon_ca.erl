@@ -42,16 +42,21 @@ init([]) ->
     process_flag(sensitive, true),
     {ok, #state{}}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call(issues, _From, State) ->
-    {reply, element(1, issuing()) =:= ok, State};
-handle_call({renew, Request}, {Pid, _}, State) when is_pid(Pid) ->
-    {Answer, Next} = renew(Request, node(Pid), State),
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call(Request, From, State) ->
+    {Answer, Next} = answer(Request, From, State),
+    ok = merlon_ask:reply(From, Answer),
+    {noreply, Next}.
+
+answer(issues, _From, State) ->
+    {element(1, issuing()) =:= ok, State};
+answer({renew, Request}, {Pid, _}, State) when is_pid(Pid) ->
+    Renewed = renew(Request, node(Pid), State),
     %% The text of the CA's key is not kept longer than it must.
     true = erlang:garbage_collect(),
-    {reply, Answer, Next};
-handle_call(_, _From, State) ->
-    {reply, {error, bad_request}, State}.
+    Renewed;
+answer(_, _From, State) ->
+    {{error, bad_request}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(_, State) -> {noreply, State}.

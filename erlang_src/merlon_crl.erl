@@ -61,16 +61,16 @@ counts() -> gen_server:call(?MODULE, counts).
 -spec init([]) -> {ok, #state{}}.
 init([]) -> {ok, #state{}}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call({offer, Offered}, _From, State) ->
-    {reply, {want, merlon_crl_core:wanted(Offered, in_use())}, State};
-handle_call({list, Der}, {Pid, _}, State) when is_pid(Pid) ->
-    {Answer, Next} = counted(take(Der), node(Pid), State),
-    {reply, Answer, Next};
-handle_call(counts, _From, #state{counts = Counts} = State) ->
-    {reply, Counts, State};
-handle_call(_, _From, State) ->
-    {reply, {error, bad_request}, State}.
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call(Request, From, State) ->
+    {Answer, Next} = answer(Request, From, State),
+    ok = merlon_ask:reply(From, Answer),
+    {noreply, Next}.
+
+answer({offer, Offered}, _From, State) -> {{want, merlon_crl_core:wanted(Offered, in_use())}, State};
+answer({list, Der}, {Pid, _}, State) when is_pid(Pid) -> counted(take(Der), node(Pid), State);
+answer(counts, _From, #state{counts = Counts} = State) -> {Counts, State};
+answer(_, _From, State) -> {{error, bad_request}, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(changed, State) ->
@@ -81,7 +81,7 @@ handle_cast({link_up, Pid}, State) ->
     lists:foreach(fun offer/1, merlon_registry:link(Pid)),
     {noreply, State};
 handle_cast(trusted, State) ->
-    _ = [gen_server:cast({?MODULE, Node}, {offers, node()}) || {_, _, #{node := Node, identity := {node, _, _, _}}} <- merlon_registry:links()],
+    lists:foreach(fun(Node) -> merlon_ask:cast(?MODULE, Node, {offers, node()}) end, merlon_ask:peers()),
     {noreply, State};
 handle_cast({offers, Node}, State) ->
     lists:foreach(fun offer/1, [Link || {_, _, #{node := Linked}} = Link <- merlon_registry:links(), Linked =:= Node]),
@@ -101,7 +101,7 @@ in_use() ->
 %% ---- passing on ----
 
 %% Tools come and go, and ask nobody.
-offer({_, _, #{node := Node, identity := {node, _, _, _}}}) ->
+offer({_, _, #{node := Node, carrier := merlon, identity := {node, _, _, _}}}) ->
     case in_use() =/= [] andalso not merlon_node:is_tool() of
         true -> spawn(fun() -> offer_to(Node) end), ok;
         false -> ok
@@ -124,14 +124,13 @@ is_member(Ca, [Ca | _]) -> true;
 is_member(Ca, [_ | More]) -> is_member(Ca, More);
 is_member(_Ca, _) -> false.
 
-%% A peer without this module is one that gets its lists by hand.
 ask(Node, Request, Pauses) ->
-    try {gen_server:call({?MODULE, Node}, Request, ?ANSWER), Pauses} of
-        {{error, busy}, [Pause | More]} ->
+    case {merlon_ask:call(?MODULE, Node, Request, ?ANSWER), Pauses} of
+        {{ok, {error, busy}}, [Pause | More]} ->
             timer:sleep(Pause),
             ask(Node, Request, More);
-        {Answer, _} -> Answer
-    catch exit:_ -> none
+        {{ok, Answer}, _} -> Answer;
+        {none, _} -> none
     end.
 
 %% Each list once, in whatever files it is.

@@ -219,24 +219,21 @@ records({dns_srv, _, Nameservers}, {ok, Service}) ->
 
 %% Brokers of RabbitMQ dial tools that are linked to another one of them.
 elsewhere(Name) ->
-    {Replies, _} = gen_server:multi_call(nodes(connected), ?MODULE, {where, unicode:characters_to_binary(Name)},
-                                         ?ASK_TIMEOUT),
-    case [Port || {_, {ok, Port}} <- Replies, is_integer(Port), Port > 0, Port < 65536] of
-        [Port | _] -> {ok, Port};
-        [] -> noport
-    end.
+    Answers = merlon_ask:all(?MODULE, merlon_ask:peers(), {where, unicode:characters_to_binary(Name)}, ?ASK_TIMEOUT),
+    first([Port || {_, {ok, Port}} <- Answers, is_integer(Port), Port > 0, Port < 65536]).
 
 %% Asked by another node: of a node that this one is linked to.
 where(Name) ->
     Linked = [Node || Node <- nodes(connected), atom_to_binary(Node) =:= Name],
-    case [Port || Node <- Linked, {_, _, Port} <- registered_at(Node)] of
-        [Port | _] -> {ok, Port};
-        [] -> noport
-    end.
+    first([Port || Node <- Linked, {_, _, Port} <- registered_at(Node)]).
+
+first([Port | _]) -> {ok, Port};
+first([]) -> noport.
 
 registered_at(Node) ->
-    try gen_server:call({?MODULE, Node}, registered, ?ASK_TIMEOUT div 2)
-    catch exit:_ -> []
+    case merlon_ask:call(?MODULE, Node, registered, ?ASK_TIMEOUT div 2) of
+        {ok, [_ | _] = Registered} -> Registered;
+        _ -> []
     end.
 
 %% By the very rules by which its certificate is bound to its name.
@@ -386,9 +383,11 @@ handle_call({register, {Family, _, _} = Own}, _From, Registered) ->
     end;
 handle_call({forget, Family}, _From, Registered) -> {reply, ok, lists:keydelete(Family, 1, Registered)};
 handle_call({where, Name}, From, Registered) ->
-    _ = spawn(fun() -> gen_server:reply(From, where(Name)) end),
+    _ = spawn(fun() -> merlon_ask:reply(From, where(Name)) end),
     {noreply, Registered};
-handle_call(registered, _From, Registered) -> {reply, Registered, Registered};
+handle_call(registered, From, Registered) ->
+    ok = merlon_ask:reply(From, Registered),
+    {noreply, Registered};
 handle_call(daemon, _From, Registered) -> {reply, daemon(erl_epmd:start_link()), Registered};
 handle_call(_, _From, Registered) -> {reply, {error, unknown_call}, Registered}.
 

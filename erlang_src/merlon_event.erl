@@ -6,7 +6,7 @@
 
 -export([listening/1, not_started/1, accept_failed/1, refused/3, turned_away/2, probed/2, unresolved/3, repeated/5]).
 -export([link_up/1, link_failed/2, link_closed/2, link_down/2, not_the_carrier/1]).
--export([reproved/2, reproof_untrusted/2, reproof_refused/2, reproof_not_made/2]).
+-export([reproved/2, reproof_untrusted/2, reproof_not_made/2]).
 -export([reloaded/1, reload_refused/1, at_next_start/1, own_expired/1, crl_stale/2]).
 -export([renewed/1, renew_failed/2, issued/2, issue_refused/3, crl_taken/2, crl_refused/3, crl_too_big/2]).
 -export([join/2, enroll_off/1]).
@@ -121,8 +121,8 @@ link_failed(Out, Reason) ->
 whose(Info) ->
     maps:with([node, direction, peer, identity, fingerprint], Info).
 
-%% This node closes a link, because its peer would not be accepted any more.
--spec link_closed(map(), {pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()}) -> ok.
+%% This node closes a link, because its peer would not be accepted any more, or has tried to prove what it does not hold.
+-spec link_closed(map(), {pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()} | {reproof, atom()}) -> ok.
 link_closed(Info, {_, Reason} = Why) ->
     log(error, (whose(Info))#{event => link_closed, phase => link, reason => code(Reason),
                               text => iolist_to_binary(merlon_event_text:closing(Why))}).
@@ -143,12 +143,6 @@ reproof_untrusted(Info, Reason) ->
                                 text => iolist_to_binary(["the peer's new certificate is not accepted (",
                                                           merlon_pki_text:words(Reason), "): the live link "
                                                           "stands on its old one; is a CA missing in trust/ ?"])}).
-
-%% This node closes a link: its peer tried to prove what it does not hold.
--spec reproof_refused(map(), atom()) -> ok.
-reproof_refused(Info, Reason) ->
-    log(error, (whose(Info))#{event => link_closed, phase => link, reason => Reason,
-                              text => <<"the peer's proof on the live link is wrong">>}).
 
 %% This node can't show what it has.
 -spec reproof_not_made(merlon_reprove_core:kind(), atom()) -> ok.

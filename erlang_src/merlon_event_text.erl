@@ -54,7 +54,8 @@ unanswered({error, {names, Reason}}) ->
 unanswered(_) -> #{}.
 
 %% Why this node closes a link.
--spec closing({pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()}) -> iodata().
+-spec closing({pki, merlon_nif:pki_reason()} | {keyring, merlon_reprove_core:reason()} | {reproof, atom()}) -> iodata().
+closing({reproof, _}) -> "the peer's proof on the live link is wrong";
 closing({pki, Reason}) -> merlon_pki_text:words(Reason);
 closing({keyring, {entry_expired, #{id := Id, not_after := End}}}) ->
     ["the peer has proved no newer secret than entry ", Id, ", which ended on ", merlon_text:date(End)];

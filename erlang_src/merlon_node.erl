@@ -30,7 +30,7 @@ load_modules() ->
                    merlon_config, merlon_config_env, merlon_dir, merlon_identity, merlon_identity_files,
                    merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core,
                    merlon_renew, merlon_renew_ask, merlon_renew_core, merlon_ca, merlon_crl, merlon_crl_core,
-                   merlon_quiet_core,
+                   merlon_quiet_core, merlon_ask,
                    merlon_enroll, merlon_join_server, merlon_join_wire, merlon_join_core,
                    merlon_join_rate_core, merlon_token, merlon_token_core, merlon_sign,
                    merlon_reprove, merlon_reprove_core,

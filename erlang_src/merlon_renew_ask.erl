@@ -26,19 +26,10 @@ renew(How) ->
 
 %% This node first: who holds the key needs nobody.
 issuers() ->
-    Linked = [Node || {_, _, #{node := Node, identity := {node, _, _, _}}} <- merlon_registry:links()],
-    Asked = [{Node, gen_server:send_request({merlon_ca, Node}, issues)} || Node <- [node() | Linked]],
-    Deadline = erlang:monotonic_time(millisecond) + ?WHO,
-    case [Node || {Node, Request} <- Asked, answer(Request, Deadline) =:= true] of
+    Answers = merlon_ask:all(merlon_ca, [node() | merlon_ask:peers()], issues, ?WHO),
+    case [Node || {Node, true} <- Answers] of
         [Own | Others] when Own =:= node() -> [Own | shuffled(Others)];
         Others -> shuffled(Others)
-    end.
-
-answer(Request, Deadline) ->
-    Left = max(0, Deadline - erlang:monotonic_time(millisecond)),
-    case gen_server:receive_response(Request, Left) of
-        {reply, Answer} -> Answer;
-        _ -> none
     end.
 
 shuffled(Nodes) ->
@@ -62,21 +53,16 @@ prepared(#{dir := Folder, config := Config, identity := {Kind, Cluster, Name, Ho
 ask([], _Request, _Files, _About, Problem) ->
     {error, {renew, Problem}};
 ask([Issuer | More], Request, Files, About, _Problem) ->
-    case call(Issuer, {renew, Request}) of
-        {ok, Cert} when is_binary(Cert), byte_size(Cert) =< ?CERT_MAX ->
+    case merlon_ask:call(merlon_ca, Issuer, {renew, Request}, ?CERT) of
+        {ok, {ok, Cert}} when is_binary(Cert), byte_size(Cert) =< ?CERT_MAX ->
             case judged(Cert, Files, About, Issuer) of
                 {error, {renew, {Bad, _} = Why}} when Bad =:= bad_answer; Bad =:= ca_ends ->
                     ask(More, Request, Files, About, Why);
                 Result -> Result
             end;
-        {error, Reason} -> ask(More, Request, Files, About, {refused, Issuer, merlon_ca:reason(Reason)});
+        {ok, {error, Reason}} -> ask(More, Request, Files, About, {refused, Issuer, merlon_ca:reason(Reason)});
         none -> ask(More, Request, Files, About, {refused, Issuer, no_answer});
         _ -> ask(More, Request, Files, About, {bad_answer, Issuer})
-    end.
-
-call(Node, Request) ->
-    try gen_server:call({merlon_ca, Node}, Request, ?CERT)
-    catch exit:_ -> none
     end.
 
 %% It has to be good for a start of this very node, and to last longer than the one in use, but for what renew/1 says.

@@ -275,7 +275,7 @@ judged({Pid, Conn}, State) ->
 
 %% No honest carrier does that: whoever is at the other end does not hold what he shows.
 refused(Reason, Pid) ->
-    tell(Pid, fun(Info) -> merlon_event:reproof_refused(Info, Reason) end),
+    tell(Pid, fun(Info) -> merlon_event:link_closed(Info, {reproof, Reason}) end),
     true = exit(Pid, {peer_proof, Reason}),
     ok.
 

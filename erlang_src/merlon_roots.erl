@@ -84,17 +84,18 @@ init([]) ->
     self() ! poll,
     {ok, #state{}}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
+-spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}} | {noreply, #state{}}.
 handle_call(counts, _From, #state{counts = Counts} = State) ->
     {reply, Counts, State};
-handle_call(Request, _From, State) ->
+handle_call(Request, From, State) ->
     Answer = case {merlon_roots_core:query(Request), here()} of
                  {{ok, Query}, {ok, Node}} -> {standing, standing(Query, Node)};
                  _ -> {error, bad_request}
              end,
     %% The text of the key is not kept longer than it must.
     true = erlang:garbage_collect(),
-    {reply, Answer, State}.
+    ok = merlon_ask:reply(From, Answer),
+    {noreply, State}.
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(_, State) -> {noreply, State}.
@@ -379,13 +380,6 @@ answer(_Dir, _Name, _Question) ->
     ok.
 
 all(Request) ->
-    Linked = [Node || {_, _, #{node := Node, identity := {node, _, _, _}}} <- merlon_registry:links()],
-    Asked = [{Node, gen_server:send_request({?MODULE, Node}, Request)} || Node <- [node() | Linked]],
-    Deadline = erlang:monotonic_time(millisecond) + ?ANSWER,
-    maps:from_list([{atom_to_binary(Node), merlon_roots_core:standing(reply(Id, Deadline))} || {Node, Id} <- Asked]).
-
-reply(Id, Deadline) ->
-    case gen_server:receive_response(Id, max(0, Deadline - erlang:monotonic_time(millisecond))) of
-        {reply, Answer} -> Answer;
-        _ -> none
-    end.
+    Nodes = [node() | merlon_ask:peers()],
+    Answers = maps:from_list(merlon_ask:all(?MODULE, Nodes, Request, ?ANSWER)),
+    maps:from_list([{atom_to_binary(Node), merlon_roots_core:standing(maps:get(Node, Answers, none))} || Node <- Nodes]).

@@ -151,6 +151,9 @@ a_flood_of_silent_peers_does_not_keep_a_node_out(Config) ->
     joins(Config),
     Evicted = [Local || {_, Local} <- lists:sublist(Silent, 24 * ?PLACES)],
     [#{reason := evicted} = refusal(Victim, Local) || Local <- Evicted],
+    #{pending := Pending, evicted := Count} = merlon_peers:call(maps:get(pid, Victim), merlon, stats, []),
+    {true, Pending} = {Pending =< ?PLACES, Pending},
+    true = Count >= length(Evicted),
     [gen_tcp:close(Socket) || {Socket, _} <- Silent],
     ok.
 

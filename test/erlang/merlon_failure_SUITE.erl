@@ -33,11 +33,11 @@ end_per_suite(Config) -> merlon_ct:close(Config).
 
 end_per_testcase(_Case, Config) -> merlon_ct:cleanup(Config).
 
+%% Nobody but the test dials: what OTP's global has to say to a new peer would link two again whose link has just ended.
+-define(ALONE, ["-connect_all", "false", "-kernel", "dist_auto_connect", "never"]).
+
 pair(Config, Args) ->
-    %% Nobody but the test dials.
-    [A, B] = merlon_ct:start_all(Config, ["a", "b"],
-                                 ["-connect_all", "false",
-                                  "-kernel", "dist_auto_connect", "never" | Args]),
+    [A, B] = merlon_ct:start_all(Config, ["a", "b"], ?ALONE ++ Args),
     ok = merlon_ct:connect(A, B),
     {A, B}.
 
@@ -52,6 +52,11 @@ down(Vm, Node, Wait) ->
 log({Peer, _, _}, Event) ->
     [Report || #{event := E} = Report <- merlon_peers:log(Peer), E =:= Event].
 
+%% The same once there is any: lines about links are written by processes of their own.
+logged(Vm, Event) ->
+    merlon_peers:wait(fun() -> log(Vm, Event) =/= [] end),
+    log(Vm, Event).
+
 %% ---- reasons ----
 
 a_killed_peer_is_a_closed_connection(Config) ->
@@ -60,15 +65,15 @@ a_killed_peer_is_a_closed_connection(Config) ->
     connection_closed = down(A, NodeB, 5000),
     %% Cut off without close_notify: an error, never a clean end.
     [#{node := NodeB, reason := Reason, peer := {{127, 0, 0, 1}, _},
-       fingerprint := <<_:64/binary>>}] = log(A, link_failed),
+       fingerprint := <<_:64/binary>>}] = logged(A, link_failed),
     true = lists:member(Reason, [truncated, econnreset]),
-    [#{node := NodeB, reason := connection_closed}] = log(A, link_down).
+    [#{node := NodeB, reason := connection_closed}] = logged(A, link_down).
 
 a_halted_peer_is_a_closed_connection(Config) ->
     {A, {_, NodeB, _} = B} = pair(Config, []),
     ok = merlon_ct:call(B, init, stop, []),
     connection_closed = down(A, NodeB, 10000),
-    [#{node := NodeB}] = log(A, link_down).
+    [#{node := NodeB}] = logged(A, link_down).
 
 disconnect_ends_both_sides(Config) ->
     {{_, NodeA, _} = A, {_, NodeB, _} = B} = pair(Config, []),
@@ -76,7 +81,7 @@ disconnect_ends_both_sides(Config) ->
     disconnect = down(A, NodeB, 5000),
     connection_closed = down(B, NodeA, 5000),
     %% A clean end is told by close_notify.
-    [#{reason := closed}] = log(B, link_failed),
+    [#{reason := closed}] = logged(B, link_failed),
     true = merlon_ct:call(B, net_kernel, connect_node, [NodeA]),
     true = merlon_ct:call(B, erlang, disconnect_node, [NodeA]),
     merlon_peers:wait(fun() -> merlon_ct:links(A) =:= [] end).
@@ -153,7 +158,7 @@ a_malformed_frame_ends_only_its_link(Config) ->
 
 injected(Config, Frame) ->
     [{_, NodeA, _} = A, B, {_, NodeC, _} = C] =
-        merlon_ct:start_all(Config, ["a", "b", "c"], ["-connect_all", "false"]),
+        merlon_ct:start_all(Config, ["a", "b", "c"], ?ALONE),
     true = merlon_ct:call(A, merlon_work, inject_with, [injector()]),
     [ok = merlon_ct:connect(Vm, B) || Vm <- [A, C]],
     ok = merlon_ct:call(A, merlon_work, inject, [element(2, B), Frame]),
@@ -175,13 +180,13 @@ a_frame_beyond_the_limit_ends_only_its_link(Config) ->
     [{_, NodeA, _} = A, {_, NodeB, _} = B] =
         [begin
              ok = merlon_peers:add_node(Dir, Node),
-             merlon_ct:start(Config, Node, [], #{dir => Dir, certify => false})
+             merlon_ct:start(Config, Node, ?ALONE, #{dir => Dir, certify => false})
          end || Base <- ["a", "b"], Node <- [merlon_peers:node(merlon_peers:name(Base))]],
     true = merlon_ct:call(A, merlon_work, inject_with, [injector()]),
     ok = merlon_ct:connect(A, B),
     ok = merlon_ct:call(A, merlon_work, inject, [NodeB, binary:copy(<<0>>, 65537)]),
     _ = down(B, NodeA, 5000),
-    [#{node := NodeA, reason := Reason}] = log(B, link_failed),
+    [#{node := NodeA, reason := Reason}] = logged(B, link_failed),
     true = lists:member(Reason, [frame_too_long, too_long, frame_too_big]),
     ok = merlon_ct:alive(B).
 
@@ -214,8 +219,7 @@ refused_handshakes_leave_nothing(Config) ->
 %% node with the greater name that has not yet seen the end of one link refuses the next, and
 %% dist_util gives that up only after the setup time.
 quiet(Config) ->
-    merlon_ct:start_all(Config, ["z", "a"], ["-connect_all", "false",
-                                             "-kernel", "dist_auto_connect", "never"]).
+    merlon_ct:start_all(Config, ["z", "a"], ?ALONE).
 
 nothing_left(Before, Vms, Tries) ->
     After = state(Vms),

@@ -35,6 +35,19 @@ every_event_is_counted_and_documented_test() ->
     ?assertEqual([], [Event || Event <- Events,
                                binary:match(Guide, list_to_binary(["| `", atom_to_list(Event), "` |"])) =:= nomatch]).
 
+%% So that one function says what an event means, whoever has it.
+each_event_is_written_by_one_function_test() ->
+    Written = [{Event, {File, Name}} || File <- filelib:wildcard(filename:join(root(), "erlang_src/merlon_event*.erl")),
+                                        {ok, Forms} <- [epp:parse_file(File, [])], {function, _, Name, _, _} = Form <- Forms,
+                                        Event <- lists:usort(events(Form))],
+    ?assert(length(Written) > 40),
+    ?assertEqual([], Written -- lists:ukeysort(1, Written)).
+
+events({map_field_assoc, _, {atom, _, event}, {atom, _, Event}}) -> [Event];
+events(Form) when is_tuple(Form) -> events(tuple_to_list(Form));
+events([Form | Forms]) -> events(Form) ++ events(Forms);
+events(_) -> [].
+
 unknown_words_are_counted_as_other_and_make_nothing_grow_test() ->
     ok = merlon_stats:start(),
     #{refusals := Before, handshakes := #{accept := #{failed := #{dist := Dist}}}} = merlon_stats:read(),

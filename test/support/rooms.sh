@@ -46,6 +46,10 @@ grep -nE "'Elixir\.|\b(Elixir|mix)\." erlang_src/*.erl | grep -v '^[^:]*:[0-9]*:
 grep -rn ':merlon_nif' elixir_lib | grep -v '^[^:]*:[0-9]*: *#' | rule 'Elixir never calls merlon_nif'
 grep -nE '!|\bspawn|\bets:|erlang:(send|system_time|monotonic_time|now|time)|os:(system_time|timestamp)|gen_server:|persistent_term:|\breceive\b' \
     erlang_src/*_core.erl 2>/dev/null | grep -v '^[^:]*:[0-9]*: *%' | rule '*_core.erl never sends, spawns, reads a clock or a table'
+# gen_server's calls and casts, and plain sends, dial a node that is not linked any more.
+{ grep -nE 'gen_server:((call|cast|abcast|send_request)\(\{|multi_call|abcast)|, *(Node|Peer|To)\} *! ' erlang_src/*.erl
+  grep -nE 'erlang:send\(' erlang_src/*.erl | grep -v noconnect; } | grep -v '^[^:]*:[0-9]*: *%' |
+    rule 'what goes to another node goes by merlon_ask, or with noconnect'
 # What runs while the node boots: no file server, no io, no application started.
 grep -nE '\b(file:(read|write|open|list|make|del|rename|consult|get_cwd)|filelib:|io:(format|put|get|fwrite)|application:(ensure|start))' \
     erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,registry,event,event_text,config,config_env,identity,identity_secret,dump,keyring,keyring_core,dir,text,pki_text}.erl \

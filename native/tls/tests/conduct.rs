@@ -171,6 +171,26 @@ fn a_client_hello_in_many_pieces_is_cut_off_early_and_cheaply() {
 }
 
 #[test]
+fn nothing_is_looked_at_before_it_is_whole_nor_twice() {
+    let (mut rogue, mut hello) = (Rogue::client(None, &[&b"merlon/1"[..]]), vec![]);
+    rogue.exchange(&[], &mut hello).unwrap();
+    // as long and wrong from its first byte on, which is noticed with the last
+    let wrong = [&hello[..5], &vec![0x5a; hello.len() - 5]].concat();
+    for (bytes, goes_on) in [(hello, true), (wrong, false)] {
+        let mut server = End::Going(server().accept());
+        let (mut input, mut out) = (vec![], vec![]);
+        for (count, byte) in bytes.iter().enumerate() {
+            assert!(matches!(server, End::Going(_)) && out.is_empty());
+            assert_eq!(input, bytes[..count]);
+            input.push(*byte);
+            server.advance(&mut input, &mut out);
+        }
+        assert_eq!(matches!(server, End::Going(_)), goes_on);
+        assert!(input.is_empty() && !out.is_empty());
+    }
+}
+
+#[test]
 fn a_handshake_that_never_ends_is_cut_off_by_its_bytes() {
     let mut bytes = vec![];
     for _ in 0..64 {

@@ -1,0 +1,145 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Nodes that are to stay apart: nothing of merlon makes a link, neither what it has to say to a node that was disconnected a moment ago,
+%% nor its answer to a question that a peer has asked in the name of another node. The nodes dial at every message, as nodes do by default.
+-module(merlon_attack_redial_SUITE).
+
+-export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
+-export([who_is_disconnected_stays_so/1, an_answer_after_a_disconnect_makes_no_link/1,
+         a_question_in_the_name_of_another_makes_no_link/1, a_question_to_who_is_not_linked_makes_no_link/1,
+         a_question_ends_with_its_link/1, who_does_not_read_holds_up_no_server/1]).
+
+-import(merlon_live_ct, [dir/1, dir_of/2, node_away/2, events/2, revoke/2, taken/1]).
+
+-define(SERVERS, [merlon_ca, merlon_crl, merlon_roots]).
+
+suite() -> [{timetrap, {seconds, 90}}].
+
+all() ->
+    [who_is_disconnected_stays_so, an_answer_after_a_disconnect_makes_no_link,
+     a_question_in_the_name_of_another_makes_no_link, a_question_to_who_is_not_linked_makes_no_link,
+     a_question_ends_with_its_link, who_does_not_read_holds_up_no_server].
+
+%% Three nodes on machines of their own, which have a revocation list to offer to whoever they are linked to.
+init_per_suite(Config0) ->
+    Config = merlon_ct:open(Config0),
+    Dir = dir(Config),
+    Gone = merlon_peers:node(merlon_peers:name("gone")),
+    ok = merlon_peers:add_node(Dir, Gone),
+    ok = revoke(Dir, [Gone]),
+    [{nodes, [with_list(node_away(Config, Dir), Dir) || _ <- "abc"]} | Config].
+
+with_list(Vm, Dir) ->
+    {ok, _} = file:copy(filename:join(Dir, "crl.pem"), filename:join(dir_of(Dir, name(Vm)), "crl.pem")),
+    ok = taken(Vm),
+    Vm.
+
+end_per_suite(Config) -> merlon_ct:close(Config).
+
+end_per_testcase(_Case, Config) ->
+    [A, B, C] = three(Config),
+    [merlon_ct:unlink(X, Y) || {X, Y} <- [{A, B}, {A, C}, {B, C}]].
+
+three(Config) -> proplists:get_value(nodes, Config).
+
+name({_, Node, _}) -> Node.
+
+linked(Vm) -> merlon_ct:call(Vm, erlang, nodes, [connected]).
+
+links_made(Vm) -> length(events(Vm, link_up)).
+
+%% Neither has made a link since there were so many.
+still_apart(Counted) ->
+    timer:sleep(500),
+    [{true, []} = {links_made(Vm) =< Count, linked(Vm)} || {Vm, Count} <- Counted].
+
+counted(Vms) -> [{Vm, links_made(Vm)} || Vm <- Vms].
+
+server(Vm, Server) -> merlon_ct:call(Vm, erlang, whereis, [Server]).
+
+%% ---- after a disconnect ----
+
+%% Each link begins with offers and answers, which the disconnect meets under way.
+who_is_disconnected_stays_so(Config) ->
+    [A, B, _] = three(Config),
+    Before = counted([A, B]),
+    [begin
+         true = merlon_ct:call(A, net_kernel, connect_node, [name(B)]),
+         timer:sleep(Round div 2),
+         _ = merlon_ct:call(Ends, erlang, disconnect_node, [name(Other)]),
+         merlon_peers:wait(fun() -> {[], []} =:= {linked(A), linked(B)} end)
+     end || Round <- lists:seq(1, 10), {Ends, Other} <- [{A, B}, {B, A}]],
+    still_apart([{Vm, Count + 20} || {Vm, Count} <- Before]).
+
+an_answer_after_a_disconnect_makes_no_link(Config) ->
+    [A, B, _] = three(Config),
+    [begin
+         ok = merlon_ct:connect(A, B),
+         ok = merlon_ct:call(B, sys, suspend, [Server]),
+         _ = merlon_ct:call(A, erlang, spawn, [gen_server, call, [{Server, name(B)}, whatever, 20000]]),
+         Waits = fun() -> merlon_ct:call(B, erlang, process_info, [server(B, Server), message_queue_len]) =/= {message_queue_len, 0} end,
+         merlon_peers:wait(Waits),
+         ok = merlon_ct:unlink(A, B),
+         Apart = counted([A, B]),
+         ok = merlon_ct:call(B, sys, resume, [Server]),
+         _ = merlon_ct:call(B, sys, get_state, [Server]), % it has answered
+         still_apart(Apart)
+     end || Server <- ?SERVERS].
+
+%% ---- in the name of another ----
+
+%% Who sends a message is what the message says: B makes A answer to C.
+a_question_in_the_name_of_another_makes_no_link(Config) ->
+    [A, B, C] = three(Config),
+    ok = merlon_ct:connect(A, B),
+    Apart = counted([A, C]),
+    Pid = server(C, merlon_ca),
+    Ref = merlon_ct:call(C, erlang, make_ref, []),
+    [begin
+         _ = merlon_ct:call(B, erlang, send, [{Server, name(A)}, {'$gen_call', {Pid, Tag}, whatever}]),
+         {error, bad_request} = merlon_ct:call(B, gen_server, call, [{Server, name(A)}, whatever])
+     end || Server <- ?SERVERS, Tag <- [Ref, [alias | Ref], [[alias | Ref], more]]],
+    timer:sleep(500),
+    {_, []} = {C, linked(C)},
+    [{Vm, Count} = {Vm, links_made(Vm)} || {Vm, Count} <- Apart].
+
+%% ---- what merlon itself asks ----
+
+a_question_to_who_is_not_linked_makes_no_link(Config) ->
+    [A, B, _] = three(Config),
+    Apart = counted([A, B]),
+    {Time, none} = timer:tc(fun() -> ask(A, [merlon_crl, name(B), whatever, 10000]) end),
+    true = Time < 2000000,
+    ok = merlon_ct:call(A, merlon_ask, cast, [merlon_crl, name(B), whatever]),
+    still_apart(Apart),
+    %% Of this very node too there may be nobody to ask.
+    {ok, {error, bad_request}} = ask(A, [merlon_crl, name(A), whatever, 10000]),
+    none = ask(A, [merlon_none, name(A), whatever, 10000]).
+
+a_question_ends_with_its_link(Config) ->
+    [A, B, _] = three(Config),
+    ok = merlon_ct:connect(A, B),
+    {ok, {error, bad_request}} = ask(A, [merlon_crl, name(B), whatever, 10000]),
+    ok = merlon_ct:call(B, sys, suspend, [merlon_crl]),
+    {_, Ref} = spawn_monitor(fun() -> exit(timer:tc(fun() -> ask(A, [merlon_crl, name(B), whatever, 30000]) end)) end),
+    timer:sleep(300),
+    ok = merlon_ct:unlink(A, B),
+    receive {'DOWN', Ref, process, _, {Time, none}} -> true = Time < 5000000 end,
+    Apart = counted([A, B]),
+    ok = merlon_ct:call(B, sys, resume, [merlon_crl]),
+    still_apart(Apart).
+
+ask(Vm, Args) -> merlon_ct:call(Vm, merlon_ask, call, Args).
+
+%% B asks and then stands still: what A has to say to it does not go out any more, and C is answered all the same.
+who_does_not_read_holds_up_no_server(Config) ->
+    [A, B, C] = three(Config),
+    [ok = merlon_ct:connect(A, Vm) || Vm <- [B, C]],
+    Asker = server(B, merlon_ca),
+    ok = merlon_ct:signal(B, "STOP"),
+    Full = merlon_ct:call(A, merlon_work, flood, [name(B), 65536, 1000]),
+    merlon_peers:wait(fun() -> merlon_ct:call(A, erlang, process_info, [Full, status]) =:= {status, suspended} end),
+    [begin
+         _ = merlon_ct:call(A, erlang, send, [Server, {'$gen_call', {Asker, make_ref()}, whatever}]),
+         {error, bad_request} = merlon_ct:call(C, gen_server, call, [{Server, name(A)}, whatever, 3000])
+     end || Server <- ?SERVERS],
+    ok = merlon_ct:signal(B, "CONT").
