@@ -108,6 +108,7 @@ worst(Size) ->
     [{"empty lists", List(<<106>>)}, {"small integers", List(<<97, 1>>)}, {"atoms", List(<<119, 1, $a>>)},
      {"bignums", List(<<110, 1, 0, 255>>)}, {"tuples", List(<<104, 1, 106>>)}, {"maps", List(<<116, 1:32, 106, 106>>)},
      {"maps in each other", <<131, (Fill(<<116, 1:32, 106>>))/binary, 106>>},
+     {"and a range's name", <<131, (binary:copy(<<116, 1:32, 106>>, (Size - 16) div 6))/binary, 119, 12, (atom_to_binary('Elixir.Range'))/binary>>},
      {"a map", iolist_to_binary([<<131, 116, Pairs:32>>, [<<98, I:32, 106>> || I <- lists:seq(1, Pairs)]])},
      {"maps of bytes", List(iolist_to_binary([<<116, 256:32>>, [<<97, I, 106>> || I <- lists:seq(0, 255)]]))},
      {"floats as text", List(<<99, "1.50000000000000000000e+00", 0:40>>)},

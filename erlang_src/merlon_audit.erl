@@ -157,4 +157,4 @@ counted(#{findings := Findings}, Least) ->
 -spec format_error(reason()) -> iodata().
 format_error(nothing_to_scan) ->
     "there is nothing to scan: no .beam, .erl, .hrl, .ex or .exs file and no configuration of a node is there "
-    "(--all looks at deps and test too)".
+    "(--all looks at deps and test too; unpack an archive first)".

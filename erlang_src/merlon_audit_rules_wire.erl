@@ -8,6 +8,7 @@
 -define(OTP, <<"https://www.erlang.org/doc/system/secure_coding.html">>).
 -define(PROTOCOL, <<"https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html">>).
 -define(EPMD, <<"https://www.erlang.org/doc/apps/erts/epmd_cmd.html">>).
+-define(RFC8996, <<"https://www.rfc-editor.org/rfc/rfc8996">>).
 -define(TLS_DIST, <<"https://www.erlang.org/doc/apps/ssl/ssl_distribution.html">>).
 
 -spec rows() -> [merlon_audit_rules:row()].
@@ -38,6 +39,11 @@ wire() ->
          {<<"TLS older than 1.3 is taken">>,
           <<"TLS 1.2 shows both certificates to whoever listens, and depends on good choices of ciphers.">>,
           <<"    {versions, ['tlsv1.3']}        in ssl_dist_optfile, on both sides">>}, [?TLS_DIST]),
+     row(wire_tls_deprecated, 327, medium,
+         {<<"TLS 1.0 or 1.1 is taken">>,
+          <<"Both rest on MD5 and SHA-1, have no authenticated ciphers, and are not to be used since 2021.">>,
+          <<"    {versions, ['tlsv1.3']}        in ssl_dist_optfile, on both sides; or -proto_dist merlon">>},
+         [?RFC8996, ?TLS_DIST]),
      row(wire_names, 200, note,
          {<<"The certificate tells a stranger names">>,
           <<"A TLS server shows its certificate before it knows who asks; the names in it are no secrets then.">>,

@@ -22,10 +22,17 @@
 -spec main([string()]) -> no_return().
 main(Args) ->
     _ = [io:setopts(Device, [{encoding, unicode}]) || Device <- [standard_io, standard_error]],
-    {Code, Out, Error} = run(Args),
+    {Code, Out, Error} = readable(Args),
     io:put_chars(standard_io, Out),
     io:put_chars(standard_error, Error),
     erlang:halt(Code).
+
+%% Bytes that are no UTF-8 are no list of characters (+fnu).
+readable(Args) ->
+    case lists:all(fun erlang:is_list/1, Args) of
+        true -> run(Args);
+        false -> wrong("an argument is not UTF-8: if it is a path, name the folder that it is in", "merlon")
+    end.
 
 -spec run([string()]) -> outcome().
 run([]) -> {2, <<>>, usage()};

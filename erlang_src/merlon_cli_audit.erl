@@ -100,10 +100,11 @@ scan_code(Options, Found) ->
         {error, {files, Reason}} -> {unreadable, merlon_audit_files:format_error(Reason)}
     end.
 
-%% A baseline accepts what is found, but not what was not looked at.
-report(#{findings := Findings} = Report, #{'write-baseline' := File} = Options) ->
-    Text = merlon_audit_allow:baseline_text(Findings),
-    Said = [integer_to_list(length(Findings)), " findings are in ", File, ".\n"],
+%% A baseline accepts what is found, but not what was not looked at. What one accepts already goes on to the next.
+report(#{findings := Findings, known := Known} = Report, #{'write-baseline' := File} = Options) ->
+    Accepted = Findings ++ Known,
+    Text = merlon_audit_allow:baseline_text(Accepted),
+    Said = [count(length(Accepted)), " in ", File, ".\n"],
     written(File, Text, fun() -> ended(Report, clean, Said, Options) end);
 report(Report, #{output := File} = Options) ->
     Short = [File, ": ", merlon_audit_report:summary(Report)],
@@ -111,6 +112,9 @@ report(Report, #{output := File} = Options) ->
     written(File, formatted(Report, Options), Then);
 report(Report, Options) ->
     ended(Report, verdict(Report, Options), formatted(Report, Options#{colour => has_colour()}), Options).
+
+count(1) -> "1 finding is";
+count(N) -> [integer_to_list(N), " findings are"].
 
 written(File, Text, Then) ->
     case file:write_file(File, unicode:characters_to_binary(Text)) of

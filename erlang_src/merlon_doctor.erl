@@ -44,12 +44,19 @@ carrier() ->
 ports(#{ports := default}, Args) -> merlon_doctor_args:ports(Args);
 ports(#{ports := Range}, _Args) -> Range.
 
-dir(#{dir := Dir}) ->
+dir(#{dir := Dir}) -> there(filename:absname(Dir));
+dir(_) ->
+    case merlon_dir:find() of
+        {ok, Dir} -> there(Dir);
+        {error, _} = Error -> Error
+    end.
+
+%% MERLON_DIR may name what is not there.
+there(Dir) ->
     case merlon_dir:is_dir(merlon_dir:path([Dir])) of
-        true -> {ok, filename:absname(Dir)};
+        true -> {ok, Dir};
         false -> {error, {no_dir, [Dir]}}
-    end;
-dir(_) -> merlon_dir:find().
+    end.
 
 %% ---- the merlon dir ----
 

@@ -332,9 +332,9 @@ term_scan(_Bin, _Budget) -> not_loaded().
 -spec term_scan_dirty(binary(), term_budget()) -> ok | {error, {term, merlon_term:refusal()}}.
 term_scan_dirty(_Bin, _Budget) -> not_loaded().
 
-%% Scanned, inflated once, and built as `binary_to_term(Bin, [safe])` does. `badarg`: within the budget, but not built. For what
-%% takes less than 1 ms.
--spec term_decode(binary(), term_budget()) -> {ok, term()} | badarg | {error, {term, merlon_term:refusal()}}.
+%% Scanned, inflated once, and built as `binary_to_term(Bin, [safe])` does. `badarg`: within the budget, but not built. `later`:
+%% that would take more than 1 ms, nothing was done.
+-spec term_decode(binary(), term_budget()) -> {ok, term()} | badarg | later | {error, {term, merlon_term:refusal()}}.
 term_decode(_Bin, _Budget) -> not_loaded().
 
 %% The same on a dirty scheduler, for what is compressed.

@@ -50,10 +50,8 @@
 %% Beyond: 16#FFFFFFFFFFFFFFFF, as Rust has it.
 -define(INFINITY, 16#FFFFFFFFFFFFFFFF).
 -define(DEFAULT, {16#100000, 16#400000, 200000, 200, 0, 16#100000, 512, 1000000, 0}).
-%% Bytes that are scanned in less than 1 ms, whatever they are, and those that are built in that time too (see
-%% docs/guides/terms.md).
+%% Bytes that are scanned in less than 1 ms, whatever they are (see docs/guides/terms.md).
 -define(SOON, 16#8000).
--define(BUILT, 16#2000).
 %% Inflated bytes that are kept from the scan for the term. What claims more than a budget allows by default is inflated in
 %% one small window first, and again when it has been found good: a lie takes no memory.
 -define(KEPT, 16#400000).
@@ -102,24 +100,22 @@ default_budget() ->
 
 %% ---- scanning and building ----
 
+%% Most terms are small: the library is asked first, and says itself what takes too long there.
 decoded(Bin, Limits) ->
-    try decoded(way(Bin), Bin, Limits)
-    catch error:{not_loaded, merlon_nif} -> loaded(fun() -> decoded(way(Bin), Bin, Limits) end)
+    try merlon_nif:term_decode(Bin, Limits) of
+        later -> decoded(way(Bin), Bin, Limits);
+        Result -> Result
+    catch
+        error:{not_loaded, merlon_nif} -> loaded(fun() -> decoded(Bin, Limits) end)
     end.
 
-%% What the library builds is inflated once and is one call; what takes long is built by the VM, which lets others have
-%% their turn meanwhile.
-decoded(at_once, Bin, Limits) -> merlon_nif:term_decode(Bin, Limits);
+%% What is compressed is inflated once; what else takes long is built by the VM, which lets others have their turn meanwhile.
 decoded(inflated, Bin, Limits) -> merlon_nif:term_decode_dirty(Bin, Limits);
 decoded(scanned, Bin, Limits) -> built(merlon_nif:term_scan(Bin, Limits), Bin);
 decoded(long, Bin, Limits) -> built(merlon_nif:term_scan_dirty(Bin, Limits), Bin).
 
-%% By the bytes that there are to get to: a compressed term is not read beyond its claim, and a byte of it may be the head
-%% of a block, which takes long.
-way(<<131, 80, Inflated:32, _/binary>> = Bin) when Inflated =< 2 * ?BUILT, byte_size(Bin) =< ?SOON div 8 -> at_once;
 way(<<131, 80, Inflated:32, _/binary>>) when Inflated =< ?KEPT -> inflated;
 way(<<131, 80, _/binary>>) -> long;
-way(Bin) when byte_size(Bin) =< ?BUILT -> at_once;
 way(Bin) when byte_size(Bin) =< ?SOON -> scanned;
 way(_) -> long.
 

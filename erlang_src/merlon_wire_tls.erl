@@ -1,6 +1,6 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% TLS as a stranger without a certificate has it: which versions are taken, whether a certificate is asked for and
-%% missed, what the server's own one tells.
+%% TLS as a stranger without a certificate has it: which versions are taken (1.0 and 1.1: merlon_wire_tls_old), whether a
+%% certificate is asked for and missed, what the server's own one tells.
 -module(merlon_wire_tls).
 
 -export([probe/4]).
@@ -22,21 +22,27 @@ probe(Ip, Port, Stranger, Wait) ->
     end.
 
 probed(Ip, Port, Stranger, Wait) ->
-    Old = [{Version, attempt(Ip, Port, [Version], [], Stranger, Wait)} || Version <- ['tlsv1.2']],
+    Old = attempt(Ip, Port, ['tlsv1.2'], [], Stranger, Wait),
     New = attempt(Ip, Port, ['tlsv1.3'], [<<"merlon/1">>], Stranger, Wait),
-    case {[Answer || {_, Answer} <- Old, Answer =/= none], New} of
-        {[], none} -> {error, none};
-        _ -> {ok, judged(Old, New)}
+    case {[Answer || Answer <- [New, Old], Answer =/= none], deprecated(Ip, Port, Wait)} of
+        {[], []} -> {error, none};
+        {Answers, Deprecated} -> {ok, Deprecated ++ [{wire_tls_old, "takes TLS 1.2"} || Old =/= none] ++ judged(Answers)}
     end.
 
-judged(Old, New) ->
-    [{wire_tls_old, ["takes ", name(Version)]} || {Version, #{hello := true}} <- Old]
-        ++ lists:usort([{wire_client_cert, ["lets a stranger without certificate through TLS, and calls itself ", Node]}
-                        || #{dist := {offered, Node}} <- [New | [Answer || {_, Answer} <- Old]]])
-        ++ [{wire_names, ["shows a stranger ", lists:join(", ", Names)]}
-            || Names <- lists:sublist([Names || #{names := [_ | _] = Names} <- [New | [Answer || {_, Answer} <- Old]]], 1)].
+%% Who says nothing to one is not asked for the other.
+deprecated(Ip, Port, Wait) ->
+    case merlon_wire_tls_old:takes(Ip, Port, 'tlsv1.1', Wait) of
+        silent -> [];
+        Takes ->
+            [{wire_tls_deprecated, "takes TLS 1.1"} || Takes]
+                ++ [{wire_tls_deprecated, "takes TLS 1.0"} || merlon_wire_tls_old:takes(Ip, Port, 'tlsv1', Wait) =:= true]
+    end.
 
-name('tlsv1.2') -> "TLS 1.2".
+judged(Answers) ->
+    lists:usort([{wire_client_cert, ["lets a stranger without certificate through TLS, and calls itself ", Node]}
+                 || #{dist := {offered, Node}} <- Answers])
+        ++ [{wire_names, ["shows a stranger ", lists:join(", ", Names)]}
+            || Names <- lists:sublist([Names || #{names := [_ | _] = Names} <- Answers], 1)].
 
 %% One handshake. `hello`: the server chose this version; `names`: of its certificate; `dist`: what came after it.
 attempt(Ip, Port, Versions, Protocols, Stranger, Wait) ->

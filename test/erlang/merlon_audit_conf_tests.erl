@@ -355,6 +355,13 @@ what_the_configuration_has_decides_whether_an_advisory_is_reached_test() ->
     ?assertMatch([_ | _], [x || {otp_advisory, <<"OTP 29.0.2: CVE-2026-55952", _/binary>>}
                                     <- merlon_audit_advisories:told({otp, <<"29.0.2">>}, [tls_dist, tls13, tickets])]).
 
+%% The patches of one day mend two lines; a node of either is told, and what mends it.
+advisories_speak_of_each_line_that_was_mended_test_() ->
+    [{binary_to_list(<<Id/binary, " ", Version/binary>>),
+      ?_assertEqual(Fixed, [Before || {#{id := Found}, Before, _} <- merlon_audit_advisories:find({otp, Version}, []), Found =:= Id])}
+     || Id <- [<<"CVE-2026-116293">>, <<"CVE-2026-117642">>, <<"CVE-2026-119443">>, <<"CVE-2026-115747">>],
+        {Version, Fixed} <- [{<<"28.5.0.8">>, [<<"28.5.0.9">>]}, {<<"28.5.0.9">>, []}, {<<"29.1.2">>, [<<"29.1.3">>]}, {<<"29.1.3">>, []}]].
+
 a_built_release_is_compared_by_its_applications_test() ->
     ?in_dir(Dir, begin
         put_file(Dir, "lib/ssl-11.2.12.8/ebin/ssl.beam", "x"),

@@ -282,7 +282,7 @@ a_baseline_keeps_what_is_known_and_shows_what_is_new_test() ->
     ?in_dir(Dir, begin
         Base = Dir ++ "/baseline",
         put_source(Dir, "a.erl", ?EVIL),
-        ?assertMatch({0, <<"1 findings are in", _/binary>>, <<>>}, cli([Dir, "--write-baseline", Base])),
+        ?assertMatch({0, <<"1 finding is in", _/binary>>, <<>>}, cli([Dir, "--write-baseline", Base])),
         ?assertMatch({0, _, <<>>}, cli([Dir, "--baseline", Base])),
         %% The line moves, the finding is the same.
         put_source(Dir, "a.erl", ["\n\n%% moved\n", ?EVIL]),

@@ -31,6 +31,20 @@ assert_failed(Check, Fix, Failed) ->
     ?assertNotEqual({[], Failed}, {Texts, Failed}),
     ?assert(lists:any(fun(Text) -> binary:match(Text, Fix) =/= nomatch end, Texts)).
 
+%% The one line says it, whether the dir comes from --dir or from the environment.
+a_dir_that_is_not_there_is_not_ok_test() ->
+    merlon_test_dir:with(fun(Base) ->
+        ok = file:write_file(Base ++ "/file", "x"),
+        [begin
+             true = os:putenv("MERLON_DIR", Dir),
+             try [{dir, fail, Text}] = [Line || {Check, _, _} = Line <- merlon_doctor:examine(#{now => now_s(), ports => default}),
+                                                Check =:= dir orelse Check =:= config],
+                 ?assertMatch({_, _}, binary:match(unicode:characters_to_binary(Text), <<"merlon init">>))
+             after os:unsetenv("MERLON_DIR")
+             end
+         end || Dir <- [Base ++ "/none", Base ++ "/file"]]
+    end).
+
 a_good_dir_passes_test() ->
     with(0, ?NODE, #{days => 9}, fun(Dir) ->
         ?assertEqual([], failed(Dir)),

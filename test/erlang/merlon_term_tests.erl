@@ -83,6 +83,21 @@ an_export_that_does_not_exist_is_not_made_test() ->
     ?assertEqual({error, {term, {refused_by_vm, badarg}}}, merlon_term:decode(Bin, all())),
     ?assertEqual({error, {term, {refused_by_vm, badarg}}}, merlon_term:decode(Bin, (all())#{new_atoms => 9})).
 
+%% CVE-2026-116293 and CVE-2026-117642: what writes past the heap or exhausts a scheduler's stack in OTP's own decoder, with
+%% [safe] too, never gets there, whatever the budget allows.
+what_crashes_the_vm_is_refused_before_it_is_built_test_() ->
+    Node = <<119, 7, "a@b.tld">>,
+    Module = <<119, 5, "lists">>,
+    Fun = fun(Index, Uniq) -> <<112, 100:32, 0, 0:128, 0:32, 0:32, Module/binary, Index/binary, Uniq/binary, 103, Node/binary, 1:32, 0:32, 1>> end,
+    Small = <<97, 1>>,
+    [{Name, ?_assertMatch({error, {term, {malformed, _, _}}}, merlon_term:Call(<<131, Term/binary>>, all()))}
+     || Call <- [decode, scan],
+        {Name, Term} <- [{"a reference without words", <<90, 0:16, Node/binary, 7:32, 106, 106>>},
+                         {"an older one", <<114, 0:16, Node/binary, 1, 106, 106, 106, 106>>},
+                         {"a fun as the index of a fun", Fun(Fun(Small, Small), Small)},
+                         {"a fun as its unique value", Fun(Small, Fun(Small, Small))},
+                         {"a fun as an export's arity", <<113, Module/binary, 119, 3, "map", (Fun(Small, Small))/binary>>}]].
+
 %% ---- limits ----
 
 each_limit_is_exact_test_() ->
@@ -116,9 +131,13 @@ what_takes_long_to_build_is_built_on_a_dirty_scheduler_test() ->
     1 = erlang:trace(Pid, true, [call]),
     _ = erlang:trace_pattern({merlon_nif, '_', '_'}, true, []),
     Pid ! go,
-    Name = receive {trace, Pid, call, {merlon_nif, N, _}} -> N after 5000 -> none end,
+    Called = [receive {trace, Pid, call, {merlon_nif, Name, Args}} -> {Name, Args} after 5000 -> none end || _ <- [1, 2]],
     _ = erlang:trace_pattern({merlon_nif, '_', '_'}, false, []),
-    ?assertEqual(term_decode_dirty, Name).
+    [{term_decode, [_, Limits]}, {term_decode_dirty, [_, Limits]}] = Called,
+    %% What the ordinary scheduler says of all that is not for it.
+    [?assertEqual(later, merlon_nif:term_decode(More, Limits))
+     || More <- [Bin, <<131, 107, 8190:16, 0:65520>>, zipped(<<107, 16382:16, 0:131056>>, 16385), <<131, 80, 9:32, 0:32768>>]],
+    ?assertMatch({ok, _}, merlon_nif:term_decode(zipped(<<107, 16381:16, 0:131048>>, 16384), Limits)).
 
 ranges_have_a_size_test_() ->
     Mod = 'Elixir.Range',

@@ -7,7 +7,8 @@
          an_inet_tls_node_with_client_certificates_lets_no_stranger_in/1, a_merlon_node_tells_names_and_nothing_else/1,
          epmd_tells_names_and_the_ports_behind_them_are_looked_at/1, endless_bytes_end/1, silence_ends/1,
          escapes_in_names_do_not_reach_the_terminal/1, what_is_no_distribution_is_said_so/1, targets/1,
-         the_command_exits_as_the_code_audit_does/1]).
+         the_command_exits_as_the_code_audit_does/1, an_inet_tls_node_with_old_versions_is_found_out/1,
+         old_versions_of_openssl_are_told_from_new_ones/1, what_only_looks_like_old_tls_is_none/1]).
 
 -import(merlon_net_ct, [inet_tls/2, port/1]).
 
@@ -18,7 +19,8 @@ all() ->
      an_inet_tls_node_with_client_certificates_lets_no_stranger_in, a_merlon_node_tells_names_and_nothing_else,
      epmd_tells_names_and_the_ports_behind_them_are_looked_at, endless_bytes_end, silence_ends,
      escapes_in_names_do_not_reach_the_terminal, what_is_no_distribution_is_said_so, targets,
-     the_command_exits_as_the_code_audit_does].
+     the_command_exits_as_the_code_audit_does, an_inet_tls_node_with_old_versions_is_found_out,
+     old_versions_of_openssl_are_told_from_new_ones, what_only_looks_like_old_tls_is_none].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -54,6 +56,44 @@ an_inet_tls_node_without_client_certificates_is_found_out(Config) ->
 an_inet_tls_node_with_client_certificates_lets_no_stranger_in(Config) ->
     Vm = inet_tls(Config, [{verify, verify_peer}, {fail_if_no_peer_cert, true}, {versions, ['tlsv1.3']}]),
     {ok, [{wire_names, _}]} = scan(port(Vm)).
+
+%% As OTP takes them where ssl_dist_optfile asks for them.
+an_inet_tls_node_with_old_versions_is_found_out(Config) ->
+    [begin
+         Vm = inet_tls(Config, [{verify, verify_peer}, {fail_if_no_peer_cert, true}, {versions, Versions}]),
+         {ok, Found} = scan(port(Vm)),
+         {Versions, Said} = {Versions, [What || {wire_tls_deprecated, What} <- Found]}
+     end || {Versions, Said} <- [{['tlsv1.2', 'tlsv1.1', 'tlsv1'], [<<"takes TLS 1.1">>, <<"takes TLS 1.0">>]},
+                                 {['tlsv1.2', 'tlsv1.1'], [<<"takes TLS 1.1">>]},
+                                 {['tlsv1'], [<<"takes TLS 1.0">>]}, {['tlsv1.3', 'tlsv1.2'], []}]].
+
+%% A server of another make, with an RSA key.
+old_versions_of_openssl_are_told_from_new_ones(Config) ->
+    case merlon_openssl:version() of
+        {ok, _} ->
+            Key = filename:join(merlon_ct:dir(Config), "rsa.key"),
+            Cert = filename:join(merlon_ct:dir(Config), "rsa.pem"),
+            _ = os:cmd("openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=old -days 2 -keyout " ++ Key ++ " -out " ++ Cert),
+            [begin
+                 {Tool, Port} = merlon_openssl:server(["-cert", Cert, "-key", Key, "-cipher", "DEFAULT:@SECLEVEL=0", Flag]),
+                 {Flag, Takes} = {Flag, [merlon_wire_tls_old:takes(?LOCAL, Port, Version, 5000) || Version <- ['tlsv1', 'tlsv1.1']]},
+                 merlon_openssl:stop(Tool)
+             end || {Flag, Takes} <- [{"-tls1", [true, false]}, {"-tls1_1", [false, true]}, {"-tls1_2", [false, false]},
+                                      {"-tls1_3", [false, false]}]];
+        none -> {skip, "no openssl"}
+    end.
+
+%% A ServerHello in two records is one; another version, an alert, something else in a record and silence are none.
+what_only_looks_like_old_tls_is_none(_Config) ->
+    Answers = fun(Bytes) -> hostile(fun(Socket, _) -> {ok, _} = gen_tcp:recv(Socket, 5), gen_tcp:send(Socket, Bytes), timer:sleep(1000) end) end,
+    [{Bytes, Result} = {Bytes, merlon_wire_tls_old:takes(?LOCAL, Answers(Bytes), 'tlsv1.1', 500)}
+     || {Bytes, Result} <- [{<<22, 3, 2, 6:16, 2, 70:24, 3, 2>>, true},
+                            {<<22, 3, 2, 4:16, 2, 70:24, 22, 3, 2, 2:16, 3, 2>>, true},
+                            {<<22, 3, 1, 6:16, 2, 70:24, 3, 1>>, false}, {<<22, 3, 3, 6:16, 2, 70:24, 3, 3>>, false},
+                            {<<21, 3, 2, 2:16, 2, 70>>, false}, {<<22, 3, 2, 6:16, 1, 70:24, 3, 2>>, false},
+                            {<<22, 3, 2, 1:16, 2, 22, 3, 2, 1:16, 0, 22, 3, 2, 1:16, 0, 22, 3, 2, 1:16, 70, 22, 3, 2, 2:16, 3, 2>>, false},
+                            {<<22, 3, 2, 0:16>>, false}, {<<22, 3, 2, -1:16>>, false}, {<<"SSH-2.0-x\r\n">>, false},
+                            {<<22, 3>>, silent}, {<<>>, silent}]].
 
 a_merlon_node_tells_names_and_nothing_else(Config) ->
     {_, Node, _} = Vm = merlon_ct:start(Config, "walled"),

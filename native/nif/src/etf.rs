@@ -57,10 +57,30 @@ fn term_survey<'a>(env: Env<'a>, term: Binary<'a>, limits: Limits) -> Term<'a> {
     }
 }
 
-/// Scanned and built in one call; `badarg` when the VM does not build it.
+/// Bytes that are scanned and built in less than 1 ms, whatever they are; compressed ones, of which each may be the head of a
+/// block, and what they claim to inflate to (docs/guides/terms.md, bench/term.escript).
+const SOON: usize = 0x2000;
+const SOON_COMPRESSED: usize = 0x1000;
+const SOON_INFLATED: u32 = 0x4000;
+
+/// Scanned and built in one call; `badarg` when the VM does not build it, `later` when that is not for an ordinary scheduler.
 #[rustler::nif]
 fn term_decode<'a>(env: Env<'a>, term: Binary<'a>, limits: Limits) -> Term<'a> {
-    decode(env, &term, limits)
+    if is_soon(&term) {
+        decode(env, &term, limits)
+    } else {
+        atoms::later().encode(env)
+    }
+}
+
+/// No more is inflated than is claimed.
+fn is_soon(term: &[u8]) -> bool {
+    match term {
+        [131, 80, a, b, c, d, ..] => {
+            term.len() <= SOON_COMPRESSED && u32::from_be_bytes([*a, *b, *c, *d]) <= SOON_INFLATED
+        }
+        _ => term.len() <= SOON,
+    }
 }
 
 #[rustler::nif(schedule = "DirtyCpu")]

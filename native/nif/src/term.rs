@@ -13,7 +13,7 @@ pub mod atoms {
     rustler::atoms! {
         ok, error, wait, more, blocked, done, established, claim, undefined, none, nif, pki, node, cli,
         p256, p384, ed25519, vm_cookie, keyring,
-        malformed, term, badarg,
+        malformed, term, badarg, later,
         reason, text, phase, claimed, fingerprint, identity, tcp, tls, preamble,
         keepalive, linger, nodelay, recbuf, sndbuf, tos,
         cert, key, subject, issuer, serial, not_before, not_after, uris, dns, ips, is_ca, path_len,

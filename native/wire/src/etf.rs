@@ -121,8 +121,8 @@ pub fn unpack<'a>(term: &'a [u8], budget: &Budget) -> Result<Cow<'a, [u8]>, Erro
     let (zlib, inflated) = claim(head, budget)?;
     let mut source = Inflate::keeping(zlib, inflated);
     match source.whole()? {
-        Some(inner) => whole(&mut Slice::new(inner, 0), budget, &mut Ignored)?,
-        None => whole(&mut source, budget, &mut Ignored)?,
+        Some(inner) => in_memory(inner, 0, budget, &mut Ignored)?,
+        None => streamed(&mut source, budget, &mut Ignored)?,
     };
     Ok(Cow::Owned(source.into_bytes()))
 }
@@ -132,7 +132,7 @@ fn run(term: &[u8], budget: &Budget, atoms: &mut impl Atoms) -> Result<Counts, R
     within(Limit::Bytes, bytes, budget.bytes)?;
     let counts = match term {
         [VERSION, COMPRESSED, head @ ..] => compressed(head, budget, atoms)?,
-        [VERSION, plain @ ..] => whole(&mut Slice::new(plain, 1), budget, atoms)?,
+        [VERSION, plain @ ..] => in_memory(plain, 1, budget, atoms)?,
         [] => return Err(Refusal::Cut { at: 0 }),
         [..] => return Err(Refusal::Version),
     };
@@ -141,7 +141,7 @@ fn run(term: &[u8], budget: &Budget, atoms: &mut impl Atoms) -> Result<Counts, R
 
 fn compressed(head: &[u8], budget: &Budget, atoms: &mut impl Atoms) -> Result<Counts, Refusal> {
     let (zlib, inflated) = claim(head, budget)?;
-    let counts = whole(&mut Inflate::new(zlib, inflated), budget, atoms)?;
+    let counts = streamed(&mut Inflate::new(zlib, inflated), budget, atoms)?;
     Ok(Counts { inflated, ..counts })
 }
 
@@ -155,14 +155,37 @@ fn claim<'a>(head: &'a [u8], budget: &Budget) -> Result<(&'a [u8], u64), Refusal
     Ok((zlib, inflated))
 }
 
-fn whole<S: Source>(
-    source: &mut S,
+/// What names no range is read once, and its maps are as lists.
+fn in_memory(
+    bytes: &[u8],
+    before: u64,
     budget: &Budget,
     atoms: &mut impl Atoms,
 ) -> Result<Counts, Refusal> {
-    let counts = Scanner::new(source, budget, atoms).run()?;
+    let source = || Slice::new(bytes, before);
+    match whole::<false>(&mut source(), budget, atoms)? {
+        (_, true) => streamed(&mut source(), budget, atoms),
+        (counts, false) => Ok(counts),
+    }
+}
+
+/// What can be read once only.
+fn streamed(
+    source: &mut impl Source,
+    budget: &Budget,
+    atoms: &mut impl Atoms,
+) -> Result<Counts, Refusal> {
+    whole::<true>(source, budget, atoms).map(|(counts, _)| counts)
+}
+
+fn whole<const RANGES: bool>(
+    source: &mut impl Source,
+    budget: &Budget,
+    atoms: &mut impl Atoms,
+) -> Result<(Counts, bool), Refusal> {
+    let seen = Scanner::<_, _, RANGES>::new(source, budget, atoms).run()?;
     match source.left() {
-        0 => source.end().map(|()| counts),
+        0 => source.end().map(|()| seen),
         bytes => Err(Refusal::Trailing { bytes }),
     }
 }

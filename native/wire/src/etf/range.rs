@@ -2,6 +2,9 @@
 //! outside goes on for ever, so that its size has a budget. A map is a range if it has a range's keys, others or none
 //! beside them: that is what `%Range{}` matches.
 
+/// What the `__struct__` of a range is.
+pub const RANGE_MODULE: &[u8] = b"Elixir.Range";
+
 /// A scalar that a map's key or value can be, as far as it matters here.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
@@ -22,7 +25,7 @@ impl Seen {
     pub fn name(name: &[u8]) -> Seen {
         match name {
             b"__struct__" => Seen::Struct,
-            b"Elixir.Range" => Seen::RangeModule,
+            RANGE_MODULE => Seen::RangeModule,
             b"first" => Seen::First,
             b"last" => Seen::Last,
             b"step" => Seen::Step,

@@ -1,7 +1,8 @@
-//! The scanner itself: a loop over terms with a stack of what is still open.
+//! The scanner itself: a loop over terms with a stack of what is still open. `RANGES`: whether maps are looked at for ranges, which
+//! few terms have and which takes as long as all the rest of a small term.
 
 use super::atoms::{is_atom, Atoms, Spelling};
-use super::range::{integer, Map, Seen};
+use super::range::{integer, Map, Seen, RANGE_MODULE};
 use super::source::Source;
 use super::stack::Stack;
 use super::{within, Budget, Counts, Kind, Limit, Refusal};
@@ -48,16 +49,17 @@ struct Open {
     is_map: bool,
 }
 
-pub struct Scanner<'a, S, A> {
+pub struct Scanner<'a, S, A, const RANGES: bool> {
     source: &'a mut S,
     budget: &'a Budget,
     atoms: &'a mut A,
     open: Stack<Open, 8>,
     maps: Stack<Map, 2>,
     counts: Counts,
+    may_have_ranges: bool,
 }
 
-impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
+impl<'a, S: Source, A: Atoms, const RANGES: bool> Scanner<'a, S, A, RANGES> {
     pub fn new(source: &'a mut S, budget: &'a Budget, atoms: &'a mut A) -> Self {
         let nothing = Open {
             left: 0,
@@ -70,11 +72,12 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
             open: Stack::new(nothing),
             maps: Stack::new(Map::new()),
             counts: Counts::default(),
+            may_have_ranges: false,
         }
     }
 
-    /// One term, with all that is in it.
-    pub fn run(mut self) -> Result<Counts, Refusal> {
+    /// One term, with all that is in it; and whether something in it may be a range.
+    pub fn run(mut self) -> Result<(Counts, bool), Refusal> {
         self.count(1)?;
         let tag = self.source.byte()?;
         self.element(tag)?;
@@ -92,10 +95,10 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
                 }
             }
         }
-        Ok(self.counts)
+        Ok((self.counts, self.may_have_ranges))
     }
 
-    /// The elements of what is not a map, until one is a container too. What data has most of is looked at here.
+    /// The elements of what is no map, or none that counts, until one is a container too. What data has most of is looked at here.
     fn elements(&mut self) -> Result<(), Refusal> {
         let Some(open) = self.open.last_mut() else {
             return Ok(());
@@ -203,11 +206,18 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
             _ => return Err(self.bad_tag(tag)),
         };
         let (atoms, at) = (&mut *self.atoms, self.source.at() + u64::from(len));
+        let may_have_ranges = &mut self.may_have_ranges;
         self.source.name(len, |name| {
             if !is_atom(name, spelling) {
                 return Err(Refusal::Atom { at });
             }
-            atoms.see(name, spelling).map(|()| Seen::name(name))
+            atoms.see(name, spelling)?;
+            *may_have_ranges |= name == RANGE_MODULE;
+            Ok(if RANGES {
+                Seen::name(name)
+            } else {
+                Seen::Other
+            })
         })?
     }
 
@@ -272,7 +282,7 @@ impl<'a, S: Source, A: Atoms> Scanner<'a, S, A> {
             tag::LIST => self.source.u32()? + 1,
             _ => self.source.u32()? * 2,
         };
-        self.open(terms, tag == tag::MAP)
+        self.open(terms, RANGES && tag == tag::MAP)
     }
 
     /// Every term has a byte at least: more of them than bytes is a lie that needs no stack. They are counted here, all at
