@@ -60,8 +60,7 @@ unpacked() {
         tar -xzf "$tmp/tarball/contents.tar.gz" -C "$package" &&
         [ "$(cd "$tmp/tarball" && cat VERSION metadata.config contents.tar.gz | sha256sum | cut -d' ' -f1)" = \
           "$(tr '[:upper:]' '[:lower:]' <"$tmp/tarball/CHECKSUM")" ] || return 1
-    # Files of a package look new, and cargo goes by their times: aged, its sources are those built before.
-    find "$package" -exec touch -d 2000-01-01 {} +
+    age "$package"
 }
 
 described() {
@@ -129,7 +128,8 @@ from_package() {
 }
 rebar3_from_package() {
     cd "$tmp" && rebar3 new lib name=hex_rebar3 && cp "$fixtures/link_check.erl" hex_rebar3/src/ && cd hex_rebar3 &&
-        echo "{deps, [$(line rebar.config)]}." >rebar.config && cat rebar.config && rebar3 compile && grep -F "{<<\"merlon\">>,{pkg,<<\"merlon\">>,<<\"$version\">>}" rebar.lock
+        echo "{deps, [$(line rebar.config)]}." >rebar.config && cat rebar.config &&
+        rebar3 get-deps && age _build/default/lib/merlon && rebar3 compile && grep -F "{<<\"merlon\">>,{pkg,<<\"merlon\">>,<<\"$version\">>}" rebar.lock
 }
 
 # The commands come along: of the package, and beside the library, which goes into releases.
