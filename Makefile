@@ -1,5 +1,5 @@
 # `make` alone builds. Everything here works from a clean clone, as root or not.
-.PHONY: build test test-providers test-integration demo bench lint clean install setup ci
+.PHONY: build test test-providers test-integration demo bench lint clean install uninstall setup ci
 
 PREFIX ?= /usr/local
 
@@ -52,6 +52,11 @@ install:
 	install -m 755 bin/merlon "$$lib/bin/"; \
 	ln -sf "../lib/erlang/lib/merlon-$$vsn/bin/merlon" "$(DESTDIR)$(PREFIX)/bin/merlon"; \
 	echo "installed merlon-$$vsn in $(PREFIX)"
+
+# Every version that `make install` put there; merlon dirs stay.
+uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/lib/erlang/lib/merlon-[0-9]*
+	rm -f $(DESTDIR)$(PREFIX)/bin/merlon
 
 clean:
 	rm -rf _build target priv native/dev/target doc

@@ -7,6 +7,8 @@
 #
 # Of what the machine lacks, it installs Elixir and Hex (Debian).
 set -eu
+# A bare image has no locale, and Elixir then warns.
+export LC_ALL=C.UTF-8
 version=$1
 folder=$2
 targets="x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu x86_64-unknown-linux-musl aarch64-unknown-linux-musl

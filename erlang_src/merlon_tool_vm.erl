@@ -16,14 +16,24 @@
 %% `target`: the node to dial, which says whether epmd has to be asked.
 -spec start(options()) -> {ok, pid()} | {error, iodata()}.
 start(#{carrier := Carrier} = Options) ->
-    case peer:start(#{connection => standard_io, wait_boot => ?BOOT, args => args(Options), env => environment(),
-                      exec => filename:join([code:root_dir(), "bin", "erl"])}) of
+    {Erl, Boot} = runtime(code:root_dir()),
+    case peer:start(#{connection => standard_io, wait_boot => ?BOOT, args => Boot ++ args(Options), env => environment(), exec => Erl}) of
         {ok, Vm, _} -> distributed(Vm, Carrier, Options);
         {error, Reason} -> {error, io_lib:format("a VM to dial from can't be started (~0p)", [Reason])}
     end.
 
+%% A release has its erl elsewhere, and not every boot file: that of the VM that asks (bin/merlon) is there.
+runtime(Root) ->
+    Erl = filename:join([Root, "bin", "erl"]),
+    case {filelib:is_regular(Erl), init:get_argument(boot)} of
+        {false, {ok, [[Boot] | _]}} ->
+            {filename:join([Root, "erts-" ++ erlang:system_info(version), "bin", "erl"]),
+             ["-boot", Boot, "-boot_var", "RELEASE_LIB", filename:join(Root, "lib")]};
+        _ -> {Erl, ["-boot", "no_dot_erlang"]}
+    end.
+
 args(#{carrier := Carrier} = Options) ->
-    ["-boot", "no_dot_erlang", "+S", "1", "-nocookie", "-pa", merlon_doctor_emit:ebin(), "-proto_dist", atom_to_list(Carrier),
+    ["+S", "1", "-nocookie", "-pa", merlon_doctor_emit:ebin(), "-proto_dist", atom_to_list(Carrier),
      "-kernel", "dist_auto_connect", "never", "-kernel", "logger_level", "none"]
         ++ lists:append([["-merlon_dir", Dir] || #{dir := Dir} <- [Options]])
         ++ lists:append([["-ssl_dist_optfile", File] || #{optfile := File} <- [Options]])

@@ -1,7 +1,7 @@
 #!/usr/bin/env escript
 %% SPDX-License-Identifier: Apache-2.0
-%% Puts the NIF into priv/: the one builder that mix, rebar3 and make call. Runs cargo, which does nothing when nothing
-%% has changed, or takes a prebuilt library whose SHA-256 native/checksums.txt names.
+%% Puts the NIF into priv/, and the commands beside it: the one builder that mix, rebar3 and make call. Runs cargo, which does
+%% nothing when nothing has changed, or takes a prebuilt library whose SHA-256 native/checksums.txt names.
 %%
 %%   build.escript                   builds, or takes what was built
 %%   build.escript name              prints what a prebuilt library for this machine is called
@@ -16,7 +16,7 @@ main(Args) ->
     Root = filename:dirname(filename:dirname(filename:absname(escript:script_name()))),
     _ = os:type() =:= {win32, nt} andalso stop("merlon runs on Linux and macOS: on Windows use WSL 2"),
     case Args of
-        [] -> library(mode(), Root);
+        [] -> library(mode(), Root), commands(Root);
         ["name"] -> io:format("~ts~n", [needed(name(Root))]);
         ["artefact", Folder] -> artefact(Root, Folder);
         _ -> stop("usage: build.escript [name | artefact FOLDER]")
@@ -51,6 +51,13 @@ needed({none, Why}) -> stop(Why);
 needed({ok, Value}) -> Value.
 
 installed(Root) -> filename:join([Root, "priv", "merlon_nif.so"]).
+
+%% priv/ goes along into every release: so a host that has the release alone has the commands.
+commands(Root) ->
+    case file:read_file(filename:join([Root, "bin", "merlon"])) of
+        {ok, Bytes} -> install(Bytes, filename:join([Root, "priv", "merlon"]), "the commands are");
+        {error, enoent} -> ok
+    end.
 
 %% Renamed into its place: a node that is running keeps the library that it has mapped.
 install(Bytes, Installed, How) ->
@@ -93,8 +100,10 @@ cargo() ->
     Places = [os:find_executable("cargo"), os:find_executable(filename:join(Home, ".cargo/bin/cargo"))],
     case [Path || Path <- Places, Path =/= false] of
         [Path | _] -> Path;
-        [] -> stop("cargo, the Rust builder, is missing: install Rust from https://rustup.rs")
+        [] -> stop("cargo, the Rust builder, is missing: install Rust from https://rustup.rs" ++ or_prebuilt())
     end.
+
+or_prebuilt() -> ", or say in MERLON_PREBUILT where a release's prebuilt library is (a folder or URL)".
 
 %% The workspace's rust-version.
 required_version(Root) -> hd(of_workspace(Root, "^rust-version *= *\"([0-9.]+)\"")).
@@ -110,7 +119,7 @@ check_version(Cargo, Required) ->
     case numbers(Found) >= numbers(Required) of
         true -> ok;
         false -> stop("cargo " ++ Found ++ " is too old, " ++ Required ++
-                      " or newer is needed: run `rustup update stable`")
+                      " or newer is needed: run `rustup update stable` (https://rustup.rs has rustup)" ++ or_prebuilt())
     end.
 
 numbers(Version) -> [list_to_integer(Part) || Part <- string:lexemes(Version, ".")].

@@ -145,6 +145,19 @@ defmodule Merlon.ReleaseTest do
     end
   end
 
+  test "what setup has written, it takes out again, and nothing else", c do
+    mine = %{"vm.args.eex" => "+K true\n", "env.sh.eex" => "#!/bin/sh\nexport MINE=1\n"}
+    for {name, text} <- mine, do: File.write!(Path.join(c.dir, name), text)
+    capture_io(fn -> Setup.run(["--rel", c.dir, "--dir", "/etc/shop", "--ipv6", "--yes"]) end)
+    assert File.read!(Path.join(c.dir, "env.sh.eex")) =~ "take -proto_dist out"
+    out = capture_io(fn -> Setup.run(["--rel", c.dir, "--remove", "--yes"]) end)
+    assert out =~ "- -merlon_dir /etc/shop"
+    assert out =~ "removed #{c.dir}/remote.vm.args.eex"
+    for {name, text} <- mine, do: assert(File.read!(Path.join(c.dir, name)) == text)
+    refute File.exists?(Path.join(c.dir, "remote.vm.args.eex"))
+    assert capture_io(fn -> Setup.run(["--rel", c.dir, "--remove"]) end) =~ "Nothing to change."
+  end
+
   test "setup says what it does not understand" do
     for args <- [["--dri", "/etc"], ["--dir", "etc"], ["--distribution", "both"], ["more"]] do
       said = capture_io(:stderr, fn -> assert {:shutdown, 2} = catch_exit(Setup.run(args)) end)

@@ -27,6 +27,12 @@ shell() {
     ended && return $status
 }
 
+# A host without Erlang and Rust: a PATH with all else. The node answers a VM that the command starts for a moment.
+release_alone() {
+    mkdir "$tmp/no-erlang" && ln -s /usr/bin/* "$tmp/no-erlang/" && rm -f "$tmp/no-erlang"/{erl,erlc,escript,epmd,elixir,iex,mix,cargo,rebar3} || return 1
+    (export PATH=$tmp/no-erlang && ! command -v erl && says "the peer would take the link" follow release-alone "$tmp/shop")
+}
+
 says() { local words=$1; shift; "$@" | tee "$tmp/said" && grep -qF -- "$words" "$tmp/said"; }
 
 rebar3_project() {
@@ -41,7 +47,14 @@ dockerfile() {
     mkdir "$tmp/sources" && ln -s "$root" "$tmp/sources/merlon" && cp -r "$example" "$tmp/image" && cd "$tmp/image" &&
         rm -r lib && cp -r "$fixtures/plain_shop" lib && sed -i 's/~> 1\.18/~> 1.14/' mix.exs || return 1
     sed -n 's/^RUN \(mix .*\)/\1/p' Dockerfile | grep -v local.hex >"$tmp/steps"
-    [ "$(wc -l <"$tmp/steps")" = 2 ] && MIX_ENV=prod SHOP_SOURCES=$tmp/sources sh -eux "$tmp/steps" && cp entrypoint.sh out/
+    [ -e .dockerignore ] && [ "$(wc -l <"$tmp/steps")" = 2 ] && MIX_ENV=prod SHOP_SOURCES=$tmp/sources sh -eux "$tmp/steps" && cp entrypoint.sh out/
+}
+
+# The image's own check, of this release.
+image_loads() {
+    local step
+    step=$(sed -n 's/^RUN \(.* eval .*\)/\1/p' "$example/Dockerfile" | sed "s|/shop/bin|$tmp/image/out/bin|; s|RELEASE_TMP=/tmp|RELEASE_TMP=$tmp|")
+    [ -n "$step" ] && sh -euxc "$step" && mv "$tmp/image/out"/lib/merlon-*/priv/merlon_nif.so "$tmp/nif" && ! sh -euxc "$step" && mv "$tmp/nif" "$(echo "$tmp/image/out"/lib/merlon-*/priv)/merlon_nif.so"
 }
 
 # The mounts: what is in the ConfigMap, and the keyring behind the links that Kubernetes makes.
@@ -80,6 +93,7 @@ if check 'mix: a project' mix_project && check 'mix: set up and released' follow
     within 20 follow mix-ask "$tmp/shop"
     check 'mix: says how a tool is linked' says 'tls_version: "1.3"' follow mix-ask "$tmp/shop"
     check 'a shell' shell
+    check 'a host with the release alone has the commands' release_alone
     check 'mix: stops' follow mix-stop "$tmp/shop"
 fi
 if check 'rebar3: the example' rebar3_project && check 'rebar3: released' follow rebar3-build "$tmp/rebar3_release"; then
@@ -88,7 +102,7 @@ if check 'rebar3: the example' rebar3_project && check 'rebar3: released' follow
     check 'rebar3: says how a tool is linked' says 'tls_version => <<"1.3">>' follow rebar3-ask "$tmp/rebar3_release"
     check 'rebar3: stops' follow rebar3-stop "$tmp/rebar3_release"
 fi
-if check 'container: the steps of the Dockerfile' dockerfile && check 'Kubernetes: settings and keyring, mounted' mounts; then
+if check 'container: the steps of the Dockerfile' dockerfile && check 'container: its last step loads the library' image_loads && check 'Kubernetes: settings and keyring, mounted' mounts; then
     check 'Kubernetes: two pods link' pods_link
     check 'Kubernetes: they stop' pods_stop
 fi

@@ -180,7 +180,8 @@ quick_start() {
     cat "$tmp/second.log"
     grep -q pong "$tmp/second.log" && grep -q '> true' "$tmp/second.log" && grep -q 'tls_version => <<"1.3">>' "$tmp/second.log" &&
         said 'ok    trust' as quick-start.md 'merlon doctor --dir DIR' "DIR=$second" &&
-        said open: as quick-start.md 'merlon explain app@web1.example --as app@web2.example --dir DIR' "$web2" "$web1" "DIR=$second"
+        said open: as quick-start.md 'merlon explain app@web1.example --as app@web2.example --dir DIR' "$web2" "$web1" "DIR=$second" &&
+        make -C "$root" PREFIX="$tmp/usr" uninstall && [ -z "$(find "$tmp/usr" ! -type d)" ] && [ -e "$second/keyring" ]
 }
 
 # ---- audit ----

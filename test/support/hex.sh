@@ -1,16 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The hex package: made by the script that .github/workflows/release.yml calls, with stand-ins for the libraries, it holds what a build from source needs and nothing else; unpacked, it is a
-# dependency of a fresh mix and a fresh rebar3 project, two nodes of each of which link up. Hex comes with Debian 13: on
-# another machine the package is made in the OTP 27 root. `hex.sh --clean` builds the crates anew, which takes minutes.
+# The hex package: made by the script that .github/workflows/release.yml calls, with stand-ins for the libraries, it holds what a
+# build from source needs and nothing else. A repository on this machine in the place of hex.pm has it: from there it comes into a fresh rebar3
+# project and, where Hex is, a fresh mix project (elsewhere unpacked, as a path dependency), two nodes of each of which link up. Hex comes with Debian 13:
+# on another machine the package is made in the OTP 27 root. `hex.sh --clean` builds the crates anew, which takes minutes.
 . "$(dirname "$0")/../fixtures/lib.sh"
+. "$fixtures/http.sh"
 . "$fixtures/projects.sh"
 export HEX_HOME=$tmp/hex HEX_OFFLINE=1
 package=$tmp/package
 [ "${1:-}" != --clean ] || export CARGO_TARGET_DIR=$tmp/target
 
+has_hex() { [ -e /.merlon-ready ] || mix hex.info >/dev/null 2>&1; }
+
 with_hex() {
-    if [ -e /.merlon-ready ] || mix hex.info >/dev/null 2>&1; then "$@"
+    if has_hex; then "$@"
     else "$root/test/support/otp27.sh" run -C "$PWD" "$@"; fi
 }
 
@@ -56,8 +60,7 @@ unpacked() {
         tar -xzf "$tmp/tarball/contents.tar.gz" -C "$package" &&
         [ "$(cd "$tmp/tarball" && cat VERSION metadata.config contents.tar.gz | sha256sum | cut -d' ' -f1)" = \
           "$(tr '[:upper:]' '[:lower:]' <"$tmp/tarball/CHECKSUM")" ] || return 1
-    # Files of a package look new, and cargo goes by their times: aged, its sources are those built before.
-    find "$package" -exec touch -d 2000-01-01 {} +
+    age "$package"
 }
 
 described() {
@@ -98,13 +101,44 @@ holds_nothing_else() {
 # What cargo would need of files that are not there, it says here.
 crates_are_complete() { cd "$package" && cargo metadata --locked --no-deps --format-version 1 >/dev/null; }
 
-from_package() { mix_project hex_mix "path: \"$package\""; }
-rebar3_from_package() { rebar3_project hex_rebar3 "$package" "$package"; }
+says_what_to_do() {
+    local said
+    ! said=$("$package/bin/merlon" --version 2>&1) && echo "$said" && echo "$said" | grep -F 'not built yet: run `mix compile` or `rebar3 compile` in the project'
+}
 
-# The commands come along: beside ebin/, as in _build/default/lib/merlon of a rebar3 project that has it from hex.
+# A repository called hexpm, signed with a key of its own, which mix and rebar3 are told.
+repository() {
+    mkdir -p "$tmp/hexpm/tarballs" && cp "$tmp/source/merlon-$version.tar" "$tmp/hexpm/tarballs/" && cd "$tmp" &&
+        openssl genrsa -out "$tmp/hexpm.pem" 2048 && with_hex mix hex.registry build "$tmp/hexpm" --name=hexpm --private-key="$tmp/hexpm.pem" &&
+        serve "$tmp/hexpm" || return 1
+    # For that name rebar3 takes the address from HEX_CDN, and the key from its configuration.
+    export REBAR_GLOBAL_CONFIG_DIR=$tmp/global HEX_CDN=$url
+    mkdir -p "$tmp/global/.config/rebar3"
+    printf '{hex, [{repos, replace, [#{name => <<"hexpm">>, repo_url => <<"%s">>, repo_public_key => <<"%s">>}]}]}.\n' "$url" "$(cat "$tmp/hexpm/public_key")" \
+        >"$tmp/global/.config/rebar3/rebar.config"
+    if has_hex; then unset HEX_OFFLINE && mix hex.repo set hexpm --url "$url" --public-key "$tmp/hexpm/public_key"; fi
+}
+
+# The line of docs/guides/deploy.md.
+line() { sed -n "s/^    \(.*\)  *[#%] $1\$/\1/p" "$root/docs/guides/deploy.md"; }
+
+from_package() {
+    if has_hex; then mix_project hex_mix "$(line mix.exs | sed 's/^{:merlon, \(.*\)}/\1/')" && grep -F '"merlon": {:hex, :merlon, "'"$version"'"' mix.lock
+    else mix_project hex_mix "path: \"$package\""; fi
+}
+rebar3_from_package() {
+    cd "$tmp" && rebar3 new lib name=hex_rebar3 && cp "$fixtures/link_check.erl" hex_rebar3/src/ && cd hex_rebar3 &&
+        echo "{deps, [$(line rebar.config)]}." >rebar.config && cat rebar.config &&
+        rebar3 get-deps && age _build/default/lib/merlon && rebar3 compile && grep -F "{<<\"merlon\">>,{pkg,<<\"merlon\">>,<<\"$version\">>}" rebar.lock
+}
+
+# The commands come along: of the package, and beside the library, which goes into releases.
 has_commands() {
-    local built=$tmp/hex_rebar3/_build/default/checkouts/merlon
-    cp -r "$package/bin" "$built/" && [ "$("$built/bin/merlon" --version)" = "merlon $version" ]
+    local built
+    for built in "$tmp/hex_rebar3/_build/default/lib/merlon"/{bin,priv}/merlon "$tmp/hex_mix/_build/dev/lib/merlon/priv/merlon"; do
+        [ "$("$built" --version)" = "merlon $version" ] || { echo "$built"; return 1; }
+    done
+    ! has_hex || [ "$("$tmp/hex_mix/deps/merlon/bin/merlon" --version)" = "merlon $version" ]
 }
 
 version=$(sed -n 's/^ *{vsn, "\(.*\)"},$/\1/p' "$root/erlang_src/merlon.app.src")
@@ -118,11 +152,13 @@ check 'it holds what a build needs' holds_what_it_should
 check 'it holds nothing else, and nothing that is not in the tree' holds_nothing_else
 check 'its checksum file names every library' has_checksums
 check 'its crates are complete' crates_are_complete
-check 'mix: the package compiles' from_package &&
+check 'before it is built its commands say what to do' says_what_to_do
+check 'a repository on this machine has it' repository || finish
+check "mix: the package compiles$(has_hex || echo ' (unpacked, as there is no Hex)')" from_package &&
     check 'mix: two nodes link' linked hex_mix mix_run
 check 'mix: merlon is complete' complete "$tmp/hex_mix/_build/dev/lib/merlon"
-check 'rebar3: the package compiles' rebar3_from_package &&
+check 'rebar3: the package comes from there and compiles' rebar3_from_package &&
     check 'rebar3: two nodes link' linked hex_rebar3 erl_with_pa
-check 'rebar3: merlon is complete' complete "$tmp/hex_rebar3/_build/default/checkouts/merlon"
+check 'rebar3: merlon is complete' complete "$tmp/hex_rebar3/_build/default/lib/merlon"
 check 'its commands work' has_commands
 finish

@@ -26,7 +26,7 @@ runs() {
     peers=
     [ $# = 0 ] || peers=$(printf ",'%s$at'" "$@")
     rm -f "$tmp/$name.links"
-    erl -noshell -noinput -boot no_dot_erlang -name "$name$at" -pa "$ebin" -proto_dist merlon -merlon_dir "$dir" -connect_all false \
+    erl -noshell -noinput -boot no_dot_erlang -name "$name$at" -setcookie runbook -pa "$ebin" -proto_dist merlon -merlon_dir "$dir" -connect_all false \
         -kernel logger_level critical -eval "
         (fun L() ->
             _ = [net_kernel:connect_node(P) || P <- [${peers#,}]],

@@ -15,7 +15,7 @@ command -v chromium >/dev/null && command -v python3 >/dev/null || { echo 'left:
 
 # node NAME EVAL: starts it and remembers it.
 node() {
-    erl -noshell -noinput -boot no_dot_erlang -name "$1@127.0.0.1" -pa "$ebin" -proto_dist merlon -merlon_dir "$dir" \
+    erl -noshell -noinput -boot no_dot_erlang -name "$1@127.0.0.1" -setcookie status -pa "$ebin" -proto_dist merlon -merlon_dir "$dir" \
         -connect_all false -kernel logger_level critical -eval "ok = application:start(merlon), $2" >"$tmp/$1.log" 2>&1 </dev/null &
     started+=($!)
 }

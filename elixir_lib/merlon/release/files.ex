@@ -52,6 +52,13 @@ defmodule Merlon.Release.Files do
 
   def edit(_args, text, options), do: Enum.reduce(flags(options), text, &with_flag/2)
 
+  # The text without what edit/3 writes. RELEASE_DISTRIBUTION and RELEASE_NODE serve any carrier.
+  @spec undo(String.t(), String.t()) :: String.t()
+  def undo("env.sh", text), do: String.replace(text, @guard <> "\n", "")
+
+  def undo(_args, text),
+    do: text |> without(~r/^\s*-proto_dist\s+merlon6?\s*$/) |> without(~r/^\s*-merlon_dir\s/)
+
   defp flags(options) do
     [{"-proto_dist", if(options[:ipv6], do: "merlon6", else: "merlon")}] ++
       if(options[:dir], do: [{"-merlon_dir", options[:dir]}], else: [])
@@ -83,7 +90,9 @@ defmodule Merlon.Release.Files do
   defp append(text, line) when text == "", do: line <> "\n"
   defp append(text, line), do: String.trim_trailing(text, "\n") <> "\n" <> line <> "\n"
 
-  defp without(text, regex), do: text |> lines() |> Enum.reject(&(&1 =~ regex)) |> Enum.join("\n")
+  defp without(text, regex),
+    do: text |> lines() |> Enum.reject(&(&1 =~ regex)) |> Enum.join("\n")
+
   defp lines(text), do: String.split(text, "\n")
 
   # What is wrong with a file that should be ready: once each, with the right value.

@@ -5,6 +5,7 @@ defmodule Mix.Tasks.Merlon.Setup do
 
       mix merlon.setup [--dir DIR] [--distribution name|sname] [--node NAME@HOST] [--ipv6]
                        [--rel FOLDER] [--yes] [--check]
+      mix merlon.setup --remove [--rel FOLDER] [--yes]
 
     * `--dir` - the merlon dir on the machines that run the release
     * `--distribution`, `--node` - for `RELEASE_DISTRIBUTION` and `RELEASE_NODE` in `env.sh`
@@ -12,6 +13,8 @@ defmodule Mix.Tasks.Merlon.Setup do
     * `--rel` - where the templates are, `rel` by default
     * `--yes` - writes without asking
     * `--check` - writes nothing; exits with 1 if something is to be changed
+    * `--remove` - takes these lines out again, before merlon leaves the dependencies: a release that has them and not
+      merlon does not start
 
   The files are `vm.args.eex`, `remote.vm.args.eex` and `env.sh.eex`; those that are missing are made. Run
   again it changes nothing. Exits with 0 when all is as it should be, 1 when it is not, 2 when it
@@ -31,6 +34,7 @@ defmodule Mix.Tasks.Merlon.Setup do
     rel: :string,
     yes: :boolean,
     check: :boolean,
+    remove: :boolean,
     help: :boolean
   ]
 
@@ -44,12 +48,12 @@ defmodule Mix.Tasks.Merlon.Setup do
   end
 
   defp run_with(options) do
-    {task, release} = Keyword.split(options, [:rel, :yes, :check, :help])
+    {task, release} = Keyword.split(options, [:rel, :yes, :check, :remove, :help])
     release = Keyword.replace_lazy(release, :distribution, &distribution/1)
 
     case {task[:help], Files.check(release)} do
       {true, _} -> Mix.shell().info(@moduledoc)
-      {_, :ok} -> changes(task[:rel] || "rel", release) |> act(task)
+      {_, :ok} -> changes(task[:rel] || "rel", task[:remove], release) |> act(task)
       {_, {:error, text}} -> wrong(String.replace_prefix(text, "merlon: ", ""))
     end
   end
@@ -58,11 +62,11 @@ defmodule Mix.Tasks.Merlon.Setup do
   defp distribution("sname"), do: :sname
   defp distribution(other), do: other
 
-  defp changes(rel, options) do
+  defp changes(rel, remove, options) do
     for name <- Files.names(),
         path = Path.join(rel, name <> ".eex"),
         old = read(path),
-        new = Files.edit(name, old, options),
+        new = if(remove, do: Files.undo(name, old), else: Files.edit(name, old, options)),
         new != old,
         do: {path, old, new}
   end
@@ -85,6 +89,12 @@ defmodule Mix.Tasks.Merlon.Setup do
   defp show({path, old, new}) do
     Mix.shell().info("#{path}#{if old == "", do: " (new)"}")
     Enum.each(Files.diff(old, new), &Mix.shell().info("  #{&1}"))
+  end
+
+  # A template that only merlon needed.
+  defp write({path, _old, ""}) do
+    File.rm!(path)
+    Mix.shell().info("removed #{path}")
   end
 
   defp write({path, _old, new}) do
