@@ -95,10 +95,11 @@ a_backup_of_before_a_rotation_begins_another_one(Config) ->
     Port = merlon_join_ct:service(Dir),
     [ok = freed(Dir, Vm, Lost, Port) || Vm <- Others],
     [ok = untrusted(Own, Lost) || Own <- [Dir | [dir_of(Dir, name(Vm)) || Vm <- Others]]],
-    [merlon_peers:wait(fun() -> roots(Vm) =:= [New] end, 10000) || Vm <- Again],
+    %% A join puts the root beside a file that has it already.
+    [merlon_peers:wait(fun() -> lists:usort(roots(Vm)) =:= [New] end, 10000) || Vm <- Again],
     %% What was said of it brings it back nowhere.
     timer:sleep(3000),
-    [[New] = roots(Vm) || Vm <- Again],
+    [[New] = lists:usort(roots(Vm)) || Vm <- Again],
     [true = merlon_ct:link_of(A, name(Vm)) =/= none || Vm <- Others].
 
 freed(Dir, Vm, Lost, Port) ->
