@@ -21,6 +21,7 @@ spec() ->
                   {without, {many, "NODE"}, "of a root: don't wait for that node; may be repeated"},
                   {force, flag, "of a root: don't wait for nodes that are not linked"},
                   {rollback, flag, "of a root: back to the old one"},
+                  {anew, flag, "of a root: begin another one, as that of the last run is lost for good"},
                   {days, days, "of a root: how long the new one is valid; default 3650"},
                   {status, flag, "say how far the last rotation is"}],
       details => "secret: a new keyring entry takes the place of all others.\n"
@@ -38,8 +39,8 @@ run(#{argument := "ca"} = Options) ->
         [Key | _] -> {usage, ["--", atom_to_list(Key), " is of `rotate secret`"]}
     end;
 run(#{argument := "secret"} = Options) when is_map_key(wait, Options); is_map_key(until, Options); is_map_key(without, Options);
-                                            is_map_key(force, Options); is_map_key(rollback, Options); is_map_key(days, Options) ->
-    {usage, "--wait, --until, --without, --force, --rollback and --days are of `rotate ca`"};
+                                            is_map_key(force, Options); is_map_key(rollback, Options); is_map_key(anew, Options); is_map_key(days, Options) ->
+    {usage, "--wait, --until, --without, --force, --rollback, --anew and --days are of `rotate ca`"};
 run(#{argument := "secret", status := true} = Options) when not is_map_key(grace, Options), not is_map_key(skew, Options) ->
     in_dir(Options, fun status/2);
 run(#{argument := "secret", status := true}) ->

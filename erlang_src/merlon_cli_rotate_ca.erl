@@ -19,6 +19,8 @@
 -spec run(merlon_cli_args:options()) -> merlon_cli:result().
 run(#{rollback := true, until := _}) ->
     {usage, "--until goes forwards only, and --rollback goes back to the end"};
+run(#{rollback := true, anew := true}) ->
+    {usage, "--anew goes forwards: what is lost can't be taken back"};
 run(Options) ->
     case {merlon_cli_cert:dir(Options), merlon_cli_rotate:seconds(Options, wait, 600)} of
         {{ok, Dir}, {ok, Wait}} -> in_dir(Dir, Wait, Options);
@@ -33,10 +35,11 @@ in_dir(Dir, Wait, Options) ->
         {{ok, _}, _} ->
             Way = case Options of
                       #{rollback := true} -> rollback;
+                      #{anew := true} -> anew;
                       #{} -> forward
                   end,
             Deadline = erlang:monotonic_time(millisecond) + Wait * 1000,
-            swept(sweep(Dir), #run{dir = Dir, way = Way, deadline = Deadline, options = Options})
+            swept(sweep(Dir, Way), #run{dir = Dir, way = Way, deadline = Deadline, options = Options})
     end.
 
 %% To make a CA would be bad advice where there is a cluster already.
@@ -54,27 +57,29 @@ no_ca(_Dir, Error) -> Error.
 
 %% What one that was killed just before its end, or just after its begin, has left. In a dir that is locked it is certain
 %% that no other run has just begun.
-sweep(Dir) ->
+sweep(Dir, Way) ->
     _ = merlon_dir_write:make(merlon_roots_files:folder(Dir), 8#755),
     case merlon_ca_files:rotation(Dir) of
-        Over when Over =:= none; Over =:= ending -> locked(Dir, fun(Work) -> sweep(merlon_ca_files:rotation(Dir), Dir, Work) end);
+        Over when Over =:= none; Over =:= ending -> locked(Dir, fun(Work) -> sweep(merlon_ca_files:rotation(Dir), Way, Dir, Work) end);
         _ -> {begun, ok}
     end.
 
-sweep(none, Dir, Work) ->
-    case {merlon_ca_files:is_said(Dir), merlon_ca_files:others(Dir)} of
+%% What is lost for good is not waited for (`anew`).
+sweep(none, Way, Dir, Work) ->
+    case {Way =/= anew andalso merlon_ca_files:is_said(Dir), merlon_ca_files:others(Dir)} of
         {true, _} ->
             {error, {refused, ["nodes were told of a rotation of this root, and ", merlon_dir:path([Dir, "ca", "next.pem"]),
-                               " is not there: put it back, or go on where it was begun"]}};
+                               " is not there: put it back, or go on where it was begun", merlon_rotate_ca_text:lost()]}};
         {false, []} -> {none, merlon_ca_files:clean(Dir, Work)};
         {false, [File | _]} -> {error, {refused, [File, " is of no rotation, and would be removed by one: move it away"]}}
     end;
-sweep(ending, Dir, Work) ->
+sweep(ending, Way, Dir, Work) ->
     case merlon_ca_files:midway(Dir) of
         [] -> {ending, merlon_ca_files:clean(Dir, Work)};
+        [_ | _] when Way =:= anew -> {none, merlon_ca_files:clean(Dir, Work)};
         [File | _] -> gone(File)
     end;
-sweep(_Begun, _Dir, _Work) -> {begun, ok}.
+sweep(_Begun, _Way, _Dir, _Work) -> {begun, ok}.
 
 swept({ending, ok}, _Run) -> {ok, "The last rotation is ended: what was left of it is removed.\n"};
 %% One that was there and has ended since is not followed by another.
@@ -107,7 +112,7 @@ state(Dir, Way) ->
 ending([]) -> {ok, none, none};
 ending([File | _]) -> gone(File).
 
-gone(File) -> {error, {refused, ["a rotation is under way, and ", File, " is gone: put it back"]}}.
+gone(File) -> {error, {refused, ["a rotation is under way, and ", File, " is gone: put it back", merlon_rotate_ca_text:lost()]}}.
 
 %% ---- one step after the other ----
 
@@ -182,6 +187,8 @@ do(Step, Rotation, #run{dir = Dir, way = Way, seen = Seen}) ->
 ids(#{old := #{id := Old}, new := #{id := New}}) -> {Old, New}.
 
 done(false, _Step, _Seen, _Rotation, _Dir, _Work) -> moved;
+%% One that was cut off: tokens made since name the right root.
+done(true, {issue_by, Which}, _Seen, #{issuing := Which}, _Dir, _Work) -> ok;
 done(true, {issue_by, Which}, _Seen, Rotation, Dir, Work) ->
     #{cert := Cert} = Root = maps:get(Which, Rotation),
     {ok, [#{not_after := End} | _]} = merlon_identity:inspect(Cert),
@@ -302,7 +309,7 @@ await(Stage, Rotation, #run{dir = Dir, options = Options, deadline = Deadline} =
 await_still({ok, Seen, _}, Stage, Rotation, #run{seen = Seen} = Run) -> await(Stage, Rotation, Run);
 await_still(_, _Stage, _Rotation, Run) -> go(Run).
 
-reached(Stage, Rotation, #run{way = forward, options = #{until := Until}} = Run) ->
+reached(Stage, Rotation, #run{options = #{until := Until}} = Run) ->
     case merlon_roots_core:is_beyond(Stage, Until) of
         true -> {ok, ["All nodes have reached stage ", atom_to_binary(Stage), ". Run this without --until to go on.\n"]};
         false -> steps(merlon_roots_core:then(Stage), Rotation, Run)

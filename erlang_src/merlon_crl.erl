@@ -16,14 +16,17 @@
 
 %% Bytes of one list: some 25,000 certificates. A bigger one has to be copied.
 -define(LIST_MAX, 1048576).
-%% Milliseconds for an answer, and between two tries with one who is busy: a minute in all, since what is not
-%% taken then comes with the next link only.
+%% Milliseconds for an answer, and between two tries with one who is busy: a minute in all. What is not taken then comes
+%% when it asks, or with the next link.
 -define(ANSWER, 15000).
 -define(AGAIN, [500, 1000, 2000, 4000 | lists:duplicate(7, 8000)]).
 %% Seconds for which others may be at work in the merlon dir before the log is told that lists are not written.
 -define(BUSY, 5).
+%% Milliseconds until peers are asked for what could not be written: it is not in use, and they don't know.
+-define(UNWRITTEN, 10000).
 
 -record(state, {busy = none :: none | Since :: integer(),
+                unwritten = none :: none | reference(),
                 counts = #{taken => 0, known => 0, refused => 0} :: counts(),
                 quiet = merlon_quiet_core:new() :: merlon_quiet_core:quiet()}).
 
@@ -90,6 +93,7 @@ handle_cast(_, State) ->
     {noreply, State}.
 
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
+handle_info(unwritten, State) -> handle_cast(trusted, State#state{unwritten = none});
 handle_info(_, State) -> {noreply, State}.
 
 in_use() ->
@@ -202,17 +206,20 @@ counted({error, known} = Error, _Node, State) ->
 counted({error, {busy, Text}}, Node, State) ->
     busy(Text, Node, erlang:monotonic_time(second), State);
 counted({error, {file, Reason}}, Node, State) ->
-    refused(merlon_dir:format_error(Reason), Node, {error, not_written}, State);
+    refused(merlon_dir:format_error(Reason), Node, {error, not_written}, ask_later(State));
 counted({error, Reason} = Error, Node, State) ->
     refused(words(Reason), Node, Error, State).
 
 %% Nobody but this node can know that revocations don't reach its disk.
 busy(Text, Node, Now, #state{busy = Since} = State) when is_integer(Since), Now - Since >= ?BUSY ->
-    refused(["it can't be written now: ", Text], Node, {error, busy}, State);
+    refused(["it can't be written now: ", Text], Node, {error, busy}, ask_later(State));
 busy(_Text, _Node, _Now, #state{busy = Since} = State) when is_integer(Since) ->
     {{error, busy}, count(known, State)};
 busy(_Text, _Node, Now, State) ->
     {{error, busy}, count(known, State#state{busy = Now})}.
+
+ask_later(#state{unwritten = none} = State) -> State#state{unwritten = erlang:send_after(?UNWRITTEN, self(), unwritten)};
+ask_later(State) -> State.
 
 refused(Text, Node, Error, #state{quiet = Quiet} = State) ->
     {Told, Next} = merlon_quiet_core:refused(erlang:system_time(second), Quiet),

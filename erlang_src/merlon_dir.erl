@@ -196,6 +196,10 @@ advice(read, eacces, Path) ->
     ["; give it to the user who runs the node: chown \"$USER\" ", quoted(Path)];
 advice(_, eacces, Path) ->
     ["; run this as the owner of ", filename:dirname(Path)];
+advice(_, enospc, _Path) -> "; make room on that disk";
+advice(_, edquot, _Path) -> "; make room within this user's quota of that disk, or have it raised";
+advice(_, efbig, _Path) -> "; raise this process's limit on the size of files (ulimit -f)";
+advice(_, erofs, _Path) -> "; mount that file system so that it can be written";
 advice(_, _, _) ->
     "".
 

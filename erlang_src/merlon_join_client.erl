@@ -18,6 +18,7 @@
 -define(PAUSE, 500).
 %% For how long others may be at work in the dir when all is there.
 -define(OTHERS, 30000).
+-define(UNSPENT, "; the token is not spent").
 
 %% Joins as Name (NAME@HOST, or USER@HOST for tools), which the token must cover.
 -spec join(merlon_token_core:token(), Name :: binary(), string(), p256 | p384 | ed25519) ->
@@ -44,13 +45,19 @@ joined(#{kind := Kind} = Token, Name, Dir, Alg) ->
     [Before, Host] = binary:split(Name, <<"@">>),
     Folder = merlon_cli_cert:folder(Dir, {Kind, binary_to_text(Before), binary_to_text(Host)}),
     Path = merlon_dir:path([Dir]),
-    ok(merlon_dir_write:locked(Path, fun(_) -> unless_there(Folder, "; the token is not spent") end)),
+    ok(merlon_dir_write:locked(Path, fun(Work) -> can_be_put(Folder, Work) end)),
     Given = given(Token, {Kind, Before, Host}, Name, Dir, Alg),
     Put = fun(Work) -> caught(fun() -> put_all(Given, Folder, Dir, Work) end) end,
     case merlon_dir_write:in_turn(Path, Put, now_ms() + ?OTHERS) of
         {done, {ok, Joined}} -> Joined;
         {done, {error, Reason}} -> spent(Reason);
         {error, Reason} -> spent(Reason)
+    end.
+
+can_be_put(Folder, Work) ->
+    case {unless_there(Folder, ?UNSPENT), merlon_identity_write:room(Work)} of
+        {ok, {error, {file, Reason}}} -> {error, {refused, [merlon_dir:format_error(Reason), ?UNSPENT]}};
+        {Free, _} -> Free
     end.
 
 given(Token, Subject, Name, Dir, Alg) ->
@@ -79,18 +86,19 @@ unless_there(Folder, Hint) ->
 connected(#{at := At, pin := Pin}) ->
     Tries = [{Host, Ip, Port} || {Host, Port} <- At, Ip <- addresses(Host)],
     Tries =:= [] andalso failed(["no address of the token is known here: ",
-                                 lists:join(", ", [Host || {Host, _} <- At])]),
+                                 lists:join(", ", [Host || {Host, _} <- At]), ": put it into /etc/hosts or DNS, or make a token with "
+                                 "--at HOST:PORT as this machine knows it"]),
     connected(Tries, Pin, now_ms() + ?AGAIN).
 
 connected(Tries, Pin, Until) ->
     case first(Tries, Pin, []) of
         {ok, Conn} -> {Conn, now_ms() + ?SESSION};
-        {failed, [{Host, Port, #{reason := Reason, text := Text}} | _] = Failures} ->
+        {failed, Failures} ->
             case now_ms() < Until andalso lists:any(fun turned_away/1, Failures) of
                 true ->
                     timer:sleep(?PAUSE + rand:uniform(2 * ?PAUSE)),
                     connected(Tries, Pin, Until);
-                false -> failed(["could not join at ", Host, $:, integer_to_list(Port), ": ", why(Reason, Text)])
+                false -> failed(["could not join", lists:join(";", lists:uniq([failure(Each) || Each <- lists:reverse(Failures)]))])
             end
     end.
 
@@ -103,6 +111,8 @@ first([{Host, Ip, Port} | Tries], Pin, Failures) ->
 
 %% Hung up on without a word, as servers do where too many come.
 turned_away({_, _, #{reason := Reason}}) -> lists:member(Reason, [peer_closed, closed, truncated, econnreset, epipe]).
+
+failure({Host, Port, #{reason := Reason, text := Text}}) -> [" at ", Host, $:, integer_to_list(Port), ": ", why(Reason, Text)].
 
 addresses(Host) ->
     Text = binary_to_text(Host),
@@ -117,6 +127,10 @@ why(not_a_node, _Text) ->
     "it has a tool's certificate, and only nodes may let others join; the token was not shown";
 why(peer_alert, Text) ->
     [Text, ": a node there must have {enroll, true} in merlon.config and hold the CA, or run `merlon enroll`"];
+why(Reason, Text) when Reason =:= timeout; Reason =:= etimedout; Reason =:= ehostunreach; Reason =:= enetunreach ->
+    [Text, ": look at the address (`merlon token --at`) and at firewalls between; or something else listens there"];
+why(Reason, Text) when Reason =:= expired; Reason =:= not_yet_valid; Reason =:= anchor_not_valid ->
+    [Text, ": the clock of this machine or of that one is wrong; the token was not shown"];
 why(econnrefused, Text) -> [Text, ": run `merlon enroll` there, or make a token with the right --at"];
 why(Reason, Text) ->
     case turned_away({none, none, #{reason => Reason}}) of
@@ -127,7 +141,7 @@ why(Reason, Text) ->
 %% What was given: certificate, key and parts.
 session(Conn, Deadline, #{id := Id, secret := Secret, pin := Pin}, Subject, Name, Dir, Alg) ->
     {ok, #{identity := {node, Cluster, _, _} = Server, root := Root}} = merlon_nif:join_peer(Conn),
-    fits(Dir, Cluster, Root, "; the token is not spent"),
+    fits(Dir, Cluster, Root, ?UNSPENT),
     {ok, Key} = merlon_nif:join_key(Id, Secret()),
     {ok, Proof} = merlon_nif:join_proof(Conn, Key, client),
     sent(merlon_join_wire:send(Conn, merlon_join_core:hello(Id, Proof), Deadline)),
@@ -141,7 +155,7 @@ session(Conn, Deadline, #{id := Id, secret := Secret, pin := Pin}, Subject, Name
     Parts = read(grant, Conn, Deadline),
     judged(#{cluster => Cluster, server => Server, root => Root, pin => Pin, key => Private, subject => Subject,
              cert => iolist_to_binary(of_kind(cert, Parts)), trust => of_kind(trust, Parts),
-             crls => of_kind(crl, Parts), keyring => of_kind(keyring, Parts)}).
+             crls => of_kind(crl, Parts), keyring => of_kind(keyring, Parts), rotation => of_kind(rotation, Parts)}).
 
 of_kind(Kind, Parts) -> [Text || {K, Text} <- Parts, K =:= Kind].
 
@@ -183,11 +197,15 @@ read(Due, Conn, Deadline) ->
                 {refused, Why} -> failed(merlon_join_core:words(Why));
                 {error, malformed} -> failed("the server sent no message of this protocol: it is of another version")
             end;
-        {error, #{text := Text}} -> failed(Text)
+        {error, #{text := Text}} -> broken(Text)
     end.
 
 sent(ok) -> ok;
-sent({error, #{text := Text}}) -> failed(Text).
+sent({error, #{text := Text}}) -> broken(Text).
+
+%% It may have been signed for, or not.
+-spec broken(iodata()) -> no_return().
+broken(Text) -> failed([Text, ": try again; if the token is spent then (`merlon token --list` there says so), make another"]).
 
 %% What was given is judged as a node judges it before it listens; whether an old revocation list will do is for that
 %% node's own configuration.
@@ -206,10 +224,13 @@ judged(#{cert := Cert, key := Key, trust := Trust, crls := Crls, cluster := Clus
 %% ---- the files ----
 
 %% Key and certificate come last: with them there, all is there.
-put_all(#{cluster := Cluster, root := Root, server := Server, not_after := End, cert := Cert, key := Key} = Given, Folder, Dir, Work) ->
+put_all(#{cluster := Cluster, root := Root, server := Server, not_after := End, cert := Cert, key := Key, rotation := Said} = Given,
+        Folder, Dir, Work) ->
     ok(unless_there(Folder, "")),
     fits(Dir, Cluster, Root, ""), % others may have been at work since
-    Done = [put_new(File, Work, Text, Mode) || {File, Text, Mode} <- files(Given, Dir)],
+    Put = [put_new(File, Work, Text, Mode) || {File, Text, Mode} <- files(Given, Dir)],
+    Taken = [taken(merlon_roots_files:take(Dir, Work, Cluster, Text, erlang:system_time(second)), Dir) || Text <- Said],
+    Done = Put ++ lists:append(Taken),
     ok(merlon_dir_write:put_folder(Folder, Work, [{"key.pem", Key, 8#600}, {"cert.pem", Cert, 8#644}])),
     #{cluster => Cluster, server => Server, not_after => End,
       wrote => [File || {wrote, File} <- Done] ++ [merlon_dir:path([Folder, Name]) || Name <- ["key.pem", "cert.pem"]],
@@ -228,6 +249,11 @@ anchor(N) -> ["ca-", integer_to_list(N), ".pem"].
 
 crl(<<16#30, _/binary>> = Der) -> ["-----BEGIN X509 CRL-----\n", base64:encode(Der), "\n-----END X509 CRL-----\n"];
 crl(Pem) -> [Pem, $\n].
+
+%% Judged as from any peer; what is no good here, by this clock for one, comes again over links.
+taken({ok, Said}, Dir) -> [{wrote, merlon_roots_files:file(Dir, Said)}];
+taken({error, {file, _} = Reason}, _Dir) -> throw({failed, Reason});
+taken({error, _}, _Dir) -> [].
 
 put_new(File, Work, Text, Mode) ->
     case merlon_dir:exists(File) of

@@ -5,7 +5,7 @@
 %%     hello: token id, proof       ->
 %%                                  <-     proof
 %%     request: name, CSR           ->
-%%                                  <-     grant: certificate, trust, revocation lists, keyring
+%%                                  <-     grant: certificate, trust, revocation lists, keyring, statements about roots
 %%
 %% Both proofs are HMACs over the TLS exporter under the token's key. In place of its answer the server may send a
 %% refusal, one byte that says why, and then nothing more.
@@ -15,8 +15,8 @@
 -export_type([refusal/0, part/0]).
 
 -type refusal() :: unknown_token | used | expired | revoked | not_covered | name_taken | bad_request | internal.
-%% Texts of PEM; the keyring is its file.
--type part() :: {cert | trust | crl | keyring, binary()}.
+%% Texts of PEM; the keyring is its file; what was said of trusted roots (merlon_roots_files).
+-type part() :: {cert | trust | crl | keyring | rotation, binary()}.
 
 -define(HELLO, 1).
 -define(PROOF, 2).
@@ -68,7 +68,7 @@ parts(<<Byte, Len:32, Text:Len/binary, Rest/binary>>, Parts) when length(Parts) 
     end;
 parts(_, _) -> {error, malformed}.
 
-part_bytes() -> [{cert, 1}, {trust, 2}, {crl, 3}, {keyring, 4}].
+part_bytes() -> [{cert, 1}, {trust, 2}, {crl, 3}, {keyring, 4}, {rotation, 5}].
 
 part_byte(Kind) -> proplists:get_value(Kind, part_bytes()).
 

@@ -106,7 +106,7 @@ locked(Dir, Work, #{id := Id, kind := Kind, days := Days} = Record, How, Name, C
     Now = now_s(),
     Free = How =:= exact orelse is_free(Dir, Name, Now),
     Open = merlon_token:state({open, Record}, Now) =:= open, % it may have run out since it was proven
-    case Open andalso Free andalso merlon_token:take(Dir, Id) of
+    case Open andalso Free andalso take(merlon_identity_write:room(Work), Dir, Id) of
         false when not Open -> {error, {expired, "the token has expired"}};
         false -> {error, {name_taken, "a token with a pattern gives no name that has a certificate"}};
         {error, spent} -> {error, {used, "the token was used in the same moment"}};
@@ -116,6 +116,10 @@ locked(Dir, Work, #{id := Id, kind := Kind, days := Days} = Record, How, Name, C
             Grant = #{csr => Csr, subject => {Kind, Before, Host}, days => Days, now => Now},
             signed(merlon_sign:csr(Dir, Work, Grant), Dir, Work, Record, [Name, " from ", From, " at ", merlon_text:date(Now)])
     end.
+
+%% A full disk costs no token either.
+take(ok, Dir, Id) -> merlon_token:take(Dir, Id);
+take({error, _} = Error, _Dir, _Id) -> Error.
 
 is_free(Dir, Name, Now) ->
     case merlon_issued:known(merlon_dir:path([Dir]), Name) of
@@ -131,12 +135,13 @@ signed(Signed, Dir, Work, Record, What) ->
         {error, Reason} -> internal(Reason)
     end.
 
-%% Trust, revocation lists and keyring of Dir.
+%% Trust, revocation lists and keyring of Dir; and what was said of its roots, so that nobody else can tell who is new what was
+%% taken back since.
 parts(Dir) ->
     case {merlon_identity_files:trust(Dir), merlon_identity_files:crls(Dir), merlon_keyring:text(merlon_keyring:file(Dir))} of
         {{ok, Trust}, {ok, Crls}, {ok, Keyring}} ->
             small([{trust, Text} || {_, Text} <- Trust] ++ [{crl, Text} || {_, Text} <- Crls]
-                  ++ [{keyring, Keyring} || Keyring =/= none]);
+                  ++ [{keyring, Keyring} || Keyring =/= none] ++ [{rotation, Text} || Text <- merlon_roots_files:of_trusted(Dir)]);
         {{error, Reason}, _, _} -> {error, Reason};
         {_, {error, Reason}, _} -> {error, Reason};
         {_, _, {error, Reason}} -> {error, Reason}

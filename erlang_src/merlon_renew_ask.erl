@@ -37,9 +37,9 @@ shuffled(Nodes) ->
 
 prepared(_Node, _How, []) ->
     {error, {renew, no_issuer}};
-prepared(#{dir := Folder, config := Config, identity := {Kind, Cluster, Name, Host}}, How, Issuers) ->
-    case merlon_identity_files:read({Kind, Folder}, Config) of
-        {ok, #{cert := Cert, key := Key} = Files} ->
+prepared(#{dir := Folder, config := #{dir := Dir} = Config, identity := {Kind, Cluster, Name, Host}}, How, Issuers) ->
+    case {merlon_identity_files:read({Kind, Folder}, Config), has_room(Dir)} of
+        {{ok, #{cert := Cert, key := Key} = Files}, ok} ->
             {ok, [#{ips := Ips, key_alg := Alg, not_after := End} | _]} = merlon_nif:pki_inspect(Cert),
             {ok, #{csr := Csr, key := New}} =
                 merlon_nif:pki_new_csr(#{cluster => Cluster, identity => {Kind, Name, Host}, ips => Ips,
@@ -47,7 +47,15 @@ prepared(#{dir := Folder, config := Config, identity := {Kind, Cluster, Name, Ho
             {ok, Signature} = merlon_nif:pki_vouch(Key, Csr),
             Request = #{csr => Csr, chain => Cert, signature => Signature},
             ask(Issuers, Request, Files#{key := New}, {Config, How, End}, no_issuer);
-        {error, _} = Error -> Error
+        {{error, _} = Error, _} -> Error;
+        {_, {error, _} = Error} -> Error
+    end.
+
+%% Else a full disk would use up, try by try, all that the node's name may have.
+has_room(Dir) ->
+    case merlon_dir_write:locked(merlon_dir:path([Dir]), fun merlon_identity_write:room/1) of
+        {error, {refused, Text}} -> {error, {renew, {locked, Text}}};
+        Result -> Result
     end.
 
 ask([], _Request, _Files, _About, Problem) ->

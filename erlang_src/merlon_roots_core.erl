@@ -13,7 +13,7 @@
 -type here() :: #{old := boolean(), new := boolean(), ready := boolean()}.
 %% The same of what is in use, and the linked nodes that would lose their links if that root went now.
 -type standing() :: #{old := boolean(), new := boolean(), ready := boolean(), behind := [binary()]}.
--type way() :: forward | rollback.
+-type way() :: forward | rollback | anew.
 %% `none`: nothing is under way; `prepared`: there is a new root, of which nobody knows.
 -type phase() :: none | prepared | elsewhere | stage().
 -type step() :: prepare | {say, stage()} | {issue_by, old | new} | {await, stage()} | clean | done |
@@ -95,14 +95,15 @@ missing(Stage, Live, Expected, Without) ->
                       not is_map(Where) orelse not reached(Stage, Where, Without)].
 
 %% How far the rotation from the one root to the other is, by what was said of the old one, the newest first. After another rotation
-%% of that root, from a copy of this CA, it is not gone on with; once that one is taken back, it is begun anew.
+%% of that root, from a copy of this CA, it is not gone on with (but where that one is lost: `anew`); once it is taken back, it is
+%% begun anew.
 -spec phase(way(), Old :: binary(), New :: binary(), [merlon_nif:statement()]) -> phase() | elsewhere.
 phase(Way, Old, New, Statements) ->
     {Newer, Rest} = lists:splitwith(fun(#{new := By}) -> By =/= New end, [Said || #{old := Of} = Said <- Statements, Of =:= Old]),
     Own = hd([Stage || #{stage := Stage} <- Rest] ++ [prepared]),
     case lists:usort([Stage || #{stage := Stage} <- Newer]) of
         [] -> Own;
-        _ when Way =:= rollback -> Own;
+        _ when Way =:= rollback; Way =:= anew -> Own;
         [undo] when Own =:= trust; Own =:= issue -> prepared;
         [undo] -> Own;
         _ -> elsewhere
@@ -110,6 +111,7 @@ phase(Way, Old, New, Statements) ->
 
 %% What the command at the CA does next. A root issues before anybody is told to stand on it, as all trust both.
 -spec next(way(), {phase(), Issuing :: old | new}) -> step().
+next(anew, How) -> next(forward, How);
 next(forward, {none, _}) -> prepare;
 next(forward, {prepared, _}) -> {say, trust};
 next(forward, {elsewhere, _}) -> {refuse, elsewhere};

@@ -4,7 +4,7 @@
 %% of this dir writes status-NAME.
 -module(merlon_roots_files).
 
--export([folder/1, make/2, statements/1, stamp/1, sequence/2, check/4, take/5, keep/4]).
+-export([folder/1, make/2, file/2, statements/1, of_trusted/1, stamp/1, sequence/2, check/4, take/5, keep/4]).
 -export([roots/1, without/2, add/3, drop/3]).
 -export([ask/2, asked/1, status/2]).
 -export_type([error/0]).
@@ -68,6 +68,14 @@ statements(Dir) ->
     %% An older merlon has named the file after the old root alone.
     lists:uniq(fun({_, #{old := Old, new := New}}) -> {Old, New} end, Newest).
 
+%% Those about roots that are trusted, which who trusts them too should know.
+-spec of_trusted(string()) -> [Text :: binary()].
+of_trusted(Dir) ->
+    case roots(Dir) of
+        {ok, Roots} -> [Text || {Text, #{old := Old}} <- statements(Dir), lists:member(Old, Roots)];
+        {error, _} -> []
+    end.
+
 files(Dir) ->
     case merlon_dir:list(folder(Dir)) of
         {ok, Names} -> [merlon_dir:path([folder(Dir), Name]) || Name <- Names, filename:extension(Name) =:= <<".txt">>];
@@ -78,6 +86,8 @@ files(Dir) ->
 -spec stamp(string()) -> term().
 stamp(Dir) -> [{File, prim_file:read_file_info(File, [{time, posix}])} || File <- files(Dir)].
 
+%% Where a statement is kept.
+-spec file(string(), #{old | new := binary(), _ => _}) -> merlon_dir:path().
 file(Dir, #{old := Old, new := New}) -> merlon_dir:path([folder(Dir), <<Old/binary, $-, New/binary, ".txt">>]).
 
 %% The number of the newest about that root; 0 if there is none.

@@ -2,7 +2,7 @@
 %% What `merlon rotate ca` says. Pure.
 -module(merlon_rotate_ca_text).
 
--export([refusal/1, saying/1, who/2, where/2, advice/2]).
+-export([refusal/1, lost/0, saying/1, who/2, where/2, advice/2]).
 
 -type stage() :: merlon_nif:stage().
 -type found() :: away | unknown | merlon_roots_core:standing().
@@ -17,6 +17,10 @@ refusal(unsaid) -> "nodes were told of the new root, and rotation/ does not say 
 refusal(rolling_back) -> "this rotation is being rolled back: end that with `merlon rotate ca --rollback`, then begin anew";
 refusal(finished) -> "the old root is dropped already: a rotation can't be rolled back then. Rotate once more";
 refusal(nothing) -> "there is nothing to roll back: no rotation is under way".
+
+%% Of files that are not to be put back.
+-spec lost() -> iodata().
+lost() -> "; if it is lost for good, begin another one with `merlon rotate ca --anew` (docs/guides/identity.md, When the CA is lost midway)".
 
 %% What is done at a stage.
 -spec saying(stage()) -> string().

@@ -6,6 +6,7 @@
 -export([a_root_that_the_old_one_has_not_signed_is_not_trusted/1,
          a_new_root_that_has_not_signed_takes_nobodys_place/1,
          a_statement_that_was_undone_is_not_taken_again/1,
+         a_rotation_rolled_back_before_a_node_joined_is_not_taken_by_it/1,
          a_statement_of_a_root_that_was_dropped_is_not_taken/1,
          a_statement_for_another_cluster_is_not_taken/1,
          a_root_of_another_cluster_is_not_trusted/1,
@@ -23,6 +24,7 @@ suite() -> [{timetrap, {seconds, 90}}].
 
 all() ->
     [a_root_that_the_old_one_has_not_signed_is_not_trusted, a_new_root_that_has_not_signed_takes_nobodys_place,
+     a_rotation_rolled_back_before_a_node_joined_is_not_taken_by_it,
      a_statement_that_was_undone_is_not_taken_again, a_statement_of_a_root_that_was_dropped_is_not_taken,
      a_statement_for_another_cluster_is_not_taken, a_root_of_another_cluster_is_not_trusted,
      what_is_no_statement_is_refused_with_one_line, who_asks_where_a_node_is_gets_no_more,
@@ -157,6 +159,25 @@ a_statement_that_was_undone_is_not_taken_again(Config) ->
     Again = merlon_roots_ct:again_away(Config, in(dir, Config), name(Victim)),
     ok = merlon_ct:connect(in(mallory, Config), Again),
     Root = left(known, [Trust], lists:keyreplace(victim, 1, Config, {victim, Again})).
+
+%% Nobody else may be there who would tell it.
+a_rotation_rolled_back_before_a_node_joined_is_not_taken_by_it(Config) ->
+    {Dir, New} = {in(dir, Config), new_root()},
+    #{cert := Cert} = Old = root(Dir),
+    Number = now_s(),
+    [Trust, Undo] = [say(trust, Number, Old, New), say(undo, Number + 2, Old, New)],
+    Take = fun(Work) -> merlon_roots_files:take(Dir, Work, ?CLUSTER, Undo, now_s()) end,
+    {ok, _} = merlon_dir_write:locked(list_to_binary(Dir), Take),
+    Node = merlon_peers:node(merlon_peers:name("n")),
+    Token = merlon_join_ct:at(merlon_join_ct:decoded(merlon_join_ct:token(Dir, [atom_to_list(Node)])), merlon_join_ct:service(Dir)),
+    Own = dir_of(Dir, Node),
+    {{ok, #{wrote := Wrote}}, Own} = merlon_join_ct:join(Token, atom_to_binary(Node), Own),
+    [File] = filelib:wildcard(filename:join([Own, "rotation", "*.txt"])),
+    true = lists:member(list_to_binary(File), Wrote),
+    Joined = merlon_roots_ct:again(Config, Own, Node),
+    ok = merlon_ct:connect(in(mallory, Config), Joined),
+    Root = left(known, [Trust], lists:keyreplace(victim, 1, Config, {victim, Joined})),
+    Root = id(Cert).
 
 %% The victim stands on the new root and trusts both.
 standing_on_new(Number, Old, New, Config) ->

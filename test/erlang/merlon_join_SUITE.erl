@@ -8,7 +8,7 @@
          a_dir_of_another_cluster_is_refused_before_the_token_is_shown/1,
          a_dir_that_trusts_another_ca_is_refused_before_the_token_is_shown/1,
          the_commands_say_what_they_did/1, a_service_that_can_not_listen_makes_no_certificate/1, a_token_comes_from_a_file_or_from_standard_input/1,
-         a_token_that_is_mistyped_is_said_to_be/1, tokens_are_listed_and_revoked/1,
+         what_is_between_two_machines_is_said_with_its_remedy/1, a_token_that_is_mistyped_is_said_to_be/1, tokens_are_listed_and_revoked/1,
          a_token_that_can_not_be_revoked_is_not_said_to_be_none/1,
          a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them/1,
          a_node_answers_few_attempts_a_second/1, a_node_lets_nobody_join_unasked/1, a_node_without_the_ca_lets_nobody_join/1]).
@@ -23,7 +23,7 @@ all() ->
      a_dir_of_another_cluster_is_refused_before_the_token_is_shown,
      a_dir_that_trusts_another_ca_is_refused_before_the_token_is_shown,
      the_commands_say_what_they_did, a_service_that_can_not_listen_makes_no_certificate, a_token_comes_from_a_file_or_from_standard_input,
-     a_token_that_is_mistyped_is_said_to_be, tokens_are_listed_and_revoked,
+     what_is_between_two_machines_is_said_with_its_remedy, a_token_that_is_mistyped_is_said_to_be, tokens_are_listed_and_revoked,
      a_token_that_can_not_be_revoked_is_not_said_to_be_none,
      a_node_that_holds_the_ca_lets_others_join_and_is_linked_to_them, a_node_answers_few_attempts_a_second, a_node_lets_nobody_join_unasked,
      a_node_without_the_ca_lets_nobody_join].
@@ -245,6 +245,36 @@ a_token_comes_from_a_file_or_from_standard_input(Config) ->
 merlon() ->
     "erl -noshell -noinput -boot no_dot_erlang +fnu -pa " ++ filename:dirname(code:which(merlon_cli))
         ++ " -eval 'merlon_cli:main(init:get_plain_arguments()).' -extra".
+
+%% Silence, another protocol, nobody, no such name, clocks apart; and of several addresses each is told.
+what_is_between_two_machines_is_said_with_its_remedy(Config) ->
+    Dir = ca(Config),
+    Token = decoded(token(Dir, ["app@web1.example"])),
+    ok = merlon_peers:add_node(Dir, 'early@127.0.0.1', #{days => 2, now => erlang:system_time(second) + 86400}),
+    Early = merlon_join_ct:rogue(filename:join([Dir, "nodes", "early@127.0.0.1"]), Dir, fun(_, Hello) -> Hello end, <<"merlon-join/1">>),
+    [Silent, Closed] = [begin {ok, Socket} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}]), Socket end || _ <- "sc"],
+    [SilentPort, Nobody] = [begin {ok, Port} = inet:port(Socket), Port end || Socket <- [Silent, Closed]],
+    ok = gen_tcp:close(Closed),
+    Local = fun(Port) -> {<<"127.0.0.1">>, Port} end,
+    Cases = [{[Local(SilentPort)], "no answer.*--at.*firewalls"}, {[Local(other_protocol())], "could not join at 127.0.0.1:[0-9]+: .*not.*TLS"},
+             {[Local(Nobody), Local(SilentPort)], "refused: run `merlon enroll` there.*; at 127.0.0.1:.*no answer"},
+             {[{<<"no-such.invalid">>, 1}], "no-such.invalid: put it into /etc/hosts or DNS"}, {[Local(Early)], "becomes valid in.*the clock of"}],
+    Self = self(),
+    [spawn_link(fun() -> Self ! {Words, join(Token#{at := At}, ?NODE)} end) || {At, Words} <- Cases],
+    [receive {Words, {{error, {refused, Text}}, _}} -> says(Words, Text) end || {_, Words} <- Cases],
+    open = state(Dir, Token).
+
+%% Answers everybody as a web server does.
+other_protocol() ->
+    Self = self(),
+    spawn_link(fun() ->
+        {ok, Listener} = gen_tcp:listen(0, [{active, false}, {ip, {127, 0, 0, 1}}]),
+        Self ! inet:port(Listener),
+        {ok, Socket} = gen_tcp:accept(Listener),
+        ok = gen_tcp:send(Socket, "HTTP/1.1 400 Bad Request\r\n\r\n"),
+        timer:sleep(20000)
+    end),
+    receive {ok, Port} -> Port end.
 
 a_token_that_is_mistyped_is_said_to_be(Config) ->
     Text = binary_to_list(token(ca(Config), ["app@web1.example"])),

@@ -155,7 +155,6 @@ fn refuses_a_statement_of_a_root_that_is_not_trusted_any_more() {
     assert!(matches!(late, Err(Error::AnchorNotValid { .. })));
 }
 
-/// Stragglers may keep a rotation from its end until the old root has run out.
 #[test]
 fn a_new_root_that_has_run_out_can_be_taken_back_and_nothing_else() {
     let (old, new) = (ca(), new_ca(CLUSTER, Alg::P256, NOW, 10).unwrap());
@@ -169,6 +168,7 @@ fn a_new_root_that_has_run_out_can_be_taken_back_and_nothing_else() {
     }
 }
 
+/// Stragglers may keep a rotation from its end until the old root has run out.
 #[test]
 fn a_root_that_has_run_out_goes_and_introduces_nobody() {
     let (old, new) = (new_ca(CLUSTER, Alg::P256, NOW, 10).unwrap(), ca());
