@@ -11,6 +11,10 @@
 -define(BATCH, 262144).
 %% So many at once are somebody's big messages.
 -define(BULK, 65536).
+%% Bytes that are taken at once, batch by batch, to make room; at most a frame more.
+-define(ROOM, 917504).
+%% Milliseconds that a socket is full when its line is slower than those who send.
+-define(SLOW, 3).
 %% Milliseconds without anything to do after which no message is kept alive that has been sent.
 -define(REST, 500).
 
@@ -18,7 +22,10 @@
                 handle :: erlang:dist_handle(),
                 %% The VM has more, has nothing, or will say dist_data.
                 vm = armed :: more | none | armed,
-                blocked = false :: boolean(),
+                %% Since when the socket is full, in milliseconds.
+                blocked = no :: no | integer(),
+                %% The line is slow: after a batch there will be room for others.
+                slow = no :: no | batch | room,
                 bulk = false :: boolean(),
                 %% For the other carrier; a newer message of a kind stands for an older one.
                 control = #{} :: #{merlon_reprove_core:kind() => binary()}}).
@@ -87,13 +94,13 @@ wait(#state{conn = Conn, blocked = Blocked} = State, Rest) ->
     receive
         dist_data -> cycle(State#state{vm = more});
         %% Bytes that wait for the peer to read them are as good as a tick.
-        tick when Blocked -> wait(State, Rest);
+        tick when Blocked =/= no -> wait(State, Rest);
         tick -> sent(merlon_nif:send(Conn, [{0, []}]), State);
-        {select, _, _, ready_output} when Blocked ->
+        {select, _, _, ready_output} when Blocked =/= no ->
             normal(State),
-            sent(merlon_nif:flush(Conn), State#state{blocked = false});
+            sent(merlon_nif:flush(Conn), State);
         {select, _, _, _} -> wait(State, Rest);
-        {control, Messages} when Blocked -> wait(kept(Messages, State), Rest);
+        {control, Messages} when Blocked =/= no -> wait(kept(Messages, State), Rest);
         {control, Messages} -> cycle(kept(Messages, State));
         {'DOWN', _, process, _, Reason} -> exit(Reason);
         Other -> unexpected(Other, State)
@@ -110,24 +117,71 @@ kept(Messages, #state{control = Control} = State) ->
     State#state{control = maps:merge(Control, Messages)}.
 
 %% Takes what the VM has and sends, until there is nothing or the socket is full.
-cycle(#state{blocked = false, control = Control, conn = Conn} = State) when map_size(Control) > 0 ->
+cycle(#state{blocked = no, control = Control, conn = Conn} = State) when map_size(Control) > 0 ->
     sent(merlon_nif:send_control(Conn, maps:values(Control)), State#state{control = #{}});
-cycle(#state{blocked = false, vm = more, conn = Conn, handle = DHandle} = State) ->
-    case take(DHandle, 0, []) of
+cycle(#state{blocked = no, vm = more, slow = room} = State) ->
+    room(State#state{slow = no, bulk = true});
+cycle(#state{blocked = no, vm = more, slow = Slow, conn = Conn, handle = DHandle} = State) ->
+    case take(DHandle, ?BATCH, 0, []) of
         {0, _, none} -> loop(arm(State));
         {Bytes, Frames, Vm} ->
             normal(State),
-            sent(merlon_nif:send(Conn, Frames), State#state{vm = Vm, bulk = Bytes >= ?BULK})
+            Next = State#state{vm = Vm, bulk = Bytes >= ?BULK, slow = after_batch(Slow, Vm)},
+            sent(merlon_nif:send(Conn, Frames), Next)
     end;
 cycle(#state{vm = none} = State) -> loop(arm(State));
 cycle(State) -> loop(State).
 
-take(DHandle, Bytes, Frames) when Bytes < ?BATCH ->
+after_batch(batch, more) -> room;
+after_batch(_Slow, _Vm) -> no.
+
+%% Who finds the VM's queue full is suspended with nothing in it, and whoever fills it is let run again first: beside him
+%% others might wait until he has no more to send. So here the queue is emptied, and when he has filled it again, which
+%% is told, some of that is taken before the others have their turn. The library keeps sealed what the socket does not take.
+room(#state{conn = Conn, handle = DHandle} = State) ->
+    process_flag(priority, high),
+    {Left, Batches, Vm} = batches(DHandle, ?ROOM),
+    {More, Next} = refilled(Left, State#state{vm = Vm}),
+    normal(Next),
+    sent(send_all(Conn, Batches ++ More, ok), Next).
+
+refilled(Left, #state{vm = none, handle = DHandle} = State) ->
+    Armed = arm(State),
+    receive
+        dist_data ->
+            {_, Batches, Vm} = batches(DHandle, Left),
+            {Batches, Armed#state{vm = Vm}}
+    after 1 -> {[], Armed}
+    end;
+refilled(_Left, State) ->
+    {[], State}.
+
+send_all(Conn, [Frames | Batches], _) ->
+    case merlon_nif:send(Conn, Frames) of
+        {error, _} = Error -> Error;
+        Sent -> send_all(Conn, Batches, Sent)
+    end;
+send_all(_Conn, [], Sent) ->
+    Sent.
+
+%% Up to Left bytes and a frame, and how many are left of them.
+batches(DHandle, Left) when Left > 0 ->
+    case take(DHandle, min(Left, ?BATCH), 0, []) of
+        {Bytes, Frames, none} ->
+            {Left - Bytes, [Frames || Bytes > 0], none};
+        {Bytes, Frames, more} ->
+            {Rest, Batches, Vm} = batches(DHandle, Left - Bytes),
+            {Rest, [Frames | Batches], Vm}
+    end;
+batches(_DHandle, Left) ->
+    {Left, [], more}.
+
+take(DHandle, Most, Bytes, Frames) when Bytes < Most ->
     case erlang:dist_ctrl_get_data(DHandle) of
-        {Size, _} = Frame -> take(DHandle, Bytes + Size, [Frame | Frames]);
+        {Size, _} = Frame -> take(DHandle, Most, Bytes + Size, [Frame | Frames]);
         none -> {Bytes, lists:reverse(Frames), none}
     end;
-take(_DHandle, Bytes, Frames) ->
+take(_DHandle, _Most, Bytes, Frames) ->
     {Bytes, lists:reverse(Frames), more}.
 
 arm(#state{handle = DHandle} = State) ->
@@ -142,8 +196,19 @@ sent({error, Reason}, _State) ->
             merlon_event:link_failed(self(), Reason),
             exit(connection_closed)
     end;
-sent(Sent, State) ->
-    cycle(asked(State#state{blocked = Sent =:= blocked})).
+sent(ok, #state{blocked = no} = State) ->
+    cycle(asked(State));
+sent(ok, #state{blocked = Since} = State) ->
+    cycle(asked(slow(now_ms() - Since, State#state{blocked = no})));
+sent(blocked, #state{blocked = no} = State) ->
+    cycle(State#state{blocked = now_ms()});
+sent(blocked, State) ->
+    cycle(State).
+
+slow(Time, #state{slow = no} = State) when Time >= ?SLOW -> State#state{slow = batch};
+slow(_Time, State) -> State.
+
+now_ms() -> erlang:monotonic_time(millisecond).
 
 %% As long as the VM has more, nothing else is received.
 asked(#state{vm = more} = State) ->

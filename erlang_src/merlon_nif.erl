@@ -272,7 +272,7 @@ peek_one(_Conn) -> not_loaded().
 
 %% ---- data path ----
 %% Frames out, each with its 4-byte length (an empty one is a tick). `blocked`: all is taken,
-%% but not all is written; call flush/1 at {select, _, _, ready_output}, send nothing before.
+%% but not all is written; call flush/1 at {select, _, _, ready_output}. What is sent before is kept as well.
 -spec send(conn(), [{Bytes :: non_neg_integer(), [binary()]}]) -> ok | blocked | {error, posix()}.
 send(_Conn, _Frames) -> not_loaded().
 
