@@ -14,7 +14,7 @@
 %% Bytes that are taken at once, batch by batch, to make room; at most a frame more.
 -define(ROOM, 917504).
 %% Milliseconds that a socket is full when its line is slower than those who send.
--define(SLOW, 3).
+-define(SLOW, 6).
 %% Milliseconds without anything to do after which no message is kept alive that has been sent.
 -define(REST, 500).
 
