@@ -84,6 +84,8 @@ dialled(Config, Pause) ->
     ok = merlon_nif:dial(Conn, Identity, atom_to_binary(mallory(Config)), atom_to_binary(Node), [{vm_cookie, ?COOKIE}],
                          erlang:system_time(second)),
     established = merlon_attacker:until(fun() -> merlon_nif:advance(Conn) end),
+    %% Else the proof waits for the first packet.
+    ok = merlon_nif:flush(Conn),
     {Conn, Local}.
 
 %% Not before the deadline, and soon after it, counted from the begin.

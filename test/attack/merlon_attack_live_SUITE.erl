@@ -53,6 +53,8 @@ established(Config) ->
     {established, Conn, Local} =
         merlon_attacker:dial(victim(Config), identity(mallory(Config), Config),
                              atom_to_binary(mallory(Config)), atom_to_binary(Node), ?COOKIE),
+    %% Else the proof waits for the first packet.
+    ok = merlon_nif:flush(Conn),
     {Conn, Local}.
 
 say(Conn, Messages) -> merlon_nif:send_control(Conn, Messages).

@@ -119,6 +119,8 @@ identity(Dir, Peer) -> merlon_attacker:identity(Dir, Peer, Dir, <<"live">>).
 proven(Dir, Vm, Peer) ->
     Conn = connected(Vm),
     established = dial(Conn, Dir, Vm, Peer),
+    %% Else the proof waits for the first packet.
+    ok = merlon_nif:flush(Conn),
     Conn.
 
 connected({_, Node, _}) ->

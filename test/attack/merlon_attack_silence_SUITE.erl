@@ -234,6 +234,8 @@ dial(Config) ->
     {established, Conn, Local} =
         merlon_attacker:dial(Victim, Identity, atom_to_binary(mallory(Config)),
                              atom_to_binary(Node), ?COOKIE),
+    %% Else the proof waits for the first packet.
+    ok = merlon_nif:flush(Conn),
     {Conn, Local}.
 
 forger(Config) ->

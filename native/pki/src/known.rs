@@ -10,7 +10,7 @@ use ring::digest::{Context, SHA256};
 use rustls_pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 use webpki::ALL_VERIFICATION_ALGS;
 
-/// Of 32 bytes each. Only who was signed for by a trusted CA gets in here; when it is full all are forgotten.
+/// Of 32 bytes each. Only who was signed for by a CA in trust/, in its time or not, gets in here; when it is full all are forgotten.
 const KNOWN_MAX: usize = 1024;
 
 /// SHA-256 of algorithm, key, bytes and signature.
