@@ -5,7 +5,7 @@
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
 -export([a_gigabyte_costs_its_size_on_each_side/1, a_stopped_peer_costs_a_megabyte_for_small_messages/1,
-         a_stopped_peer_costs_a_megabyte_for_giants/1, a_growing_mailbox_leaves_the_carrier_empty/1,
+         a_stopped_peer_costs_a_megabyte_for_giants/1, a_slow_peer_that_stops_costs_a_megabyte/1, a_growing_mailbox_leaves_the_carrier_empty/1,
          a_link_at_rest_keeps_no_message_alive/1]).
 
 -define(MB, (1024 * 1024)).
@@ -17,7 +17,7 @@ suite() -> [{timetrap, {seconds, 150}}].
 
 all() ->
     [a_gigabyte_costs_its_size_on_each_side, a_stopped_peer_costs_a_megabyte_for_small_messages,
-     a_stopped_peer_costs_a_megabyte_for_giants, a_growing_mailbox_leaves_the_carrier_empty,
+     a_stopped_peer_costs_a_megabyte_for_giants, a_slow_peer_that_stops_costs_a_megabyte, a_growing_mailbox_leaves_the_carrier_empty,
      a_link_at_rest_keeps_no_message_alive].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
@@ -72,14 +72,30 @@ a_stopped_peer_costs_a_megabyte_for_small_messages(Config) ->
 a_stopped_peer_costs_a_megabyte_for_giants(Config) ->
     stopped(Config, 1024, 20, 2000000, 10).
 
-%% Zdbbl in kB; Count messages of Size bytes by each of so many senders.
-stopped(Config, Zdbbl, Senders, Size, Count) ->
+%% To a peer behind a slow line some is taken ahead, to make room in the VM's queue.
+a_slow_peer_that_stops_costs_a_megabyte(Config) ->
+    [stopped(Config, 1024, 20, 2000000, 10, fun reads_in_turns/1) || _ <- lists:seq(1, 3)],
+    ok.
+
+reads_in_turns(Vm) ->
+    [begin
+         timer:sleep(20),
+         ok = merlon_ct:signal(Vm, "CONT"),
+         timer:sleep(2),
+         ok = merlon_ct:signal(Vm, "STOP")
+     end || _ <- lists:seq(1, 20)].
+
+stopped(Config, Zdbbl, Senders, Size, Count) -> stopped(Config, Zdbbl, Senders, Size, Count, fun(_) -> ok end).
+
+%% Zdbbl in kB; Count messages of Size bytes by each of so many senders; what B does meanwhile.
+stopped(Config, Zdbbl, Senders, Size, Count, Meanwhile) ->
     {A, {_, NodeB, _} = B} = pair(Config, ["+zdbbl", integer_to_list(Zdbbl), "-kernel", "net_ticktime", "120"]),
     ok = merlon_ct:call(A, merlon_work, echo, [NodeB, warm]),
     {Receiver, Pids} = work(A, senders, [NodeB, count, Senders, Size, Count]),
     Before = work(A, held, [NodeB]),
     ok = merlon_ct:signal(B, "STOP"),
     ok = work(A, go, [Pids]),
+    _ = Meanwhile(B),
     merlon_peers:wait(fun() -> merlon_ct:call(A, merlon_work, unsuspended, [Pids]) =:= [] end),
     timer:sleep(500), % that nothing goes on growing is only seen by waiting
     [] = merlon_ct:call(A, merlon_work, unsuspended, [Pids]),
