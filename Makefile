@@ -44,8 +44,9 @@ ci:
 # Builds nothing: root, who installs, need not have Rust.
 install:
 	@[ -s _build/default/lib/merlon/ebin/merlon.app ] && [ -s priv/merlon_nif.so ] || { echo 'not built yet: run make first' >&2; exit 1; }
-	@set -e; vsn=$$(bin/merlon --version | cut -d' ' -f2); \
-	lib=$(DESTDIR)$(PREFIX)/lib/erlang/lib/merlon-$$vsn; \
+	@set -e; vsn=$$(sed -n 's/.*{vsn, *"\([^"]*\)"}.*/\1/p' _build/default/lib/merlon/ebin/merlon.app); \
+	[ -n "$$vsn" ] || { echo 'merlon.app names no version: run make first' >&2; exit 1; }; \
+	lib="$(DESTDIR)$(PREFIX)/lib/erlang/lib/merlon-$$vsn"; \
 	install -d "$$lib/ebin" "$$lib/priv" "$$lib/bin" "$(DESTDIR)$(PREFIX)/bin"; \
 	install -m 644 _build/default/lib/merlon/ebin/* "$$lib/ebin/"; \
 	install -m 755 priv/merlon_nif.so "$$lib/priv/"; \
@@ -55,8 +56,8 @@ install:
 
 # Every version that `make install` put there; merlon dirs stay.
 uninstall:
-	rm -rf $(DESTDIR)$(PREFIX)/lib/erlang/lib/merlon-[0-9]*
-	rm -f $(DESTDIR)$(PREFIX)/bin/merlon
+	rm -rf "$(DESTDIR)$(PREFIX)/lib/erlang/lib/"merlon-[0-9]*
+	rm -f "$(DESTDIR)$(PREFIX)/bin/merlon"
 
 clean:
 	rm -rf _build target priv native/dev/target doc

@@ -20,7 +20,7 @@ has_otp27 || skip "there is no OTP 27 root: test/support/otp27.sh prepare makes 
 
 # One folder only is visible in both roots.
 mkdir -p "$cache27"
-shared=$(mktemp -d "$cache27/run.XXXXXX")
+shared=$(mktemp -d "$cache27/run.XXXXXX") || exit 1
 also_remove=("$shared")
 
 build_here() {

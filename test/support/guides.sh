@@ -157,7 +157,7 @@ quick_start() {
     local web1=web1.example=$host web2="app@web2.example=app2@$host"
     port=$(free_port) libs="/usr/local/lib/erlang/lib=$tmp/usr/lib/erlang/lib"
     # As root is, without the user's Rust; and what could not be installed is not told as if it were.
-    mkdir -p "$tmp/sudo" && printf '#!/bin/sh\nexit 1\n' >"$tmp/sudo/cargo" && chmod +x "$tmp/sudo/cargo" || return 1
+    mkdir -p "$tmp/sudo" && printf '#!/bin/sh\nexit 1\n' | tee "$tmp/sudo/cargo" >"$tmp/sudo/erl" && chmod +x "$tmp/sudo"/* || return 1
     as quick-start.md 'make && sudo make install' "sudo make=PATH=$tmp/sudo:\$PATH make PREFIX=$tmp/usr" || return 1
     : >"$tmp/file" && ! make -C "$root" PREFIX="$tmp/file" install || return 1
     cwd=$tmp
@@ -181,7 +181,8 @@ quick_start() {
     grep -q pong "$tmp/second.log" && grep -q '> true' "$tmp/second.log" && grep -q 'tls_version => <<"1.3">>' "$tmp/second.log" &&
         said 'ok    trust' as quick-start.md 'merlon doctor --dir DIR' "DIR=$second" &&
         said open: as quick-start.md 'merlon explain app@web1.example --as app@web2.example --dir DIR' "$web2" "$web1" "DIR=$second" &&
-        make -C "$root" PREFIX="$tmp/usr" uninstall && [ -z "$(find "$tmp/usr" ! -type d)" ] && [ -e "$second/keyring" ]
+        make -C "$root" PREFIX="$tmp/usr" uninstall && [ -z "$(find "$tmp/usr" ! -type d)" ] && [ -e "$second/keyring" ] &&
+        mkdir "$tmp/a" && : >"$tmp/a/mine" && make -C "$root" PREFIX="$tmp/a b" uninstall && [ -e "$tmp/a/mine" ]
 }
 
 # ---- audit ----

@@ -69,9 +69,17 @@ stops() {
     pid=$(shop pid) && shop stop && within 10 gone "$pid" && ! shop ping
 }
 
+# They read no file of the user who calls them, above all not where the CA's key is.
+commands() {
+    mkdir "$tmp/home" && echo 'io:format("READ~n").' >"$tmp/home/.erlang"
+    [ "$(HOME=$tmp/home "$release"/lib/merlon-*/priv/merlon --version | tee /dev/stderr | cut -d' ' -f1)" = merlon ] &&
+        "$release"/lib/merlon-*/priv/merlon inspect "$dir" | grep -q "$a"
+}
+
 check 'the tree is built' escript "$root/native/build.escript" || finish
 check 'rebar3 release' assembled || finish
 new_dir "$dir" test $a $b && "$root/bin/merlon" cert --cli "$(id -un)" 127.0.0.1 --dir "$dir" >/dev/null
+check 'the commands come along' commands
 check 'daemon: starts and is reached' shop daemon && check 'ping' within 20 shop ping
 check 'eval: comes through the secured link as a tool' comes_as_tool
 check 'rpc' says "'$a'" rpc erlang node
