@@ -40,6 +40,8 @@ run(#{explain := Rule}, _More) ->
         {ok, Row} -> {ok, merlon_audit_report:explain(Row)};
         none -> unknown(Rule)
     end;
+run(#{'write-baseline' := File, baseline := File} = Options, _More) when is_map_key(only, Options); is_map_key(skip, Options) ->
+    {usage, "a baseline written over itself is of all rules: leave out --only and --skip"};
 run(Options, More) ->
     case {rules(only, Options), rules(skip, Options), baseline(Options)} of
         {{ok, Only}, {ok, Skip}, {ok, Known}} ->

@@ -20,7 +20,10 @@ a_baseline_written_over_another_loses_nothing_test() ->
         {0, _, <<>>} = cli([Dir, "--write-baseline", Base]),
         put_source(Dir, "a.erl", [?EVIL, "-export([g/1]).\ng(X) -> list_to_atom(X).\n"]),
         ?assertMatch({0, <<"2 findings are in", _/binary>>, <<>>}, cli([Dir, "--baseline", Base, "--write-baseline", Base])),
-        ?assertMatch({0, _, <<>>}, cli([Dir, "--baseline", Base]))
+        ?assertMatch({0, _, <<>>}, cli([Dir, "--baseline", Base])),
+        {ok, Before} = file:read_file(Base),
+        ?assertMatch({2, <<>>, _}, cli([Dir, "--baseline", Base, "--only", "dynamic_atom", "--write-baseline", Base])),
+        ?assertEqual({ok, Before}, file:read_file(Base))
     end).
 
 %% As a program: what is wrong with the arguments is no finding (1), and no crash.
