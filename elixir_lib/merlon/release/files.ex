@@ -57,7 +57,10 @@ defmodule Merlon.Release.Files do
   def undo("env.sh", text), do: String.replace(text, @guard <> "\n", "")
 
   def undo(_args, text),
-    do: text |> without(~r/^\s*-proto_dist\s+merlon6?\s*(#.*)?$/) |> without(~r/^\s*-merlon_dir\s+\S+\s*(#.*)?$/)
+    do:
+      text
+      |> without(~r/^\s*-proto_dist\s+merlon6?\s*(#.*)?$/)
+      |> without(~r/^\s*-merlon_dir\s+\S+\s*(#.*)?$/)
 
   defp flags(options) do
     [{"-proto_dist", if(options[:ipv6], do: "merlon6", else: "merlon")}] ++
