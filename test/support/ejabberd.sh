@@ -4,6 +4,7 @@
 # docs/guides/ejabberd.md has it. An account made on one is there on the other, ejabberdctl works, and who has no
 # certificate stays outside.
 . "$(dirname "$0")/../fixtures/lib.sh"
+touch "$tmp/begun"
 
 cache=${MERLON_CACHE:-$HOME/.cache/merlon}/ejabberd
 dir=$tmp/merlon
@@ -128,4 +129,5 @@ if check 'two nodes start' both_up; then
     check 'ejabberdctl without a certificate is refused' tool_refused
     check 'ejabberdctl stop' ejabberdctl ejabberd2 stop
 fi
+check 'nothing of the system is touched' system_untouched ejabberd
 finish

@@ -5,6 +5,7 @@
 # certificate stays outside. With MERLON_EPMD=names, =base, =port, =static or =dns_srv it is the same without epmd, as
 # docs/guides/epmd.md has it.
 . "$(dirname "$0")/../fixtures/lib.sh"
+touch "$tmp/begun"
 
 cache=${MERLON_CACHE:-$HOME/.cache/merlon}/rabbitmq
 dir=$tmp/merlon
@@ -36,8 +37,19 @@ prepare() {
     mkdir -p "$tmp/lib/merlon" && cp -rL "$root"/_build/default/lib/merlon/{ebin,priv} "$tmp/lib/merlon/" &&
         machine rabbit1 && machine rabbit2 && machine rabbit3 && machine rabbit4 &&
         new_dir "$dir" rabbits rabbit{1,2,3}@"$host" && "$root/bin/merlon" cert --cli "$(id -un)" "$host" --dir "$dir" &&
-        echo '{listen, ["127.0.0.1"]}.' >>"$dir/merlon.config" && without_epmd &&
+        echo '{listen, ["127.0.0.1"]}.' >>"$dir/merlon.config" && without_epmd && env_confs &&
         ERL_LIBS=$plugins erlc -o "$tmp/ebin" "$fixtures/rabbit_load.erl"
+}
+
+# The guide's lines for /etc/rabbitmq/rabbitmq-env.conf, for each machine.
+env_confs() {
+    local name conf
+    for name in rabbit1 rabbit2 rabbit3 rabbit4; do
+        conf=$tmp/$name/env.conf
+        sed -n 's/^ *\(\(SERVER_ADDITIONAL\|CTL\)_ERL_ARGS=.*\)/\1/p' "$root/docs/guides/rabbitmq.md" |
+            sed "s|\$MERLON/ebin|$ebin|; s|/var/lib/rabbitmq/merlon|$dir|" >"$conf" && [ "$(wc -l <"$conf")" = 2 ] || return 1
+        [ -z "$strategy" ] || sed -i "/^CTL/s|\"\$| $no_epmd\"|; /^SERVER/s|\"\$| $no_epmd -erl_epmd_port $(cat "$tmp/$name/dist")\"|" "$conf"
+    done
 }
 
 # What says where brokers are, where epmd is not to. With `base` the machines' ports follow from their names.
@@ -96,18 +108,13 @@ settings() {
     local base=$tmp/$1
     export HOME=$tmp/home RABBITMQ_NODENAME=$1@$host RABBITMQ_BASE=$base RABBITMQ_MNESIA_BASE=$base/mnesia \
         RABBITMQ_LOG_BASE=$base/log RABBITMQ_PID_FILE=$base/pid RABBITMQ_ENABLED_PLUGINS_FILE=$base/plugins \
-        RABBITMQ_CONFIG_FILE=$base/rabbitmq RABBITMQ_CONF_ENV_FILE=/dev/null RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 \
-        RABBITMQ_FEATURE_FLAGS_FILE=$base/flags RABBITMQ_GENERATED_CONFIG_DIR=$base/config \
-        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-pa $ebin -proto_dist merlon -merlon_dir $dir" \
-        RABBITMQ_CTL_ERL_ARGS="-pa $ebin -proto_dist merlon -merlon_dir $dir"
+        RABBITMQ_CONFIG_FILE=$base/rabbitmq RABBITMQ_CONF_ENV_FILE=$base/env.conf RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 \
+        RABBITMQ_FEATURE_FLAGS_FILE=$base/flags RABBITMQ_GENERATED_CONFIG_DIR=$base/config
     RABBITMQ_NODE_PORT=$(cat "$base/port")
     RABBITMQ_DIST_PORT=$(cat "$base/dist")
     RABBITMQ_CTL_DIST_PORT_MIN=$(cat "$base/tools")
     RABBITMQ_CTL_DIST_PORT_MAX=$((RABBITMQ_CTL_DIST_PORT_MIN + 20))
     export RABBITMQ_NODE_PORT RABBITMQ_DIST_PORT RABBITMQ_CTL_DIST_PORT_MIN RABBITMQ_CTL_DIST_PORT_MAX
-    [ -n "$strategy" ] || return 0
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS+=" $no_epmd -erl_epmd_port $RABBITMQ_DIST_PORT"
-    RABBITMQ_CTL_ERL_ARGS+=" $no_epmd"
 }
 
 no_epmd='-epmd_module merlon_epmd -start_epmd false'
@@ -268,4 +275,5 @@ if check "these brokers start: $brokers" all_up; then
     check 'a node with a certificate of another CA, and the cookie, is refused' stranger_refused
     check 'a node on plain TCP with the cookie is refused' plain_refused
 fi
+check 'nothing of the system is touched' system_untouched rabbit
 finish

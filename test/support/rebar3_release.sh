@@ -76,6 +76,16 @@ commands() {
         "$release"/lib/merlon-*/priv/merlon inspect "$dir" | grep -q "$a"
 }
 
+# Its README as it stands there, but for the checkout's place and what needs a terminal.
+readme() {
+    local commands
+    commands=$(sed -n 's/^    //p' "$root/examples/rebar3_release/README.md" | sed -e 's/ *#.*//' -e '/^rebar3 release$/d' -e '/remote_console$/d' \
+        -e "s|lib/merlon/priv|checkouts/merlon/priv|; s|DIR\$|$tmp/readme|; s|MERLON_DIR=DIR|MERLON_DIR=$tmp/readme|; s|--dir DIR|--dir $tmp/readme|" \
+        -e '/shopctl daemon$/a for n in $(seq 40); do _build/default/rel/shop/bin/shopctl ping && break; sleep 0.5; done')
+    echo "$commands"
+    (cd "$tmp/shop" && USER=$(id -un) bash -euc "$commands")
+}
+
 check 'the tree is built' escript "$root/native/build.escript" || finish
 check 'rebar3 release' assembled || finish
 new_dir "$dir" test $a $b && "$root/bin/merlon" cert --cli "$(id -un)" 127.0.0.1 --dir "$dir" >/dev/null
@@ -87,4 +97,5 @@ check 'remote_console: opens as a tool' console
 check 'two nodes of the release link' links
 check 'without a tool certificate, or with erl_call, nothing is reached' without_identity
 check 'stop: the daemon ends' stops
+check 'its README, as it stands there' readme
 finish
