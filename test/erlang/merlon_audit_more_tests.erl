@@ -49,6 +49,58 @@ findings_are_grouped_with_their_lines_and_coloured_when_asked_test() ->
         ?assertEqual(Plain, re:replace(Coloured, "\e\\[[0-9;]*m", "", [global, {return, binary}]))
     end).
 
+%% The cookie itself stays where it is (merlon_audit_tests).
+a_cookie_in_code_says_how_long_it_takes_to_find_test() ->
+    ?in_dir(Dir, begin
+        put_source(Dir, "a.erl", "-module(a).\n-export([f/0, g/0]).\nf() -> erlang:set_cookie(monster).\n"
+                                 "g() -> erlang:set_cookie('q7Vd0ZtX3mBfL9wKc2RjYh5NsPgU8aEoTi4xMzWv6rC1').\n"),
+        [Known, Fine] = [What || #{rule := cookie_literal, what := What} <- maps:get(findings, scan(Dir))],
+        ?assert(matches("set_cookie/1; a default that everyone knows; a dictionary, on-line: less than a second on one core, .* on one GPU", Known)),
+        ?assert(matches("set_cookie/1; no known weakness$", Fine)),
+        ?assertNot(matches("monster", Known))
+    end).
+
+%% DIR/nodes/NAME@HOST: a folder that was renamed or copied is found before a node does not start with it.
+a_certificate_in_the_folder_of_another_node_is_found_test() ->
+    ?in_dir(Dir, begin
+        Now = erlang:system_time(second),
+        {ok, #{cert := Ca, key := Key}} = merlon_pki:new_ca(#{cluster => "shop", now => Now}),
+        {ok, #{cert := Cert}} = merlon_pki:issue(#{cert => Ca, key => Key}, #{subject => {node, "shop", "db.example.com"}, now => Now}),
+        [ok = filelib:ensure_path(Dir ++ "/nodes/" ++ Node) || Node <- ["shop@db.example.com", "db1"]],
+        put_source(Dir, "nodes/shop@db.example.com/cert.pem", Cert),
+        put_source(Dir, "nodes/db1/cert.pem", Cert),
+        ?assertMatch(#{findings := []}, scan(Dir)),
+        ok = file:rename(Dir ++ "/nodes/shop@db.example.com", Dir ++ "/nodes/shop@db2.example.com"),
+        ?assertMatch(#{findings := [#{rule := cert_name, severity := medium, line := 1, file := <<"nodes/shop@db2.example.com/cert.pem">>,
+                                      what := <<"it is of shop@db.example.com, its folder of shop@db2.example.com">>}]}, scan(Dir))
+    end).
+
+%% What came later is not in it: who reads a report or the guide must see the day.
+the_day_of_the_advisories_is_seen_test() ->
+    {Year, Month, Day} = merlon_audit_advisories:as_of(),
+    Date = iolist_to_binary(io_lib:format("~4..0b-~2..0b-~2..0b", [Year, Month, Day])),
+    {0, Text, <<>>} = cli(["--explain", "otp_advisory"]),
+    {ok, Guide} = file:read_file("docs/guides/audit.md"),
+    [?assertNotEqual(nomatch, binary:match(Where, Date)) || Where <- [Text, Guide]].
+
+%% GitHub and others show it beside the finding.
+sarif_explains_each_rule_test() ->
+    ?in_dir(Dir, begin
+        put_source(Dir, "a.erl", ?EVIL),
+        {1, Sarif, <<>>} = cli([Dir, "--format", "sarif"]),
+        {ok, #{why := Why}} = merlon_audit_rules:find(os_command),
+        Help = iolist_to_binary(["\"help\":{\"text\":", binary:part(iolist_to_binary(merlon_audit_json:encode(Why)), 0, byte_size(Why))]),
+        ?assertNotEqual(nomatch, binary:match(iolist_to_binary(Sarif), Help)),
+        ?assert(matches("\"help\":\\{\"text\":\"[^\"]{30,}.*\",\"markdown\":\"[^\"]{30,}", Sarif))
+    end).
+
+%% What runs has no corpus: each of its rules is named where nodes, ports and decoys are tested.
+each_rule_about_what_runs_is_tested_test_() ->
+    Suites = [Text || Suite <- ["wire", "bait", "audit_live"],
+                      {ok, Text} <- [file:read_file("test/erlang/merlon_" ++ Suite ++ "_SUITE.erl")]],
+    [{atom_to_list(Id), ?_assert(lists:any(fun(Text) -> matches("\\b" ++ atom_to_list(Id) ++ "\\b", Text) end, Suites))}
+     || #{id := Id} <- merlon_audit_rules_wire:rows()].
+
 %% As what can not be parsed: silence would look like a clean tree.
 a_file_that_is_too_big_counts_as_not_scanned_test() ->
     ?in_dir(Dir, begin
