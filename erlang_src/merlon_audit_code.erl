@@ -42,7 +42,7 @@ findings(Unit, Index) ->
 site(#{kind := call, sinks := Sinks, values := Values} = Site, Unit) ->
     [finding(Rule, lowered(Rule, flow(Rule, Args, Values), Site), What, Site, Unit)
      || {Rule, Args, Check} <- Sinks, merlon_audit_checks:check(Check, Site),
-        What <- [what(Site)]];
+        What <- [what(Rule, Site)]];
 site(Site, Unit) ->
     [finding(Rule, none, What, Site, Unit) || {Rule, What} <- merlon_audit_checks:others(Site)].
 
@@ -75,6 +75,14 @@ finding(Rule, Flow, What, #{file := File, line := Line, function := Function}, #
         none -> Base;
         _ -> Base#{flow => Flow}
     end.
+
+%% A cookie is weighed, and not shown. Without names: those of this host are none of the code's.
+what(cookie_literal, #{resolved := Args} = Site) ->
+    case merlon_audit_expr:text(lists:last(Args)) of
+        none -> what(Site);
+        Cookie -> iolist_to_binary([what(Site), "; ", merlon_cookie_text:worth(merlon_cookie:analyse(Cookie, #{names => []}))])
+    end;
+what(_Rule, Site) -> what(Site).
 
 what(#{name := {erlang, apply}, args := [_, _]}) -> <<"a call by name">>;
 what(#{name := {M, F}, args := Args}) -> iolist_to_binary([module(M), separator(M), text(F), $/,

@@ -15,7 +15,7 @@
 findings(Files) ->
     Starts = lists:append([starts(Folder) || Folder <- folders(Files)]),
     lists:append([twice(Start) ++ fitting(Start) || Start <- Starts]) ++ deployed(Files) ++ named(Starts, Files)
-        ++ environments(Files, Starts) ++ released(Files) ++ remote(Files) ++ certificates(Files)
+        ++ environments(Files, Starts) ++ released(Files) ++ remote(Files) ++ certificates(Files) ++ moved(Files)
         ++ merlon_audit_advisories:findings(Files, facts(Starts, Files)).
 
 %% ---- what starts together ----
@@ -176,6 +176,14 @@ certificates(Files) ->
      || Hosts =/= [], {Name, pem, Items} <- Files, lists:member(filename:basename(Name), Named),
         {cert, Line, #{is_ca := false} = Info} <- lists:sublist([C || {cert, _, _} = C <- Items], 1),
         maps:get(dns, Info) ++ maps:get(ips, Info) =/= [], not lists:any(fun(Host) -> is_for(Host, Info) end, Hosts)].
+
+%% DIR/nodes/NAME@HOST of a merlon dir holds the certificate of that node.
+moved(Files) ->
+    [{Name, {Line, cert_name, <<"it is of ", Node/binary, ", its folder of ", Folder/binary>>}}
+     || {Name, pem, Items} <- Files, [Folder, <<"nodes">> | _] <- [tl(lists:reverse(filename:split(Name)))],
+        binary:match(Folder, <<"@">>) =/= nomatch,
+        {cert, Line, #{identity := {node, _, Own, Host}}} <- lists:sublist([C || {cert, _, _} = C <- Items], 1),
+        Node <- [<<Own/binary, "@", Host/binary>>], Node =/= Folder].
 
 hosts(Items) ->
     [Host || {flag, _, <<"-name">>, [{_, Name} | _], _} <- Items, [_, Host] <- [binary:split(Name, <<"@">>)],

@@ -15,7 +15,7 @@ kind(Path) ->
     Name = string:lowercase(filename:basename(Path)),
     Folder = filename:basename(filename:dirname(Path)),
     case exact(Name, Folder) of
-        none -> like(Name, Folder);
+        none -> like(Name, filename:split(filename:dirname(Path)));
         Kind -> Kind
     end.
 
@@ -35,14 +35,18 @@ exact(<<".env">>, _) -> env;
 exact(<<"fly.toml">>, _) -> toml;
 exact(_, _) -> none.
 
-%% Start scripts of releases and packages have no extension.
-like(Name, Folder) ->
-    case like(Name) of
-        none -> case lists:member(Folder, [<<"bin">>, <<"sbin">>]) andalso filename:extension(Name) =:= <<>> of
-                    true -> script;
-                    false -> none
-                end;
-        Kind -> Kind
+%% Start scripts of releases and packages have no extension; what is in config/ may be of any environment.
+like(Name, Folders) ->
+    case {like(Name), filename:extension(Name)} of
+        {none, <<>>} -> in([lists:last(Folders)], [<<"bin">>, <<"sbin">>], script);
+        {none, <<".exs">>} when Name =/= <<"test.exs">> -> in(Folders, [<<"config">>], exs);
+        {Kind, _} -> Kind
+    end.
+
+in(Folders, Known, Kind) ->
+    case [Folder || Folder <- Folders, lists:member(Folder, Known)] of
+        [] -> none;
+        _ -> Kind
     end.
 
 %% Patterns of names, the first that fits.

@@ -30,10 +30,10 @@ node(#{line := Line, key := <<"ports">>, value := <<$[, _/binary>> = Value}, _) 
 node(#{line := Line, key := <<>>, value := <<${, _/binary>> = Value}, _) -> inline(Line, flow(Value));
 node(#{line := Line, key := <<>>, value := Value, path := [<<"ports">> | _]}, _) ->
     [{port, Line, Port} || Port <- published(scalar(Value))];
+node(#{line := Line, key := <<"ulimits">>, value := Value}, _) -> core(Line, Value, "\\bcore[\"']?\\s*:\\s*(\\{[^}]*:\\s*)?");
 node(#{line := Line, key := Key, value := Value, path := Path}, _) when Key =:= <<"core">>; Key =:= <<"soft">>; Key =:= <<"hard">> ->
-    [{found, Line, core_dump, <<"ulimit core without a limit">>}
-     || lists:member(<<"ulimits">>, [Key | Path]), Key =:= <<"core">> orelse hd(Path) =:= <<"core">>,
-        lists:member(scalar(Value), [<<"-1">>, <<"unlimited">>])];
+    [Found || lists:member(<<"ulimits">>, Path), Key =:= <<"core">> orelse hd(Path) =:= <<"core">>,
+              Found <- core(Line, Value, "^(\\{.*:\\s*)?")];
 node(#{line := Line, key := <<>>, value := Value, path := Path}, _) when Path =/= [] ->
     case lists:member(hd(Path), [<<"environment">>, <<"env">>]) andalso binary:split(scalar(Value), <<"=">>) of
         [Name, Given] -> merlon_audit_conf_words:env(Line, Name, Given);
@@ -45,6 +45,11 @@ node(#{line := Line, key := Key, value := Value, path := Path}, IsSecret) ->
         true -> merlon_audit_conf_words:env(Line, Key, decoded(scalar(Value), IsSecret andalso take(1, Path) =:= [<<"data">>]));
         false -> []
     end.
+
+%% Value, or soft and hard in {}.
+core(Line, Value, Before) ->
+    [{found, Line, core_dump, <<"ulimit core without a limit">>}
+     || re:run(Value, [Before, "[\"']?(-1|unlimited)\\b"], [{capture, none}]) =:= match].
 
 take(N, List) -> lists:sublist(List, N).
 

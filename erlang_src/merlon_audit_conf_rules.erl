@@ -116,10 +116,7 @@ known(Line, Cookie) -> [{Line, Cookie}].
 weak(Cookies, Names) -> lists:append([judged(Line, merlon_cookie:analyse(Cookie, #{names => Names})) || {Line, Cookie} <- Cookies]).
 
 judged(_Line, #{class := fine}) -> [];
-judged(Line, #{class := Class, cpu_seconds := Cpu, gpu_seconds := Gpu}) ->
-    [{Line, cookie_weak, iolist_to_binary([merlon_cookie_text:verdict(Class), "; ", merlon_cookie_text:attack(Class), ": ",
-                                           merlon_cookie_text:time(Cpu), " on one core, ",
-                                           merlon_cookie_text:time(Gpu), " on one GPU"])}].
+judged(Line, Report) -> [{Line, cookie_weak, iolist_to_binary(merlon_cookie_text:worth(Report))}].
 
 %% ---- rebar.config ----
 

@@ -150,8 +150,11 @@ epmd(Words) ->
         [] -> []
     end.
 
-limits([{Line, <<"ulimit">>}, {_, <<"-c">>}, {_, <<"unlimited">>} | Words]) ->
-    [{found, Line, core_dump, <<"ulimit -c unlimited">>} | limits(Words)];
+%% -c alone, or with -S and -H beside it or in one word.
+limits([{Line, <<"ulimit">>} | Words]) ->
+    {Options, Rest} = lists:splitwith(fun({_, Word}) -> is_flag(Word) end, Words),
+    Core = lists:any(fun({_, Option}) -> re:run(Option, "^-[SH]*c[SH]*$", [{capture, none}]) =:= match end, Options),
+    [{found, Line, core_dump, <<"ulimit -c unlimited">>} || [{_, <<"unlimited">>} | _] <- [Rest], Core] ++ limits(Rest);
 limits([_ | Words]) -> limits(Words);
 limits([]) -> [].
 

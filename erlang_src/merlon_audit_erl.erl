@@ -21,7 +21,11 @@
 -spec parse(file:filename(), binary(), read()) -> {ok, merlon_audit_flow:unit(), [fault()]}.
 parse(File, Text, Read) ->
     St = source(File, Text, #st{file = File, read = Read, included = #{File => true}}),
-    {ok, merlon_audit_code:unit(lists:reverse(St#st.forms)), lists:reverse(St#st.faults)}.
+    {ok, called(merlon_audit_code:unit(lists:reverse(St#st.forms))), lists:reverse(St#st.faults)}.
+
+%% A header by itself: who includes it may call all of it.
+called(#{module := none} = Unit) -> Unit#{exports := all};
+called(Unit) -> Unit.
 
 source(File, Text, St) ->
     Entered = add({attribute, 1, file, {File, 1}}, St#st{file = File}),

@@ -22,7 +22,14 @@
           [{merlon_audit_files:file(), Result | {error, {worker, timeout | killed | crashed}}}].
 files(Fun, Files, Options) ->
     {Large, Others} = lists:partition(fun(#{size := Size}) -> Size > ?LARGE end, Files),
-    lists:zip(Others ++ Large, map(Fun, Others, Options) ++ map(Fun, Large, Options#{workers => 1})).
+    Counts = fun(Before, Given) -> counting(Before, length(Files), Given) end,
+    First = map(Fun, Others, Counts(0, Options)),
+    lists:zip(Others ++ Large, First ++ map(Fun, Large, Counts(length(Others), Options#{workers => 1}))).
+
+%% One count over both.
+counting(Before, Total, #{progress := Progress} = Options) ->
+    Options#{progress := fun(Done, _) -> Progress(Before + Done, Total) end};
+counting(_Before, _Total, Options) -> Options.
 
 %% In the order of Items. A worker that dies gives {error, {worker, Why}}.
 -spec map(fun((Item) -> Result), [Item], options()) -> [Result | {error, {worker, timeout | killed | crashed}}].

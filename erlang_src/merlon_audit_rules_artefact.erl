@@ -47,14 +47,15 @@ rows() ->
        fix => <<"Issue it with the host's name as SAN: merlon cert NODE does, for inet_tls too.">>,
        refs => [?RFC9525, <<"https://cna.erlef.org/cves/CVE-2026-42790.html">>]},
      #{id => cert_name, otp => <<"DEP-001">>, cwe => 297, severity => medium,
-       title => <<"A certificate for another host than the node's">>,
+       title => <<"A certificate for another node or host">>,
        why => <<"Who dials compares the host part of the node's name with the certificate: the link fails, and verify_none "
-                "is what people then reach for.">>,
+                "is what people then reach for. In a merlon dir nodes/NAME@HOST holds that node's own, and no other starts with it.">>,
        fix => <<"Issue it for the host part of -name: merlon cert NAME@HOST">>,
        refs => [?RFC9525, <<"https://www.erlang.org/doc/apps/ssl/ssl_distribution.html">>]},
      #{id => otp_advisory, otp => <<"DEP-003">>, cwe => 1395, severity => high,
        title => <<"OTP with a known fault that this configuration exposes">>,
-       why => <<"The fault is public, and the carrier or service that has it is in use here.">>,
+       why => <<"The fault is public, and the carrier or service that has it is in use here. Advisories are known up to ",
+                (as_of())/binary, ": what came later is not looked for.">>,
        fix => <<"Take OTP's newest patch of the same release, and rebuild the image or the release:\n"
                 "    docker build --pull .        # FROM erlang:28-slim moves to it">>,
        refs => [?CVES, ?VEX, ?OTP]},
@@ -70,3 +71,7 @@ rows() ->
        fix => <<"Move to a release that is maintained (on 2026-11-27: 27, 28, 29):\n"
                 "    FROM erlang:29-slim">>,
        refs => [?OTP, <<"https://www.erlang.org/downloads">>]}].
+
+as_of() ->
+    {Year, Month, Day} = merlon_audit_advisories:as_of(),
+    iolist_to_binary(io_lib:format("~4..0b-~2..0b-~2..0b", [Year, Month, Day])).

@@ -143,7 +143,7 @@ reply(_, _Challenge) -> nothing.
 
 told({dialled, Dialler, {revealed, Challenge, Digest}}, Options) ->
     say(Options, [Dialler, " has shown a digest.\n"]),
-    ok = kept(Options, Challenge, Digest),
+    unkept(kept(Options, Challenge, Digest), Options),
     [{bait_digest, [Dialler, " dials a stranger and shows a digest of its cookie, ", worth(Challenge, Digest, Options)]}];
 told({dialled, Dialler, nothing}, _Options) ->
     [{bait_dialled, [Dialler, " dials a stranger and names itself, but answers no challenge"]}];
@@ -167,11 +167,27 @@ time(#{class := Class, gpu_seconds := Gpu, cpu_seconds := Cpu}) ->
 %% Whoever has it can search for the cookie: nobody else may read it.
 kept(#{keep := File}, Challenge, Digest) ->
     Line = [integer_to_binary(Challenge), $:, binary:encode_hex(Digest), $\n],
-    {ok, Io} = file:open(File, [append, raw]),
-    ok = file:change_mode(File, 8#600),
-    ok = file:write(Io, Line),
-    file:close(Io);
+    case file:open(File, [append, raw]) of
+        {ok, Io} -> written(file:change_mode(File, 8#600), Io, Line);
+        {error, _} = Error -> Error
+    end;
 kept(_, _Challenge, _Digest) -> ok.
+
+written(ok, Io, Line) ->
+    Written = file:write(Io, Line),
+    Closed = file:close(Io),
+    case Written of
+        ok -> Closed;
+        {error, _} -> Written
+    end;
+written({error, _} = Error, Io, _Line) ->
+    _ = file:close(Io),
+    Error.
+
+%% That a node has shown a digest is a finding, kept or not.
+unkept(ok, _Options) -> ok;
+unkept({error, Reason}, #{keep := File} = Options) ->
+    say(Options, ["It could not be kept in ", File, ": ", file:format_error(Reason), $\n]).
 
 say(#{told := Told}, Text) -> _ = Told(Text), ok;
 say(_, _Text) -> ok.
@@ -185,7 +201,7 @@ raw(Rule, Ip, What) ->
 format_error({listen, Ip, Posix}) ->
     ["can't listen at ", inet:ntoa(Ip), " (", inet:format_error(Posix), "): give an address of this machine"];
 format_error({epmd, refused}) ->
-    "the epmd of this host does not take the decoy's name: another decoy runs, or give a name with --bait-name";
+    "the epmd of this host does not take the decoy's name: wait until the other decoy has ended";
 format_error({epmd, Reason}) ->
     io_lib:format("neither can epmd's port be listened on nor the epmd there be asked (~0p): set ERL_EPMD_PORT as the nodes have it",
                   [Reason]);

@@ -35,7 +35,7 @@ run(#{emit := Kind} = Options, Range) ->
     end;
 run(Options, Range) ->
     Lines = merlon_doctor:examine(asked(Options, Range)) ++ handshake(Options),
-    Text = shown(maps:get(format, Options, text), Lines),
+    Text = shown(maps:get(format, Options, text), Lines, to_add(emitted(Options, Range))),
     case [failed || {_, fail, _} <- Lines] of
         [] -> {ok, Text};
         _ -> {unusable, Text}
@@ -50,6 +50,13 @@ emitted(Options, Range) ->
               _ -> merlon_dir:find()
           end,
     maps:merge(maps:with([as], Options), #{dir => Dir, ports => Range}).
+
+%% For each way of packaging, or why there are none.
+to_add(Facts) ->
+    case [{Kind, merlon_doctor_emit:lines(Kind, Facts)} || Kind <- merlon_doctor_emit:kinds()] of
+        [{_, {error, Why}} | _] -> {error, Why};
+        Known -> {ok, [{Kind, unicode:characters_to_binary(Text)} || {Kind, {ok, Text}} <- Known]}
+    end.
 
 handshake(#{argument := Node} = Options) ->
     merlon_doctor_node:handshake(Node, maps:with([dir, as, cookie], Options));
@@ -69,14 +76,22 @@ range(_, _) -> error.
 
 %% ---- words ----
 
-shown(json, Lines) ->
+shown(json, Lines, Added) ->
     [merlon_audit_json:encode({[{version, 1}, {failed, length([1 || {_, fail, _} <- Lines])},
                                 {warned, length([1 || {_, warn, _} <- Lines])},
                                 {checks, [{[{check, Check}, {status, Status}, {text, clean(Text)}]}
-                                          || {Check, Status, Text} <- Lines]}]}), $\n];
-shown(text, Lines) ->
+                                          || {Check, Status, Text} <- Lines]},
+                                {lines, {[Line || {ok, Known} <- [Added], Line <- Known]}}]}), $\n];
+shown(text, Lines, Added) ->
     [[string:pad(atom_to_list(Status), 6), string:pad(atom_to_list(Check), 12), clean(Text), $\n]
-     || {Check, Status, Text} <- Lines] ++ [$\n, verdict(Lines), $\n].
+     || {Check, Status, Text} <- Lines] ++ [$\n, verdict(Lines), "\n\n", added(Added)].
+
+added({ok, Known}) ->
+    ["To add to the node's arguments, as they are packaged (--emit KIND writes just those lines):\n",
+     [[$\n, atom_to_list(Kind), ":\n", indented(Text)] || {Kind, Text} <- Known]];
+added({error, Why}) -> ["There are no lines to add: ", clean(Why), $\n].
+
+indented(Text) -> [["    ", Line, $\n] || Line <- binary:split(Text, <<"\n">>, [global, trim])].
 
 verdict(Lines) ->
     case {[1 || {_, fail, _} <- Lines], [1 || {_, warn, _} <- Lines]} of

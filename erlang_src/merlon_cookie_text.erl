@@ -2,7 +2,13 @@
 %% Words about what a cookie is worth. Nothing of the cookie is in them.
 -module(merlon_cookie_text).
 
--export([verdict/1, attack/1, time/1]).
+-export([worth/1, verdict/1, attack/1, time/1]).
+
+%% What it is, and how it is guessed and how long that takes.
+-spec worth(merlon_cookie:report()) -> iodata().
+worth(#{class := fine}) -> verdict(fine);
+worth(#{class := Class, cpu_seconds := Cpu, gpu_seconds := Gpu}) ->
+    [verdict(Class), "; ", attack(Class), ": ", time(Cpu), " on one core, ", time(Gpu), " on one GPU"].
 
 -spec verdict(merlon_cookie:class()) -> string().
 verdict(known) -> "a default that everyone knows";

@@ -4,6 +4,7 @@
 
 -export([all/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
 -export([a_plain_node_shows_a_digest/1, a_digest_of_another_cookie_is_told_apart/1, a_digest_is_kept_only_when_asked/1,
+         a_digest_that_can_not_be_kept_is_told_all_the_same/1,
          a_merlon_node_shows_nothing/1, an_inet_tls_node_shows_nothing/1, what_is_no_node_is_no_finding/1, the_heartbeat_is_one_that_gossip_decodes/1,
          an_epmd_of_its_own_names_the_decoy/1, the_command_reports_it/1]).
 
@@ -11,6 +12,7 @@
 
 all() ->
     [a_plain_node_shows_a_digest, a_digest_of_another_cookie_is_told_apart, a_digest_is_kept_only_when_asked,
+     a_digest_that_can_not_be_kept_is_told_all_the_same,
      a_merlon_node_shows_nothing, an_inet_tls_node_shows_nothing, what_is_no_node_is_no_finding, the_heartbeat_is_one_that_gossip_decodes,
      an_epmd_of_its_own_names_the_decoy, the_command_reports_it].
 
@@ -65,6 +67,21 @@ a_digest_is_kept_only_when_asked(Config) ->
     [Challenge, Digest] = binary:split(string:trim(Line), <<":">>),
     Digest = binary:encode_hex(erlang:md5(["opensesame", Challenge])),
     nomatch = binary:match(Said, Digest).
+
+a_digest_that_can_not_be_kept_is_told_all_the_same(Config) ->
+    Vm = plain(Config, "opensesame"),
+    [{bait_digest, _}] = rules(bait(#{keep => "/proc/nothing/digests"}, dials(Vm))),
+    ok = told("It could not be kept in /proc/nothing/digests: ").
+
+told(Start) ->
+    receive
+        {told, Text} ->
+            case string:prefix(Text, Start) of
+                nomatch -> told(Start);
+                _ -> ok
+            end
+    after 0 -> never_told
+    end.
 
 a_merlon_node_shows_nothing(Config) ->
     Vm = merlon_ct:start(Config, "wary"),

@@ -298,6 +298,32 @@ exit_codes_and_formats_test() ->
         ?assertNotEqual(nomatch, binary:match(Wrong, <<"NAME@HOST">>))
     end).
 
+%% Those that --emit writes, for a node of that name and port.
+the_page_ends_with_the_lines_of_each_packaging_test() ->
+    with(fun(Dir) ->
+        Args = ["doctor", "--dir", Dir, "--as", atom_to_list(?NODE), "--port", "9100-9110"],
+        {0, Page, <<>>} = merlon_cli:run(Args),
+        {0, Json, <<>>} = merlon_cli:run(Args ++ ["--format", "json"]),
+        [_, Lines] = binary:split(Page, <<"\nTo add to the node's arguments">>),
+        [begin
+             {0, Text, <<>>} = merlon_cli:run(Args ++ ["--emit", atom_to_list(Kind)]),
+             Shown = ["\n", atom_to_list(Kind), ":\n", [["    ", Line, "\n"] || Line <- binary:split(Text, <<"\n">>, [global, trim])]],
+             ?assertNotEqual(nomatch, binary:match(Lines, iolist_to_binary(Shown))),
+             Member = [$", atom_to_list(Kind), "\":", merlon_audit_json:encode(Text)],
+             ?assertNotEqual(nomatch, binary:match(Json, iolist_to_binary(Member)))
+         end || Kind <- merlon_doctor_emit:kinds()]
+    end).
+
+a_page_without_a_dir_says_why_it_has_no_lines_test() ->
+    with(fun(Dir) ->
+        Moved = filename:join(filename:dirname(Dir), "with blanks"),
+        ok = file:rename(Dir, Moved),
+        {_, Page, <<>>} = merlon_cli:run(["doctor", "--dir", Moved]),
+        ?assertMatch({match, _}, re:run(Page, "There are no lines to add: .*with blanks has blanks")),
+        {_, Json, <<>>} = merlon_cli:run(["doctor", "--dir", Moved, "--format", "json"]),
+        ?assertNotEqual(nomatch, binary:match(Json, <<"\"lines\":{}">>))
+    end).
+
 %% ---- --emit ----
 
 lines_for_each_packaging_test() ->

@@ -137,6 +137,13 @@ end
 defmodule Corpus.Commands do
   import System, only: [shell: 1]
 
+  # A controller's action: params are what the client has sent.
+  def os_command_input(conn, %{"name" => name}), do: {conn, System.shell(name)} #! os_command critical
+
+  def eval_input(conn, %{"text" => text}), do: {conn, EEx.eval_string(text)} #! eval critical
+
+  def open_port_input(conn, %{"line" => line}), do: {conn, Port.open({:spawn, line}, [:binary])} #! open_port critical
+
   def os_command(name), do: :os.cmd(~c"rm #{name}") #! os_command high
 
   def os_command_near(name), do: System.cmd("rm", [name])

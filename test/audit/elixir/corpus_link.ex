@@ -9,6 +9,11 @@ defmodule Corpus.Nodes do
 
   def remote_node_tricky(node), do: Node.spawn(node, fn -> :ok end) #! remote_node low
 
+  # A controller's action: params are what the client has sent.
+  def remote_node_input(conn, %{"node" => node}), do: {conn, Node.spawn(String.to_existing_atom(node), fn -> :ok end)} #! remote_node critical
+
+  def dial_input(conn, %{"node" => node}), do: {conn, Node.connect(String.to_existing_atom(node))} #! dial critical
+
   def dial(node), do: Node.connect(node) #! dial low
 
   def dial_near(node), do: node in Node.list()
@@ -177,6 +182,8 @@ defmodule Corpus.Link do
   def debug_function_tricky, do: apply(:dbg, :tracer, []) #! debug_function low
 
   def prod_tool, do: :observer.start() #! prod_tool low
+
+  def prod_tool_application, do: [extra_applications: [:logger, :observer]] #! prod_tool low
 
   def prod_tool_near, do: {Application.ensure_all_started(:ssl), :observer}
 
