@@ -45,6 +45,7 @@ benchmark.md | make bench QUICK=1 | measures for minutes
 benchmark.md | bench/kdf.escript | measures
 cookie.md | native/dev/bench/run.sh cookie | measures
 terms.md | make && escript bench/term.escript | measures
+audit.md | make && escript bench/audit.escript | measures
 deploy.md | docker run -v DIR:/etc/merlon:ro -e SECRET_KEY_BASE=... shop | no Docker; deploy.sh does the steps of its image
 deploy.md | docker exec CONTAINER /shop/entrypoint.sh remote | the same
 deploy.md | kubectl create secret generic merlon --from-file=keyring=DIR/keyring | no Kubernetes; deploy.sh makes its mounts
