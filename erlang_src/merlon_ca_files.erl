@@ -8,7 +8,7 @@
 %% A rotation is under way as long as there are all four; next.pem is the last file to come and the last to go.
 -module(merlon_ca_files).
 
--export([key/2, issuers/1, rotation/1, is_said/1, midway/1, others/1, begin_with/4, issue_by/3, clean/2]).
+-export([key/2, issuers/1, rotation/1, is_said/1, midway/1, mend/2, others/1, begin_with/4, issue_by/3, clean/2]).
 -export_type([root/0, rotation/0]).
 
 -type root() :: #{cert := binary(), key := binary(), id := binary()}.
@@ -76,15 +76,55 @@ is_said(Dir) ->
 %% Files that must not be gone: nodes were told to trust the new root, and not yet to drop one of the two.
 -spec midway(string()) -> [merlon_dir:path()].
 midway(Dir) ->
-    New = case merlon_dir:read(file(Dir, "next.pem")) of
-              {ok, Cert} -> [Id || {ok, [#{sha256 := Id} | _]} <- [merlon_identity:inspect(Cert)]];
-              {error, _} -> []
-          end,
-    case [Stage || {_, #{new := By, stage := Stage}} <- merlon_roots_files:statements(Dir), lists:member(By, New),
-                   Stage =/= finish, Stage =/= undo] of
+    case under_way(Dir) of
         [] -> [];
         [_ | _] -> lost(Dir)
     end.
+
+%% Puts back, in a locked Dir, what is lost midway and has a copy in ca.pem and ca.key; `lost`: it has none.
+-spec mend(string(), Work :: merlon_dir:path()) -> ending | ok | {lost, merlon_dir:path()} | {error, {file, merlon_dir:reason()}}.
+mend(Dir, Work) ->
+    case midway(Dir) of
+        [] -> ending;
+        [_ | _] -> mended(merlon_dir_write:each(copies(Dir, Work)), Dir)
+    end.
+
+mended(ok, Dir) ->
+    case midway(Dir) of
+        [] -> ok;
+        [File | _] -> {lost, File}
+    end;
+mended({error, _} = Error, _Dir) -> Error.
+
+copies(Dir, Work) ->
+    Key = merlon_dir:read_secret(file(Dir, "ca.key")),
+    Certs = [{Name, Cert} || Name <- ["old", "next"], {ok, Cert} <- [cert(Dir, Name)]],
+    Is = fun(Name) -> merlon_dir:exists(file(Dir, Name)) end,
+    [put(Dir, Work, Name ++ ".pem", Cert) || {Name, Cert} <- Certs, not Is(Name ++ ".pem")]
+        ++ [put(Dir, Work, Name ++ ".key", element(2, Key)) || {Name, Cert} <- Certs, not Is(Name ++ ".key"), fits(Cert, Key)].
+
+%% ca.pem is the old one if what was said says so.
+cert(Dir, Name) ->
+    case merlon_dir:read(file(Dir, Name ++ ".pem")) of
+        {ok, _} = Found -> Found;
+        {error, _} ->
+            Olds = [Old || #{old := Old} <- under_way(Dir)],
+            case merlon_dir:read(file(Dir, "ca.pem")) of
+                {ok, Cert} when Name =:= "old" -> lists:keyfind(ok, 1, [{ok, Cert} || Id <- id(Cert), lists:member(Id, Olds)]);
+                _ -> false
+            end
+    end.
+
+id(Cert) -> [Id || {ok, [#{sha256 := Id} | _]} <- [merlon_identity:inspect(Cert)]].
+
+%% What was said of the new root, unless it has ended.
+under_way(Dir) ->
+    New = case merlon_dir:read(file(Dir, "next.pem")) of
+              {ok, Cert} -> id(Cert);
+              {error, _} -> []
+          end,
+    [Said || {_, #{new := By, stage := Stage} = Said} <- merlon_roots_files:statements(Dir), lists:member(By, New),
+             Stage =/= finish, Stage =/= undo].
 
 %% What is there under names of ours while no rotation is under way, and that no begin of one has left.
 -spec others(string()) -> [merlon_dir:path()].

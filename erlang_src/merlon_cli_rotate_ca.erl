@@ -74,10 +74,12 @@ sweep(none, Way, Dir, Work) ->
         {false, [File | _]} -> {error, {refused, [File, " is of no rotation, and would be removed by one: move it away"]}}
     end;
 sweep(ending, Way, Dir, Work) ->
-    case merlon_ca_files:midway(Dir) of
-        [] -> {ending, merlon_ca_files:clean(Dir, Work)};
-        [_ | _] when Way =:= anew -> {none, merlon_ca_files:clean(Dir, Work)};
-        [File | _] -> gone(File)
+    case merlon_ca_files:mend(Dir, Work) of
+        ending -> {ending, merlon_ca_files:clean(Dir, Work)};
+        ok -> {begun, ok};
+        {lost, _} when Way =:= anew -> {none, merlon_ca_files:clean(Dir, Work)};
+        {lost, File} -> gone(File);
+        {error, _} = Error -> Error
     end;
 sweep(_Begun, _Way, _Dir, _Work) -> {begun, ok}.
 
