@@ -347,8 +347,7 @@ own_family() ->
         _ -> inet
     end.
 
-family(inet6_tcp) -> inet6;
-family(inet6) -> inet6;
+family(Family) when Family =:= inet6_tcp; Family =:= inet6 -> inet6;
 family(_) -> inet.
 
 %% A tool that is not distributed yet may ask for names before the carrier has read anything.
@@ -365,8 +364,7 @@ from_file({ok, Dir}) ->
     end;
 from_file({error, _}) -> {static, []}.
 
-string({_, _, _, _} = Ip) -> inet:ntoa(Ip);
-string({_, _, _, _, _, _, _, _} = Ip) -> inet:ntoa(Ip);
+string(Ip) when is_tuple(Ip) -> inet:ntoa(Ip);
 string(Atom) when is_atom(Atom) -> atom_to_list(Atom);
 string(Text) -> Text.
 
@@ -375,21 +373,24 @@ string(Text) -> Text.
 -spec init([]) -> {ok, [own()]}.
 init([]) -> {ok, []}.
 
--spec handle_call(term(), gen_server:from(), [own()]) -> {reply, term(), [own()]} | {noreply, [own()]}.
-handle_call({register, {Family, _, _} = Own}, _From, Registered) ->
-    case lists:keymember(Family, 1, Registered) of
-        true -> {reply, {error, already_registered}, Registered};
-        false -> {reply, ok, [Own | Registered]}
-    end;
-handle_call({forget, Family}, _From, Registered) -> {reply, ok, lists:keydelete(Family, 1, Registered)};
+-spec handle_call(term(), gen_server:from(), [own()]) -> {noreply, [own()]}.
 handle_call({where, Name}, From, Registered) ->
     _ = spawn(fun() -> merlon_ask:reply(From, where(Name)) end),
     {noreply, Registered};
-handle_call(registered, From, Registered) ->
-    ok = merlon_ask:reply(From, Registered),
-    {noreply, Registered};
-handle_call(daemon, _From, Registered) -> {reply, daemon(erl_epmd:start_link()), Registered};
-handle_call(_, _From, Registered) -> {reply, {error, unknown_call}, Registered}.
+handle_call(Request, From, Registered) ->
+    {Answer, Next} = answer(Request, Registered),
+    ok = merlon_ask:reply(From, Answer),
+    {noreply, Next}.
+
+answer({register, {Family, _, _} = Own}, Registered) ->
+    case lists:keymember(Family, 1, Registered) of
+        true -> {{error, already_registered}, Registered};
+        false -> {ok, [Own | Registered]}
+    end;
+answer({forget, Family}, Registered) -> {ok, lists:keydelete(Family, 1, Registered)};
+answer(registered, Registered) -> {Registered, Registered};
+answer(daemon, Registered) -> {daemon(erl_epmd:start_link()), Registered};
+answer(_, Registered) -> {{error, unknown_call}, Registered}.
 
 daemon({ok, _}) -> ok;
 daemon({error, {already_started, _}}) -> ok.
