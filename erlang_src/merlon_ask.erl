@@ -51,7 +51,9 @@ asked(To, Request) ->
     Alias = erlang:alias([reply]),
     case send(To, {'$gen_call', {self(), [alias | Alias]}, Request}) of
         ok -> Alias;
-        noconnect -> none
+        noconnect ->
+            _ = erlang:unalias(Alias),
+            none
     end.
 
 %% A link that is full suspends its senders until the peer reads, or is found to be gone: a process of its own, not a server.

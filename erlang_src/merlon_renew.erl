@@ -9,9 +9,10 @@
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 -export_type([reason/0, how/0]).
 
-%% `refused`: what the last one asked has said.
+%% `refused`: what the last one asked has said. `unasked`: in a rotation of the CA, why none was asked.
 -type reason() :: not_distributed | not_a_node | no_issuer | elsewhere | {refused, node(), merlon_ca:reason() | no_answer} |
-                  {bad_answer, node()} | {ca_ends, node()} | {locked, iodata()} | crashed.
+                  {bad_answer, node()} | {ca_ends, node()} | {locked, iodata()} | crashed |
+                  {unasked, {renew, {locked, iodata()}} | merlon_identity:problem()}.
 -type how() :: by_hand | by_itself | other_root.
 -type problem() :: {renew, reason()} | merlon_identity:problem().
 
@@ -180,4 +181,5 @@ format_error({bad_answer, Node}) ->
 format_error({ca_ends, Node}) ->
     ["the CA of ", atom_to_binary(Node), " itself ends when this certificate does: make a new CA"];
 format_error({locked, Text}) -> Text;
+format_error({unasked, Problem}) -> merlon:format_error(Problem);
 format_error(crashed) -> "the renewal has taken too long or crashed: look at the log".

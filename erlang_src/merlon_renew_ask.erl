@@ -47,9 +47,13 @@ prepared(#{dir := Folder, config := #{dir := Dir} = Config, identity := {Kind, C
             {ok, Signature} = merlon_nif:pki_vouch(Key, Csr),
             Request = #{csr => Csr, chain => Cert, signature => Signature},
             ask(Issuers, Request, Files#{key := New}, {Config, How, End}, no_issuer);
-        {{error, _} = Error, _} -> Error;
-        {_, {error, _} = Error} -> Error
+        {{error, Problem}, _} -> unasked(How, Problem);
+        {_, {error, Problem}} -> unasked(How, Problem)
     end.
+
+%% A rotation of the CA counts what may have been signed (merlon_roots_core:renewed/4).
+unasked(other_root, Problem) -> {error, {renew, {unasked, Problem}}};
+unasked(_How, Problem) -> {error, Problem}.
 
 %% Else a full disk would use up, try by try, all that the node's name may have.
 has_room(Dir) ->

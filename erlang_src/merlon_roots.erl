@@ -84,9 +84,10 @@ init([]) ->
     self() ! poll,
     {ok, #state{}}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}} | {noreply, #state{}}.
-handle_call(counts, _From, #state{counts = Counts} = State) ->
-    {reply, Counts, State};
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call(counts, From, #state{counts = Counts} = State) ->
+    ok = merlon_ask:reply(From, Counts),
+    {noreply, State};
 handle_call(Request, From, State) ->
     Answer = case {merlon_roots_core:query(Request), here()} of
                  {{ok, Query}, {ok, Node}} -> {standing, standing(Query, Node)};

@@ -71,10 +71,11 @@ todo(_Stage, _) -> none.
 is_early(Number, Now, {Number, _, Until}) -> Now < Until;
 is_early(_Number, _Now, _) -> false.
 
-%% Nobody gave one if nobody was there who does.
+%% Nobody gave one if nobody was there who does, or was asked at all. Who has not answered may have signed one all the same.
 -spec renewed(Number :: non_neg_integer(), Result :: term(), Now :: integer(), renewals()) -> renewals().
 renewed(_Number, {error, {renew, no_issuer}}, _Now, Before) -> Before;
-renewed(_Number, {error, {renew, {refused, _, _}}}, _Now, Before) -> Before;
+renewed(_Number, {error, {renew, {unasked, _}}}, _Now, Before) -> Before;
+renewed(_Number, {error, {renew, {refused, _, Why}}}, _Now, Before) when Why =/= no_answer -> Before;
 renewed(Number, _Result, Now, {Number, Count, _}) ->
     {Number, Count + 1, Now + min(?RENEWED_MAX, ?RENEWED bsl min(Count, 20))};
 renewed(Number, _Result, Now, _Before) -> {Number, 1, Now + ?RENEWED}.

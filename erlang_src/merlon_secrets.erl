@@ -183,7 +183,8 @@ format_error({_Name, {keyring, Reason}}) ->
     merlon_keyring:format_error(Reason);
 format_error({Name, {older, Given, InUse}}) ->
     [Name, " gives an older keyring than the one in use: its newest entry was made at ", merlon_keyring_core:time_text(Given),
-     ", that in use at ", merlon_keyring_core:time_text(InUse), "; store one with a newer entry (`merlon keyring --new`)"];
+     ", that in use at ", merlon_keyring_core:time_text(InUse), "; store one with a newer entry (`merlon keyring --new`)",
+     "; if the one in use was made by a clock that was ahead, restart the node"];
 format_error({Name, {back, Id}}) ->
     [Name, " gives an older keyring than the one in use: it brings back entry ", Id, ", which was taken out or was to end sooner; "
      "store one with a newer entry (`merlon keyring --new`)"];

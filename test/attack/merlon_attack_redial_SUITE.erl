@@ -98,6 +98,8 @@ a_question_in_the_name_of_another_makes_no_link(Config) ->
          _ = merlon_ct:call(B, erlang, send, [{Server, name(A)}, {'$gen_call', {Pid, Tag}, whatever}]),
          {error, bad_request} = merlon_ct:call(B, gen_server, call, [{Server, name(A)}, whatever])
      end || Server <- ?SERVERS, Tag <- [Ref, [alias | Ref], [[alias | Ref], more]]],
+    [merlon_ct:call(B, erlang, send, [{Server, name(A)}, {'$gen_call', {Pid, Ref}, Request}])
+     || {Server, Request} <- [{merlon_crl, counts}, {merlon_roots, counts}, {merlon_epmd, registered}, {merlon_epmd, whatever}]],
     timer:sleep(500),
     {_, []} = {C, linked(C)},
     [{Vm, Count} = {Vm, links_made(Vm)} || {Vm, Count} <- Apart].

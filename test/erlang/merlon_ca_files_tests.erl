@@ -164,14 +164,21 @@ what_is_no_rotations_stays_test() ->
           end || More <- [[], ["--rollback"]]]
      end) || Name <- ["old.key", "old.pem", "next.key"]].
 
+%% As if nodes were told to do that.
+said_to(Stage, Dir) ->
+    {ok, #{old := #{id := Id} = Old, new := #{id := NewId} = New} = Rotation} = merlon_ca_files:rotation(Dir),
+    Keys = #{old_cert => maps:get(cert, Old), old_key => maps:get(key, Old), new_cert => maps:get(cert, New), new_key => maps:get(key, New)},
+    {ok, Text} = merlon_nif:rotation_say(Keys#{cluster => <<"test">>, sequence => 7, stage => Stage}),
+    ok = locked(Dir, fun(Work) -> merlon_roots_files:keep(Dir, Work, #{old => Id, new => NewId}, Text) end),
+    Rotation.
+
 %% Nodes were told of the new root, whose key must not go with what looks like the rest of an end.
 a_file_that_is_lost_midway_is_no_end_test() ->
     [with(fun(Dir) ->
          _ = begun(Dir),
-         {ok, #{old := #{id := Id} = Old, new := #{id := NewId} = New}} = merlon_ca_files:rotation(Dir),
-         Keys = #{old_cert => maps:get(cert, Old), old_key => maps:get(key, Old), new_cert => maps:get(cert, New), new_key => maps:get(key, New)},
-         {ok, Text} = merlon_nif:rotation_say(Keys#{cluster => <<"test">>, sequence => 7, stage => Stage}),
-         ok = locked(Dir, fun(Work) -> merlon_roots_files:keep(Dir, Work, #{old => Id, new => NewId}, Text) end),
+         #{new := New} = said_to(Stage, Dir),
+         %% The one that has no copy.
+         _ = Lost =:= "old.key" andalso (ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, New) end)),
          ok = file:delete(file(Dir, Lost)),
          Before = lists:sort(filelib:wildcard("*", filename:join(Dir, "ca"))),
          [begin
@@ -186,6 +193,46 @@ a_file_that_is_lost_midway_is_no_end_test() ->
               end
           end || More <- [["--status"], []]]
      end) || Stage <- [trust, issue, back, finish], Lost <- ["old.key", "next.key"]].
+
+%% The root that issues is there twice.
+a_file_that_is_lost_midway_and_has_a_copy_is_put_back_test() ->
+    [with(fun(Dir) ->
+         Rotation = lost_with_a_copy(Issuing, Lost, Dir),
+         ok = locked(Dir, fun(Work) -> merlon_ca_files:mend(Dir, Work) end),
+         ?assertEqual({ok, Rotation}, merlon_ca_files:rotation(Dir)),
+         [?assertEqual(8#600, merlon_test_dir:mode(file(Dir, Key))) || Key <- ["old.key", "next.key"]]
+     end) || {Issuing, Lost} <- [{old, ["old.key"]}, {old, ["old.pem"]}, {old, ["old.key", "old.pem"]}, {new, ["next.key"]}]].
+
+%% And waits for the nodes, of which there are none here.
+the_command_goes_on_when_it_is_put_back_test_() ->
+    {timeout, 60, fun() ->
+        with(fun(Dir) ->
+            Rotation = lost_with_a_copy(old, ["old.key"], Dir),
+            {1, _, Said} = rotate(Dir, ["--anew", "--wait", "1s"]),
+            ?assertEqual(nomatch, re:run(Said, "gone|lost")),
+            ?assertEqual({ok, Rotation}, merlon_ca_files:rotation(Dir))
+        end)
+    end}.
+
+lost_with_a_copy(Issuing, Lost, Dir) ->
+    _ = begun(Dir),
+    Rotation = said_to(trust, Dir),
+    ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, maps:get(Issuing, Rotation)) end),
+    [ok = file:delete(file(Dir, Name)) || Name <- Lost],
+    Rotation#{issuing := Issuing}.
+
+%% A CA that is none of the two is put into no place of theirs.
+another_ca_is_no_copy_test() ->
+    with(fun(Dir) ->
+        _ = begun(Dir),
+        _ = said_to(trust, Dir),
+        {ok, #{cert := Cert, key := Key}} =
+            merlon_nif:pki_new_ca(#{cluster => <<"test">>, alg => p256, days => 9, now => erlang:system_time(second)}),
+        ok = locked(Dir, fun(Work) -> merlon_ca_files:issue_by(Dir, Work, #{cert => Cert, key => Key}) end),
+        [ok = file:delete(file(Dir, Name)) || Name <- ["old.key", "old.pem"]],
+        {lost, _} = locked(Dir, fun(Work) -> merlon_ca_files:mend(Dir, Work) end),
+        [false = filelib:is_file(file(Dir, Name)) || Name <- ["old.key", "old.pem"]]
+    end).
 
 where_there_is_no_ca_no_ca_is_to_be_made_test() ->
     with(fun(Dir) ->

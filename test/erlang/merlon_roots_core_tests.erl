@@ -80,7 +80,11 @@ certificates_that_do_not_help_are_not_asked_for_all_the_time_test() ->
     Known = merlon_roots_core:renewed(7, {ok, #{}}, 100, none),
     ?assert(merlon_roots_core:is_early(7, 101, Known)),
     ?assertNot(merlon_roots_core:is_early(8, 101, Known)),
-    [?assertEqual(Known, merlon_roots_core:renewed(7, {error, {renew, Why}}, 200, Known)) || Why <- [no_issuer, {refused, a@h, not_ours}]].
+    [?assertEqual(Known, merlon_roots_core:renewed(7, {error, {renew, Why}}, 200, Known))
+     || Why <- [no_issuer, {refused, a@h, not_ours}, {unasked, {file, {write, <<"dir">>, enospc}}}, {unasked, {renew, {locked, "it is locked"}}}]],
+    %% Who does not answer may have signed one.
+    [?assertMatch({7, 2, _}, merlon_roots_core:renewed(7, {error, Why}, 200, Known))
+     || Why <- [{renew, {refused, a@h, no_answer}}, {renew, {bad_answer, a@h}}, {file, {write, <<"dir">>, enospc}}, {renew, {locked, "in use"}}]].
 
 %% ---- the command at the CA ----
 

@@ -153,3 +153,8 @@ a_program_has_a_status_although_the_vm_ignores_its_children_test() ->
     %% Without the status nothing is believed.
     ?assertMatch({error, {fetch, #{code := program, why := no_status}}},
                  merlon_nif:fetch_program(<<"/bin/echo">>, [<<"x">>], 5000)).
+
+%% Nothing that is given later can be newer.
+a_clock_that_was_ahead_is_spoken_of_test() ->
+    Said = merlon_secrets:format_error({<<"the secret of x">>, {older, 7, 1 bsl 33}}),
+    ?assertMatch({match, _}, re:run(Said, "newer entry .*made by a clock that was ahead, restart the node")).
