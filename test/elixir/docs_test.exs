@@ -27,7 +27,8 @@ defmodule Merlon.DocsTest do
     assert guides -- pages() == []
   end
 
-  test "the README is short", do: assert(length(String.split(File.read!("README.md"), "\n")) <= 121)
+  test "the README is short",
+    do: assert(length(String.split(File.read!("README.md"), "\n")) <= 121)
 
   test "what a page links to is a page, or at least there" do
     assert length(links()) > 50
