@@ -42,7 +42,7 @@ passes(_) -> false.
 older(Given, InUse) ->
     case {made(Given), made(InUse)} of
         {Made, Known} when Made > 0, Made < Known -> {older, Made, Known};
-        {Made, Made} when Made > 0 -> back([Id || #{id := Id} = Entry <- Given, is_back(Entry, InUse)]);
+        {Made, Made} -> back([Id || #{id := Id} = Entry <- Given, is_back(Entry, InUse, Made)]);
         _ -> no
     end.
 
@@ -50,10 +50,10 @@ back([]) -> no;
 back([Id | _]) -> {back, Id}.
 
 %% It was taken out, or was to end sooner. `never` is an atom, and so after all numbers.
-is_back(#{id := Id, not_after := End}, InUse) ->
+is_back(#{id := Id, created := Created, not_after := End}, InUse, Newest) ->
     case [Last || #{id := Known, not_after := Last} <- InUse, Known =:= Id] of
         [Last] -> End > Last;
-        [] -> true
+        [] -> Created < Newest
     end.
 
 made(Entries) -> lists:max([0 | [Created || #{created := Created} <- Entries]]).
