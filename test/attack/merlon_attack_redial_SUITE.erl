@@ -64,6 +64,7 @@ who_is_disconnected_stays_so(Config) ->
     Before = counted([A, B]),
     [begin
          true = merlon_ct:call(A, net_kernel, connect_node, [name(B)]),
+         merlon_peers:wait(fun() -> linked(Ends) =:= [name(Other)] end), % who is dialled may be later
          timer:sleep(Round div 2),
          _ = merlon_ct:call(Ends, erlang, disconnect_node, [name(Other)]),
          merlon_peers:wait(fun() -> {[], []} =:= {linked(A), linked(B)} end)
