@@ -232,6 +232,7 @@ a_renewal_waits_for_a_peer_that_does_not_read(Config) ->
     ok = merlon_ct:signal(B, "STOP"),
     Flood = merlon_ct:call(A, merlon_work, flood, [name(B), 100000, 100000000]),
     merlon_peers:wait(fun() -> maps:get(unsent, merlon_ct:link_of(A, name(B))) > 0 end),
+    timer:sleep(1000), % the kernel's buffers may have grown once more
     _ = [begin renew(Dir, A), timer:sleep(1500) end || _ <- "123"],
     true = merlon_ct:call(A, erlang, exit, [Flood, kill]),
     ok = merlon_ct:signal(B, "CONT"),
