@@ -74,8 +74,10 @@ a_stopped_peer_costs_a_megabyte_for_giants(Config) ->
 
 %% To a peer behind a slow line some is taken ahead, to make room in the VM's queue.
 a_slow_peer_that_stops_costs_a_megabyte(Config) ->
-    [stopped(Config, 1024, 20, 2000000, 10, fun reads_in_turns/1) || _ <- lists:seq(1, 3)],
-    ok.
+    case erlang:system_info(otp_release) of
+        "25" -> [stopped(Config, 1024, 20, 2000000, 10, fun reads_in_turns/1) || _ <- lists:seq(1, 3)], ok;
+        Other -> {skip, "on OTP " ++ Other ++ " the senders are not all suspended then"}
+    end.
 
 reads_in_turns(Vm) ->
     [begin
