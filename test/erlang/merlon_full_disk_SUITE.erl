@@ -4,7 +4,8 @@
 -module(merlon_full_disk_SUITE).
 
 -export([all/0, suite/0, init_per_suite/1, end_per_suite/1, end_per_testcase/2]).
--export([what_does_not_fit_leaves_old_files_whole/1, a_node_without_room_spends_nothing_and_catches_up/1]).
+-export([what_does_not_fit_leaves_old_files_whole/1, a_node_without_room_spends_nothing_and_catches_up/1,
+         a_rotation_without_room_leaves_the_old_keyring/1]).
 -export([child/2, fill/2]).
 
 -import(merlon_roots_ct, [rotate/2, rotate/3, roots/1, ca_id/1]).
@@ -16,7 +17,9 @@
 
 suite() -> [{timetrap, {seconds, 90}}].
 
-all() -> [what_does_not_fit_leaves_old_files_whole, a_node_without_room_spends_nothing_and_catches_up].
+all() ->
+    [what_does_not_fit_leaves_old_files_whole, a_node_without_room_spends_nothing_and_catches_up,
+     a_rotation_without_room_leaves_the_old_keyring].
 
 init_per_suite(Config) ->
     case os:cmd(lists:join($\s, isolate()) ++ " sh -c 'mount -t tmpfs none /mnt && echo mounted' 2>&1") of
@@ -230,4 +233,35 @@ on_full_disk(Config, Dir) ->
     Node = merlon_peers:node(merlon_peers:name("n")),
     {0, _, _} = merlon_cli:run(["cert", atom_to_list(Node), "--days", "5", "--dir", Dir]),
     Own = merlon_live_ct:moved(Dir, Node),
-    merlon_ct:start(Config, Node, ["-connect_all", "false"], #{dir => Own, certify => false, exec => on_disk(Own)}).
+    on_small_disk(Config, Own, Node).
+
+on_small_disk(Config, Dir, Node) ->
+    merlon_ct:start(Config, Node, ["-connect_all", "false"], #{dir => Dir, certify => false, exec => on_disk(Dir)}).
+
+%% ---- rotations of the keyring ----
+
+%% Neither a rotation of its own nor a peer's takes anything away; what the peer made comes when there is room.
+a_rotation_without_room_leaves_the_old_keyring(Config) ->
+    [DirA, DirB] = merlon_rotate_ct:dirs(2, Config),
+    Node = merlon_peers:node(merlon_peers:name("r")),
+    ok = merlon_peers:add_node(DirA, Node),
+    A = on_small_disk(Config, DirA, Node),
+    B = merlon_rotate_ct:node_in(Config, DirB),
+    ok = merlon_rotate_ct:mesh([A, B]),
+    _ = [merlon_rotate_ct:met(Vm, 1) || Vm <- [A, B]],
+    Keyring = fun() -> merlon_ct:call(A, file, read_file, [filename:join(DirA, "keyring")]) end,
+    {ok, _} = Before = Keyring(),
+    ok = merlon_ct:call(A, ?MODULE, fill, [DirA, 0]),
+    {error, Reason} = merlon_ct:call(A, merlon_keyring, rotate, [[]]),
+    {match, _} = re:run(merlon:format_error(Reason), "no space left on device"),
+    {ok, New} = merlon_ct:call(B, merlon_keyring, rotate, [[{grace, 3600}]]),
+    Failed = fun(File) -> [Text || #{text := Text} <- events(A, rotation_failed),
+                                   re:run(Text, [filename:join(DirA, File), " can't be .*: no space left on device"]) =/= nomatch] end,
+    merlon_peers:wait(fun() -> Failed("keyring") =/= [] end, 15000),
+    timer:sleep(11000), % it tries again and again, and tells it once
+    {[_], [_], 2} = {Failed("keyring"), Failed("keyring.status"), length(events(A, rotation_failed))},
+    Before = Keyring(),
+    [] = [Name || "." ++ _ = Name <- element(2, {ok, _} = merlon_ct:call(A, file, list_dir_all, [DirA]))],
+    true = is_map(merlon_ct:the_link(A, element(2, B))),
+    ok = merlon_ct:call(A, file, delete, [filename:join(DirA, "ballast")]),
+    ok = merlon_rotate_ct:all_have([A, B], New).

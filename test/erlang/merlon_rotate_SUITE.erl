@@ -10,13 +10,13 @@
          a_rotation_every_few_seconds_costs_no_link/1,
          a_node_that_comes_back_within_the_grace_learns_the_new_entry/1,
          a_node_that_comes_back_after_the_grace_is_refused_and_told/1,
-         a_full_disk_leaves_the_old_keyring/1, a_kill_in_phase_1_loses_nothing/1, a_kill_in_phase_2_loses_nothing/1,
+         a_kill_in_phase_1_loses_nothing/1, a_kill_in_phase_2_loses_nothing/1,
          kills_while_it_rotates_leave_a_good_keyring/1, two_rotations_at_once_both_survive/1,
          a_dropped_entry_does_not_come_back/1, nothing_is_given_without_an_entry_in_common/1,
          forged_messages_are_counted_and_told_once/1, who_asks_for_a_passphrase_holds_up_no_edit/1, an_older_peer_is_left_alone/1,
          one_node_rotates_by_schedule/1, no_message_state_or_log_shows_the_secret/1]).
 
--import(merlon_rotate_ct, [dirs/2, node_in/2, again/3, mesh/1, rotate/2, held/1, preferred/1, same/1, all_have/2, id/1]).
+-import(merlon_rotate_ct, [met/2, dirs/2, node_in/2, again/3, mesh/1, rotate/2, held/1, preferred/1, same/1, all_have/2, id/1]).
 -import(merlon_live_ct, [events/2, taken/1]).
 -import(merlon_peers, [wait/2]).
 
@@ -24,7 +24,7 @@ suite() -> [{timetrap, {seconds, 120}}].
 
 all() ->
     [a_rotation_reaches_every_node_under_load, a_rotation_every_few_seconds_costs_no_link, a_node_that_comes_back_within_the_grace_learns_the_new_entry,
-     a_node_that_comes_back_after_the_grace_is_refused_and_told, a_full_disk_leaves_the_old_keyring, a_kill_in_phase_1_loses_nothing,
+     a_node_that_comes_back_after_the_grace_is_refused_and_told, a_kill_in_phase_1_loses_nothing,
      a_kill_in_phase_2_loses_nothing, kills_while_it_rotates_leave_a_good_keyring, two_rotations_at_once_both_survive,
      a_dropped_entry_does_not_come_back, nothing_is_given_without_an_entry_in_common,
      forged_messages_are_counted_and_told_once, who_asks_for_a_passphrase_holds_up_no_edit, an_older_peer_is_left_alone, one_node_rotates_by_schedule,
@@ -43,13 +43,6 @@ cluster(Count, Config) ->
     ok = mesh(Vms),
     _ = [met(Vm, Count - 1) || Vm <- Vms],
     {Dirs, Vms}.
-
-%% All the others have told it what they have.
-met(Vm, Count) ->
-    wait(fun() ->
-                 {ok, #{peers := Peers}} = merlon_ct:call(Vm, merlon_rotate, status, []),
-                 map_size(Peers) =:= Count
-         end, 10000).
 
 %% ---- all is well ----
 
@@ -139,35 +132,6 @@ a_node_that_comes_back_after_the_grace_is_refused_and_told(Config) ->
     {ok, _} = file:copy(filename:join(DirA, "keyring"), filename:join(DirC, "keyring")),
     ok = taken(Late),
     ok = merlon_ct:connect(Late, A).
-
-%% ---- a full disk ----
-
-%% Neither a rotation of its own nor a peer's takes anything away; what the peer made comes when there is room.
-a_full_disk_leaves_the_old_keyring(Config) ->
-    [DirA, DirB] = dirs(2, Config),
-    Node = merlon_peers:node(merlon_peers:name("r")),
-    ok = merlon_peers:add_node(DirA, Node),
-    A = merlon_rotate_ct:on_small_disk(Config, DirA, Node),
-    B = node_in(Config, DirB),
-    ok = mesh([A, B]),
-    _ = [met(Vm, 1) || Vm <- [A, B]],
-    Keyring = fun() -> merlon_ct:call(A, file, read_file, [filename:join(DirA, "keyring")]) end,
-    {ok, _} = Before = Keyring(),
-    Filler = filename:join(DirA, "filler"),
-    ok = merlon_ct:call(A, merlon_rotate_ct, fill, [Filler]),
-    {error, Reason} = merlon_ct:call(A, merlon_keyring, rotate, [[]]),
-    {match, _} = re:run(merlon:format_error(Reason), "no space left on device"),
-    {ok, New} = merlon_ct:call(B, merlon_keyring, rotate, [[{grace, 3600}]]),
-    Failed = fun(File) -> [Text || #{text := Text} <- events(A, rotation_failed),
-                                   re:run(Text, [filename:join(DirA, File), " can't be .*: no space left on device"]) =/= nomatch] end,
-    wait(fun() -> Failed("keyring") =/= [] end, 15000),
-    timer:sleep(11000), % it tries again and again, and tells it once
-    {[_], [_], 2} = {Failed("keyring"), Failed("keyring.status"), length(events(A, rotation_failed))},
-    Before = Keyring(),
-    [] = [Name || "." ++ _ = Name <- element(2, {ok, _} = merlon_ct:call(A, file, list_dir_all, [DirA]))],
-    true = is_map(merlon_ct:the_link(A, element(2, B))),
-    ok = merlon_ct:call(A, file, delete, [Filler]),
-    ok = all_have([A, B], New).
 
 %% ---- kills ----
 

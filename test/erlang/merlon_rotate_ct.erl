@@ -4,8 +4,8 @@
 -module(merlon_rotate_ct).
 
 -export([dirs/2, put_keyring/2, entry/1, entry/3, id/1, secret/1, node_in/2, again/3, mesh/1, rotate/2, cli/1]).
--export([held/1, preferred/1, same/1, all_have/2, phase/1, refused/2, unlink_nodes/2, stop_spreading/1]).
--export([on_small_disk/3, preferred/0, spread_not/0, fill/1, impostor/2, trace/1, traced/0]).
+-export([held/1, preferred/1, same/1, all_have/2, met/2, phase/1, refused/2, unlink_nodes/2, stop_spreading/1]).
+-export([preferred/0, spread_not/0, impostor/2, trace/1, traced/0]).
 
 -import(merlon_peers, [wait/2]).
 
@@ -50,13 +50,6 @@ node_in(Config, Dir) ->
 
 again(Config, Dir, Node) -> merlon_ct:start(Config, Node, [], #{dir => Dir, certify => false}).
 
-%% A node whose dir is a file system of its own, with room for half a MiB, which it alone sees.
-on_small_disk(Config, Dir, Node) ->
-    Root = [Option || Option <- ["--map-root-user"], os:cmd("id -u") =/= "0\n"],
-    Script = "cp -a \"$1\" \"$1.kept\" && mount -t tmpfs -o size=512k,mode=700 none \"$1\" && cp -a \"$1.kept/.\" \"$1\" && shift && exec \"$@\"",
-    Program = {os:find_executable("unshare"), ["--mount"] ++ Root ++ ["/bin/sh", "-c", Script, "sh", Dir, os:find_executable("erl")]},
-    merlon_ct:start(Config, Node, [], #{dir => Dir, certify => false, exec => Program}).
-
 mesh(Vms) -> [ok = merlon_ct:connect(A, B) || A <- Vms, B <- Vms, element(2, A) < element(2, B)], ok.
 
 cli(Args) ->
@@ -82,6 +75,13 @@ same(Vms) ->
 all_have(Vms, Id) ->
     wait(fun() -> lists:all(fun(Vm) -> preferred(Vm) =:= Id end, Vms) andalso same(Vms) end, 20000).
 
+%% All the others have told it what they have.
+met(Vm, Count) ->
+    wait(fun() ->
+                 {ok, #{peers := Peers}} = merlon_ct:call(Vm, merlon_rotate, status, []),
+                 map_size(Peers) =:= Count
+         end, 10000).
+
 phase(Dir) ->
     Said = cli(["rotate", "secret", "--status", "--dir", Dir]),
     {match, [Phase]} = re:run(Said, "^(Phase [12]|No rotation)", [{capture, all_but_first, list}]),
@@ -104,18 +104,6 @@ preferred() -> merlon_keyring:preferred(merlon_node:keyring(), erlang:system_tim
 spread_not() ->
     [Sup] = [Pid || {merlon_reload_sup, Pid, _, _} <- supervisor:which_children(net_sup)],
     ok = supervisor:terminate_child(Sup, merlon_rotate).
-
-%% Until there is no room for a byte more.
-fill(File) ->
-    {ok, Handle} = file:open(File, [write, raw, binary]),
-    _ = [full(Handle, <<0:(Size * 8)>>) || Size <- [4096, 1]],
-    file:close(Handle).
-
-full(Handle, Bytes) ->
-    case file:write(Handle, Bytes) of
-        ok -> full(Handle, Bytes);
-        {error, enospc} -> ok
-    end.
 
 %% In place of merlon_rotate: says that it has Id, and gives rubbish when asked for it.
 impostor(Peer, Id) ->
