@@ -37,8 +37,8 @@ init_per_suite(Config0) ->
 
 %% Those, too, that only some nodes have.
 with_servers(Vm) ->
-    {ok, _} = merlon_ct:call(Vm, application, ensure_all_started, [merlon]),
-    {ok, _} = merlon_ct:call(Vm, gen_server, start, [{local, merlon_epmd}, merlon_epmd, [], []]),
+    [{ok, _} = merlon_ct:call(Vm, gen_server, start, [{local, Server}, Server, [], []])
+     || Server <- [merlon_epmd, merlon_status, merlon_status_http]],
     ?SERVERS = [Name || Name <- lists:sort(merlon_ct:call(Vm, erlang, registered, [])), lists:prefix("merlon_", atom_to_list(Name)),
                         merlon_ct:call(Vm, erlang, function_exported, [Name, handle_call, 3])],
     Vm.
