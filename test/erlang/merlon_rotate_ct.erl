@@ -48,8 +48,8 @@ node_in(Config, Dir) ->
     ok = merlon_peers:add_node(Dir, Node),
     again(Config, Dir, Node).
 
-%% It links to whom it is told to: when a link is cut as soon as it is there, OTP's global, which has something to say over
-%% each new one, would make it again.
+%% It links to whom it is told to. OTP's global dials too, all it hears of, and who was unlinked just when it had something to say
+%% there; of two nodes that dial each other at once one hangs up, and the other logs that.
 again(Config, Dir, Node) ->
     merlon_ct:start(Config, Node, ["-connect_all", "false"], #{dir => Dir, certify => false}).
 
