@@ -4,7 +4,7 @@
 %% ends are gen_servers all the same: the messages are those of gen_server:call/3 and cast/2.
 -module(merlon_ask).
 
--export([peers/0, call/4, all/4, cast/3, reply/2]).
+-export([peers/0, call/4, all/4, cast/3, reply/2, answered/3]).
 
 -dialyzer({no_improper_lists, [asked/2]}).
 
@@ -42,6 +42,12 @@ reply({_, [alias | Alias] = Tag}, Answer) when is_reference(Alias) -> replied(Al
 reply({_, [[alias | Alias] | _] = Tag}, Answer) when is_reference(Alias) -> replied(Alias, {Tag, Answer});
 reply({Pid, Tag}, Answer) when is_pid(Pid) -> replied(Pid, {Tag, Answer});
 reply(_, _Answer) -> ok.
+
+%% For handle_call/3, in the place of {reply, Answer, State}.
+-spec answered(From :: term(), Answer :: term(), State) -> {noreply, State}.
+answered(From, Answer, State) ->
+    ok = reply(From, Answer),
+    {noreply, State}.
 
 replied(To, Message) ->
     _ = send(To, Message),

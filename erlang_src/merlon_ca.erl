@@ -45,8 +45,7 @@ init([]) ->
 -spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
 handle_call(Request, From, State) ->
     {Answer, Next} = answer(Request, From, State),
-    ok = merlon_ask:reply(From, Answer),
-    {noreply, Next}.
+    merlon_ask:answered(From, Answer, Next).
 
 answer(issues, _From, State) ->
     {element(1, issuing()) =:= ok, State};

@@ -67,8 +67,7 @@ init([]) -> {ok, #state{}}.
 -spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
 handle_call(Request, From, State) ->
     {Answer, Next} = answer(Request, From, State),
-    ok = merlon_ask:reply(From, Answer),
-    {noreply, Next}.
+    merlon_ask:answered(From, Answer, Next).
 
 answer({offer, Offered}, _From, State) -> {{want, merlon_crl_core:wanted(Offered, in_use())}, State};
 answer({list, Der}, {Pid, _}, State) when is_pid(Pid) -> counted(take(Der), node(Pid), State);

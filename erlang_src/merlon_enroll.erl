@@ -65,13 +65,12 @@ admit({error, _}) -> no.
 -spec init([]) -> {ok, merlon_join_rate_core:rate()}.
 init([]) -> {ok, merlon_join_rate_core:new()}.
 
--spec handle_call(term(), gen_server:from(), merlon_join_rate_core:rate()) ->
-          {reply, term(), merlon_join_rate_core:rate()}.
-handle_call({admit, Source}, _From, Rate) ->
+-spec handle_call(term(), gen_server:from(), merlon_join_rate_core:rate()) -> {noreply, merlon_join_rate_core:rate()}.
+handle_call({admit, Source}, From, Rate) ->
     {Answer, Next} = merlon_join_rate_core:admit(Source, erlang:monotonic_time(millisecond), Rate),
-    {reply, Answer, Next};
-handle_call(_, _From, Rate) ->
-    {reply, {error, unknown_call}, Rate}.
+    merlon_ask:answered(From, Answer, Next);
+handle_call(_, From, Rate) ->
+    merlon_ask:answered(From, {error, unknown_call}, Rate).
 
 -spec handle_cast(term(), merlon_join_rate_core:rate()) -> {noreply, merlon_join_rate_core:rate()}.
 handle_cast(_, Rate) -> {noreply, Rate}.

@@ -379,8 +379,7 @@ handle_call({where, Name}, From, Registered) ->
     {noreply, Registered};
 handle_call(Request, From, Registered) ->
     {Answer, Next} = answer(Request, Registered),
-    ok = merlon_ask:reply(From, Answer),
-    {noreply, Next}.
+    merlon_ask:answered(From, Answer, Next).
 
 answer({register, {Family, _, _} = Own}, Registered) ->
     case lists:keymember(Family, 1, Registered) of

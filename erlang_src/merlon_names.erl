@@ -99,20 +99,20 @@ handle_continue(resume, State) ->
     {noreply, lists:foldl(fun({Family, Node, Port}, Next) -> seek(Family, own(Node, Port, none), Next) end,
                           State, merlon_epmd:named())}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}} | {noreply, #state{}}.
-handle_call({register, Family, _, _}, _From, #state{owns = Owns} = State) when is_map_key(Family, Owns) ->
-    {reply, {error, duplicate_name}, State};
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call({register, Family, _, _}, From, #state{owns = Owns} = State) when is_map_key(Family, Owns) ->
+    merlon_ask:answered(From, {error, duplicate_name}, State);
 handle_call({register, Family, Node, Port}, From, State) ->
     {noreply, seek(Family, own(Node, Port, From), State)};
-handle_call({table, Family}, _From, #state{tables = Tables} = State) ->
-    {reply, maps:get(Family, Tables, merlon_names_core:new()), State};
-handle_call({enter, Family, Name, Entry}, _From, State) ->
+handle_call({table, Family}, From, #state{tables = Tables} = State) ->
+    merlon_ask:answered(From, maps:get(Family, Tables, merlon_names_core:new()), State);
+handle_call({enter, Family, Name, Entry}, From, State) ->
     {Result, Next} = entered(Family, Name, Entry, State),
-    {reply, Result, Next};
-handle_call({keeps, Family}, _From, #state{owns = Owns} = State) ->
-    {reply, is_map_key(Family, Owns) andalso (map_get(Family, Owns))#own.role =:= keeper, State};
-handle_call(_, _From, State) ->
-    {reply, {error, unknown_call}, State}.
+    merlon_ask:answered(From, Result, Next);
+handle_call({keeps, Family}, From, #state{owns = Owns} = State) ->
+    merlon_ask:answered(From, is_map_key(Family, Owns) andalso (map_get(Family, Owns))#own.role =:= keeper, State);
+handle_call(_, From, State) ->
+    merlon_ask:answered(From, {error, unknown_call}, State).
 
 own(Node, Port, Asked) -> #own{node = Node, port = Port, asked = Asked, until = now_ms() + ?PATIENCE}.
 
@@ -217,7 +217,7 @@ settled(Family, Own, State) ->
     with(Family, Own#own{asked = none}, State).
 
 answered(_Answer, #own{asked = none}) -> ok;
-answered(Answer, #own{asked = From}) -> gen_server:reply(From, Answer).
+answered(Answer, #own{asked = From}) -> merlon_ask:reply(From, Answer).
 
 with(Family, Own, #state{owns = Owns} = State) -> State#state{owns = Owns#{Family => Own}}.
 

@@ -76,20 +76,20 @@ init([]) ->
     _ = ets:new(?LINKS, [named_table, protected, {read_concurrency, true}]),
     {ok, #state{}}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call({link_up, Pid, Conn, Info}, _From, State) ->
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call({link_up, Pid, Conn, Info}, From, State) ->
     _ = erlang:monitor(process, Pid),
     Since = erlang:system_time(second),
     true = ets:insert(?LINKS, {Pid, Conn, Info#{since => Since}}),
     ok = merlon_reload:link_up(Pid),
     _ = [ok = merlon_reprove:link_up(Pid, Conn) || #{carrier := merlon} <- [Info]],
-    {reply, ok, State};
-handle_call({secret, Node}, _From, State) ->
-    {reply, cookie(source(Node, State)), State};
-handle_call({pair_cookie, Node, Hidden}, _From, State) ->
-    {reply, ok, paired(Node, Hidden(), auth:get_cookie(Node), State)};
-handle_call(_, _From, State) ->
-    {reply, {error, unknown_call}, State}.
+    merlon_ask:answered(From, ok, State);
+handle_call({secret, Node}, From, State) ->
+    merlon_ask:answered(From, cookie(source(Node, State)), State);
+handle_call({pair_cookie, Node, Hidden}, From, State) ->
+    merlon_ask:answered(From, ok, paired(Node, Hidden(), auth:get_cookie(Node), State));
+handle_call(_, From, State) ->
+    merlon_ask:answered(From, {error, unknown_call}, State).
 
 %% Most links are not the first of their pair.
 paired(_Node, Cookie, Cookie, State) -> State;

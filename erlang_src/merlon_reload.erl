@@ -62,12 +62,12 @@ handle_continue(links, State) ->
     next_poll(),
     {noreply, judge_all(State)}.
 
--spec handle_call(reload | term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call(reload, _From, State) ->
+-spec handle_call(reload | term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call(reload, From, State) ->
     {Result, Next} = look(asked, State#state{stamp = none}),
-    {reply, Result, remind(Next)};
-handle_call(_, _From, State) ->
-    {reply, {error, unknown_call}, State}.
+    merlon_ask:answered(From, Result, remind(Next));
+handle_call(_, From, State) ->
+    merlon_ask:answered(From, {error, unknown_call}, State).
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast({judge, Pid, Conn}, State) ->

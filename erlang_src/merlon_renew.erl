@@ -67,11 +67,11 @@ init([]) ->
     next_poll(),
     {ok, #state{}}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}} | {noreply, #state{}}.
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
 handle_call({renew, How}, From, #state{waiting = Waiting} = State) ->
     {noreply, start(How, State#state{waiting = [From | Waiting]})};
-handle_call(_, _From, State) ->
-    {reply, {error, unknown_call}, State}.
+handle_call(_, From, State) ->
+    merlon_ask:answered(From, {error, unknown_call}, State).
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(link_up, #state{plan = #{} = Plan} = State) ->
@@ -137,7 +137,7 @@ renewed(How) ->
     end.
 
 done(Result, #state{waiting = Waiting, flag = Flag} = State) ->
-    _ = [gen_server:reply(From, Result) || From <- Waiting],
+    _ = [merlon_ask:reply(From, Result) || From <- Waiting],
     _ = answer(Flag, Result),
     told(Result, State#state{waiting = [], flag = none}).
 

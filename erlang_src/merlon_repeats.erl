@@ -69,8 +69,8 @@ init([]) ->
     look_later(),
     {ok, #state{since = now_ms()}}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call(_, _From, State) -> {reply, {error, unknown_call}, State}.
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call(_, From, State) -> merlon_ask:answered(From, {error, unknown_call}, State).
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(_, State) -> {noreply, State}.

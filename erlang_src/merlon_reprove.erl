@@ -105,9 +105,9 @@ handle_continue(links, State) ->
                                  (_, Acc) -> Acc
                               end, State, merlon_registry:links()))}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call(_, _From, State) ->
-    {reply, {error, unknown_call}, State}.
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call(_, From, State) ->
+    merlon_ask:answered(From, {error, unknown_call}, State).
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast({link_up, Pid, Conn}, State) ->

@@ -86,8 +86,7 @@ init([]) ->
 
 -spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
 handle_call(counts, From, #state{counts = Counts} = State) ->
-    ok = merlon_ask:reply(From, Counts),
-    {noreply, State};
+    merlon_ask:answered(From, Counts, State);
 handle_call(Request, From, State) ->
     Answer = case {merlon_roots_core:query(Request), here()} of
                  {{ok, Query}, {ok, Node}} -> {standing, standing(Query, Node)};
@@ -95,8 +94,7 @@ handle_call(Request, From, State) ->
              end,
     %% The text of the key is not kept longer than it must.
     true = erlang:garbage_collect(),
-    ok = merlon_ask:reply(From, Answer),
-    {noreply, State}.
+    merlon_ask:answered(From, Answer, State).
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(_, State) -> {noreply, State}.

@@ -85,15 +85,15 @@ init([]) ->
     self() ! poll,
     {ok, #state{}}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call({rotate, Opts}, _From, State) ->
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call({rotate, Opts}, From, State) ->
     {Result, Next} = make(Opts, look(State)),
-    {reply, Result, Next};
-handle_call(status, _From, State) ->
+    merlon_ask:answered(From, Result, Next);
+handle_call(status, From, State) ->
     Next = look(State),
-    {reply, said(Next), Next};
-handle_call(_, _From, State) ->
-    {reply, {error, unknown_call}, State}.
+    merlon_ask:answered(From, said(Next), Next);
+handle_call(_, From, State) ->
+    merlon_ask:answered(From, {error, unknown_call}, State).
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(_, State) -> {noreply, State}.

@@ -40,16 +40,16 @@ init([]) ->
     next_tick(),
     {ok, #state{}}.
 
--spec handle_call(refresh | term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call(refresh, _From, State) ->
+-spec handle_call(refresh | term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call(refresh, From, State) ->
     case current(State) of
-        #state{watch = none} = None -> {reply, {ok, unchanged}, None};
+        #state{watch = none} = None -> merlon_ask:answered(From, {ok, unchanged}, None);
         Known ->
             {Result, Next} = look(Known#state{stamp = none}),
-            {reply, Result, Next}
+            merlon_ask:answered(From, Result, Next)
     end;
-handle_call(_, _From, State) ->
-    {reply, {error, unknown_call}, State}.
+handle_call(_, From, State) ->
+    merlon_ask:answered(From, {error, unknown_call}, State).
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(_, State) -> {noreply, State}.

@@ -60,12 +60,12 @@ init([]) ->
               end,
     {ok, #state{samples = Samples}}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call(seen, _From, State) ->
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call(seen, From, State) ->
     #state{samples = Samples, told = Told} = Next = ask(State),
-    {reply, {Samples, maps:map(fun(_, {_, Links}) -> Links end, Told)}, Next};
-handle_call(_, _From, State) ->
-    {reply, {error, unknown_call}, State}.
+    merlon_ask:answered(From, {Samples, maps:map(fun(_, {_, Links}) -> Links end, Told)}, Next);
+handle_call(_, From, State) ->
+    merlon_ask:answered(From, {error, unknown_call}, State).
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(_, State) -> {noreply, State}.

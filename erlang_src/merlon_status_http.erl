@@ -40,19 +40,19 @@ init([]) ->
     self() ! poll,
     {ok, #state{}}.
 
--spec handle_call(term(), gen_server:from(), #state{}) -> {reply, term(), #state{}}.
-handle_call(address, _From, #state{listener = none} = State) ->
-    {reply, off, State};
-handle_call(address, _From, #state{listener = Listener} = State) ->
+-spec handle_call(term(), gen_server:from(), #state{}) -> {noreply, #state{}}.
+handle_call(address, From, #state{listener = none} = State) ->
+    merlon_ask:answered(From, off, State);
+handle_call(address, From, #state{listener = Listener} = State) ->
     {ok, Address} = sockname(Listener),
-    {reply, Address, State};
-handle_call({connection, Pid}, _From, #state{connections = Others} = State) ->
+    merlon_ask:answered(From, Address, State);
+handle_call({connection, Pid}, From, #state{connections = Others} = State) ->
     _ = erlang:monitor(process, Pid),
     {Kept, Over} = lists:split(min(?CONNECTIONS, length(Others) + 1), [Pid | Others]),
     _ = [exit(Oldest, kill) || Oldest <- Over],
-    {reply, ok, State#state{connections = Kept}};
-handle_call(_, _From, State) ->
-    {reply, {error, unknown_call}, State}.
+    merlon_ask:answered(From, ok, State#state{connections = Kept});
+handle_call(_, From, State) ->
+    merlon_ask:answered(From, {error, unknown_call}, State).
 
 -spec handle_cast(term(), #state{}) -> {noreply, #state{}}.
 handle_cast(_, State) -> {noreply, State}.

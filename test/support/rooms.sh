@@ -50,6 +50,9 @@ grep -nE '!|\bspawn|\bets:|erlang:(send|system_time|monotonic_time|now|time)|os:
 { grep -nE 'gen_server:((call|cast|abcast|send_request)\(\{|multi_call|abcast)|, *(Node|Peer|To)\} *! ' erlang_src/*.erl
   grep -nE 'erlang:send\(' erlang_src/*.erl | grep -v noconnect; } | grep -v '^[^:]*:[0-9]*: *%' |
     rule 'what goes to another node goes by merlon_ask, or with noconnect'
+# So do gen_server's answers: to whatever node a question names.
+grep -nE '\{reply,|\bgen(_server)?:reply\(' $(grep -lF '{local,' erlang_src/*.erl) | grep -v '^[^:]*:[0-9]*: *%' |
+    rule 'who has a name answers by merlon_ask'
 # What runs while the node boots: no file server, no io, no application started.
 grep -nE '\b(file:(read|write|open|list|make|del|rename|consult|get_cwd)|filelib:|io:(format|put|get|fwrite)|application:(ensure|start))' \
     erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,registry,event,event_text,config,config_env,identity,identity_secret,dump,keyring,keyring_core,dir,text,pki_text}.erl \
