@@ -86,6 +86,7 @@ hubs(Round, Scene, #{carriers := Carriers, peers := N} = Options, Measures) ->
           end,
     lists:append([attempt({hub, Carrier}, fun() -> Hub(Carrier) end) || Carrier <- Carriers]).
 
+doors(Round, _, #{quick := true}, _) when Round > 1 -> [];
 doors(Round, Scene0, #{carriers := Carriers} = Options, Measures) ->
     case [Measure || {Name, Module} = Measure <- Measures, is_possible(Round, Name, Module, Scene0)] of
         [] -> [];

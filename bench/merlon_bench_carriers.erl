@@ -3,7 +3,7 @@
 %% a measures, and a hub with many small peers. Nodes are driven over their standard input.
 -module(merlon_bench_carriers).
 
--export([all/0, trio/4, hub/4, probed/3, doors/4, stop/1, call/4, link/2, places/1, node/2, os_pid/2, probe/1, counters/2]).
+-export([all/0, trio/4, hub/4, probed/3, doors/4, stop/1, call/4, link/2, claimed/3, places/1, node/2, os_pid/2, probe/1, counters/2]).
 
 -export_type([cast/0]).
 
@@ -157,7 +157,15 @@ link(Cast, To) ->
     true = call(Cast, a, {net_kernel, connect_node}, [Node]),
     Spec = #{senders => 2, both => true, size => 16384, ms => 300, os_pids => []},
     _ = call(Cast, a, {merlon_bench_load, stream}, [Node, Spec]),
-    ok.
+    claimed(Cast, a, To).
+
+%% Fails where the link between these two is not of the carrier whose name its figures get.
+-spec claimed(cast(), role(), role()) -> ok.
+claimed(#{carrier := Carrier} = Cast, From, To) ->
+    case call(Cast, From, {merlon_bench_claims, carrier}, [node(Cast, To)]) of
+        Carrier -> ok;
+        Is -> error({not_what_it_claims, Carrier, Is})
+    end.
 
 %% Where schedulers were held since the last call, how often and for how many ms at most, by each node
 %% that is still there. Not by the peers of a hub, which wait for a core most of the time.

@@ -13,12 +13,14 @@
 possible(#{tmp := Tmp}) ->
     filelib:is_regular(merlon_bench_carriers:probe(Tmp)).
 
-%% copies: bytes of memcpy and memmove (64 and more at once) per byte of payload, in the NIF and elsewhere in the VM.
+%% copies: bytes of memcpy and memmove (64 and more at once) per byte of payload, in the NIF and elsewhere in the VM; for
+%% messages of SIZES, if that is given.
 %% calls: of functions of the NIF that took more than 1 ms of CPU, since the node has begun, and the longest.
 %% syscalls: per MB (10^6) of payload in messages of 64 KiB; those on a socket are the carrier's, the others are what
 %% the VM does to sleep and to wake up. Besides, the sched_yield(2) of schedulers that spin before they sleep (+sbwt).
 -spec points(atom(), map()) -> [term()].
-points(counts, _) -> [{copies, Size} || Size <- ?SIZES] ++ [calls, syscalls].
+points(counts, #{sizes := default} = Options) -> points(counts, Options#{sizes => ?SIZES});
+points(counts, #{sizes := Sizes}) -> [{copies, Size} || Size <- Sizes] ++ [calls, syscalls].
 
 -spec run({atom(), term()}, merlon_bench_carriers:cast(), map()) -> [merlon_bench:sample()].
 run({counts, {copies, Size}}, Cast, Options) ->

@@ -23,12 +23,14 @@ run({setup, all}, Cast, #{setups := N}) ->
                  disconnect(Cast, a, [b]),
                  call(Cast, a, connect, [Node])
              end || _ <- lists:seq(1, N)],
+    ok = merlon_bench_carriers:claimed(Cast, a, b),
     [{lists:concat(["p", P]), none, "ms", Ms}
      || {P, Ms} <- lists:zip([50, 90], merlon_bench_stat:percentiles([50, 90], Times))];
 run({memory, all}, Cast, #{peers := N}) ->
     [First | Others] = [node(Cast, {peer, I}) || I <- lists:seq(1, N + 1)],
     %% The code that a link needs is loaded by then.
     _ = call(Cast, hub, connect_all, [[First]]),
+    ok = merlon_bench_carriers:claimed(Cast, hub, {peer, 1}),
     _ = call(Cast, hub, memory, [collect]),
     Before = call(Cast, hub, memory, [collect]),
     _ = call(Cast, hub, connect_all, [Others]),
@@ -42,6 +44,7 @@ run({links, all}, Cast, #{peers := Peers, links := Times}) ->
     Nodes = [node(Cast, Role) || Role <- Roles],
     Rates = [begin
                  Ms = call(Cast, hub, connect_all, [Nodes]),
+                 ok = merlon_bench_carriers:claimed(Cast, hub, {peer, N}),
                  disconnect(Cast, hub, Roles),
                  N * 1000 / Ms
              end || _ <- lists:seq(1, Times)],

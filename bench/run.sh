@@ -7,7 +7,7 @@
 #   ROUNDS=3              rounds, each with new nodes; the tables show medians over them
 #   ONLY=setup,erpc       throughput mixed roundtrip erpc setup fairness nodedown memory links dialers refusals counts
 #   CARRIERS=tcp,merlon   tcp inet_tls inet_tls_tuned merlon; ratios need tcp
-#   SIZES=64,65536        message sizes of `throughput`, in bytes
+#   SIZES=64,65536        message sizes of `throughput`, and of `counts` those whose copies are counted, in bytes
 #   SCHEDULERS=1          of each node; default: the VM's, one for each core
 #   NETWORKS=loopback     loopback 1gbit 1gbit_1ms 10gbit 1pct_loss; all but the first need root
 #   BENCH_OUT=DIR         where bench.csv, table.txt and plots/ go; default: _build/bench

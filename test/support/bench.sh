@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The benchmark itself: its statistics, a short run, what it writes, what it refuses, what it leaves behind.
+# The benchmark itself: its statistics, a short run, what it writes, what it refuses, what it leaves behind; that no carrier's
+# figures are printed under another's name; and, by its counts, that big messages are not copied more often than small ones.
 . "$(dirname "$0")/../fixtures/lib.sh"
 out=$tmp/out
 export TMPDIR=$tmp BENCH_OUT=$out
@@ -13,16 +14,16 @@ units() {
 }
 
 short() {
-    QUICK=1 ROUNDS=1 ONLY=throughput,setup SIZES=64 CARRIERS=tcp,merlon "$root/bench/run.sh"
+    QUICK=1 ROUNDS=1 ONLY=throughput,setup SIZES=64,65536 CARRIERS=tcp,merlon NETWORKS=loopback,1gbit "$root/bench/run.sh" >"$tmp/short.log" 2>&1 || { cat "$tmp/short.log"; return 1; }
 }
 
 # Every line has every field, the value is a number above 0, and nothing was left out.
 tidy() {
     cat "$out/bench.csv"
     [ "$(head -1 "$out/bench.csv")" = date,otp,cores,cpu,kernel,network,carrier,measure,variant,size,unit,round,value ] &&
-        awk -F, 'NR > 1 { if (NF != 13 || $2 !~ /^[0-9]+$/ || $6 != "loopback" || $12 != 1) exit bad = 1
+        awk -F, 'NR > 1 { if (NF != 13 || $2 !~ /^[0-9]+$/ || $6 !~ /^(loopback|1gbit)$/ || $12 != 1) exit bad = 1
                           if ($8 != "long_schedule" && $13 + 0 <= 0) exit bad = 1
-                          seen[$7 " " $8 " " $9 " " $10 " " $11]++ }
+                          if ($6 == "loopback") seen[$7 " " $8 " " $9 " " $10 " " $11]++ }
                  END { for (c = split("tcp merlon", carrier, " "); c; c--)
                            if (seen[carrier[c] " throughput one_way_1 64 MB/s"] != 1 ||
                                seen[carrier[c] " throughput both_ways_1 64 CPU s/GB"] != 1 ||
@@ -37,11 +38,51 @@ table() {
         grep -qE '^== goals: [0-9]+ pass' "$out/table.txt"
 }
 
+# A plot for each measure and unit of the CSV file, with each carrier's bars: of every row one, and one in the key.
+plots() {
+    local plots=$out/plots data carrier expected found bars
+    if ! command -v gnuplot >/dev/null; then grep 'no plots: install gnuplot' "$tmp/short.log"; return; fi
+    expected=$(awk -F, 'NR > 1 { gsub(/[^A-Za-z]+/, "_", $11); print $6 "-" $8 "-" $11 }' "$out/bench.csv" | sort -u)
+    found=$(cd "$plots" && ls ./*.svg | sed 's,^\./,,; s,\.svg$,,' | sort -u)
+    echo "expected: $expected"; echo "found: $found"
+    [ -n "$found" ] && [ "$expected" = "$found" ] || return 1
+    for data in "$plots"/*.dat; do
+        [ "$(tr -d '\n' <"${data%.dat}.svg" | tail -c 6)" = '</svg>' ] || { echo "no end: $data"; return 1; }
+        for carrier in tcp merlon; do
+            bars=$(awk -v title="<title>$carrier</title>" 'index($0, title) { on = 1; next } /<g id=/ { on = 0 } on && /<polygon/ { n++ } END { print n + 0 }' "${data%.dat}.svg")
+            echo "$data: $carrier: $bars"
+            # A bar of no height, of no events at all, may not be drawn.
+            case $data in *long_schedule*) continue ;; esac
+            [ "$bars" = "$(wc -l <"$data")" ] || return 1
+        done
+    done
+}
+
+# disguised FROM AS: a benchmark whose nodes of carrier AS are given what those of FROM are.
+disguised() {
+    local tree=$tmp/tree status=0
+    rm -rf "$tree" && mkdir "$tree" && cp -r "$root/bench" "$tree/bench" &&
+        ln -s "$root/_build" "$root/test" "$root/native" "$root/priv" "$tree/" || return 1
+    sed -i "/^args($2, /,/[;.]\$/c args($2, Name, Scene) -> args($1, Name, Scene)$([ "$2" = merlon ] && echo . || echo ';')" \
+        "$tree/bench/merlon_bench_carriers.erl"
+    QUICK=1 ROUNDS=1 ONLY=erpc CARRIERS="$2" BENCH_OUT=$tmp/disguised "$tree/bench/run.sh" >"$tmp/disguised.log" 2>&1 || status=$?
+    cat "$tmp/disguised.log"
+    [ $status = 1 ] && grep -q "not_what_it_claims,$2,$1" "$tmp/disguised.log" && [ "$(wc -l <"$tmp/disguised/bench.csv")" = 1 ]
+}
+
+# Messages of 256 MiB, too, are copied about once: nothing is put together in quadratic time. Of both ends the carrier and the VM.
+linear() {
+    QUICK=1 ROUNDS=1 ONLY=counts SIZES=16777216,268435456 CARRIERS=merlon BENCH_OUT=$tmp/counts "$root/bench/run.sh" || return 1
+    grep '^counts: skipped: ' "$tmp/counts/table.txt" && return
+    awk -F, '$11 == "copies" { print $9, $10, $13; n++; if ($13 > 1.25) bad = 1
+                              if ($10 == 268435456 && $9 ~ /_carrier$/ && $13 > 0.9) counted++ }
+             END { exit bad || n != 8 || counted != 2 }' "$tmp/counts/bench.csv"
+}
+
 # Faster than the line is impossible.
 shaped() {
-    QUICK=1 ROUNDS=1 ONLY=throughput SIZES=65536 CARRIERS=tcp,merlon NETWORKS=1gbit "$root/bench/run.sh" || return 1
     grep '^1gbit: skipped: ' "$out/table.txt" && return
-    awk -F, '$6 == "1gbit" && $11 == "MB/s" { if ($13 > 10 && $13 < 125) n++ } END { exit n != 2 }' "$out/bench.csv"
+    awk -F, '$6 == "1gbit" && $10 == 65536 && $11 == "MB/s" { if ($13 > 10 && $13 < 125) n++ } END { exit n != 2 }' "$out/bench.csv"
 }
 
 refuses() {
@@ -62,7 +103,7 @@ nothing_left() {
 # Stopped as soon as its first nodes are there.
 interrupted() {
     local run status=0
-    QUICK=1 ONLY=throughput CARRIERS=tcp,merlon "$root/bench/run.sh" &
+    QUICK=1 ONLY=throughput CARRIERS=tcp "$root/bench/run.sh" &
     run=$!
     started+=("$run")
     within 20 nodes_up && kill -TERM "$run" || return 1
@@ -75,8 +116,12 @@ check 'statistics and goals' units
 if check 'a short run' short; then
     check 'its CSV file is tidy and complete' tidy
     check 'its table has ratios, goals and verdicts' table
+    check 'its plots are whole' plots
+    check 'a network of 1 Gbit/s, or why not' shaped
 fi
-check 'a network of 1 Gbit/s, or why not' shaped
+check 'plain TCP is not measured as merlon' disguised tcp merlon
+check 'inet_tls as it comes is not measured as the tuned one' disguised inet_tls inet_tls_tuned
+check 'big messages are copied as often as small ones' linear
 check 'nothing is left behind' nothing_left
 check 'unknown knobs and arguments are refused' refuses
 check 'stopped in the middle, nothing is left behind' interrupted

@@ -60,7 +60,11 @@ count_last() {
 }
 
 # The cdylib has no tests of its own: a test program could not be linked without a VM around it.
-rust() { run rust count_cargo cargo test --locked --workspace --exclude merlon_nif --quiet; }
+# Then the crates that have another library under them with the feature aws-lc.
+rust() {
+    run rust count_cargo cargo test --locked --workspace --exclude merlon_nif --quiet
+    run aws-lc count_cargo cargo test --locked --package merlon_record --package merlon_tls --features merlon_tls/aws-lc --quiet
+}
 eunit() { run eunit count_tests rebar3 eunit; }
 ct() { run ct count_last test/support/ct.sh; }
 elixir() { run elixir count_tests mix test --warnings-as-errors; }
@@ -69,7 +73,7 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 releases() { scripts dependency hex release configured embedded rebar3_release phoenix deploy remote-shell; }
 
 # Whatever else needs more than one VM or other programs.
-clusters() { scripts targets prebuilt external-ca providers tls-attacks strategies migrate machines rotations sources status-page guides runbook sarif crossotp; }
+clusters() { scripts targets prebuilt external-ca providers tls-attacks strategies migrate machines rotations sources status-page guides runbook sarif bench crossotp; }
 
 # scripts NAME...: executables that end as this one does. What can't be run here says what it lacks.
 scripts() {
