@@ -18,6 +18,8 @@ use std::sync::atomic::Ordering;
 pub const BIG_FRAME: usize = 4096;
 /// Records opened in one call: those of a byte each would take many times as long as full ones.
 const RECORDS: u64 = 1024;
+/// So many bytes at once are a part of a stream.
+const STREAM: usize = 64 * 1024;
 /// Bytes that count as much as a record does (`spent`).
 const RECORD_COST: usize = 512;
 /// What the dist handshake reads at once: what arrives behind it is kept, so not much.
@@ -160,7 +162,8 @@ fn read_records<S: Sink<Big = OwnedBinary>>(
         let room = window.room(most)?;
         let asked = room.len();
         match conn.handle.with(|sock| sock.read(room)) {
-            Ok(n) => (n, n < asked, n == 0),
+            // There is more of a stream by the time that this has been opened, and to be woken for it costs some ten calls.
+            Ok(n) => (n, n < asked && n < STREAM, n == 0),
             Err(error) if error.kind() == ErrorKind::WouldBlock => (0, true, false),
             Err(error) => return Err(error.into()),
         }
