@@ -69,7 +69,7 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 releases() { scripts dependency hex release configured embedded rebar3_release phoenix deploy remote-shell; }
 
 # Whatever else needs more than one VM or other programs.
-clusters() { scripts targets prebuilt external-ca providers tls-attacks strategies migrate machines rotations sources status-page guides runbook sarif crossotp; }
+clusters() { scripts targets prebuilt external-ca providers tls-attacks strategies migrate machines rotations sources status-page audit guides runbook sarif crossotp; }
 
 # scripts NAME...: executables that end as this one does. What can't be run here says what it lacks.
 scripts() {
@@ -96,6 +96,8 @@ lacks() {
         machines | rotations | sources) (. test/fixtures/netns.sh && can_make_machines) >/dev/null 2>&1 ||
                                   echo 'network namespaces (root, or user namespaces) and iproute2' ;;
         status-page) { command -v chromium && command -v python3; } >/dev/null || echo 'Chromium (apt-get install chromium) and Python' ;;
+        audit) { command -v python3 && { command -v chromium || command -v strace; }; } >/dev/null ||
+                   echo 'Python, and Chromium or strace (apt-get install chromium strace)' ;;
         sarif) { command -v npm && command -v node && command -v python3; } >/dev/null || echo 'npm, node and python3' ;;
     esac
 }
