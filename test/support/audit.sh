@@ -56,7 +56,8 @@ without() {
 import sys
 page, code = sys.stdin.read(), sys.argv[1]
 assert page.count(code) == 1, page.count(code)
-sys.stdout.write(page.replace(code, "true"))' "$code" >"$page" && ! BROWSER_SECONDS=2 visit "$page" "$@"
+sys.stdout.write(page.replace(code, "true"))' "$code" >"$page" || return
+    ! BROWSER_SECONDS=2 visit "$page" "$@" 2>"$tmp/broken.log" && grep -q '^after 2 s' "$tmp/broken.log"
 }
 
 if has chromium python3; then
