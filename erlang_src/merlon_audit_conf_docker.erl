@@ -40,8 +40,7 @@ instruction(_, _, _) -> [].
 
 %% As a list, or for a shell.
 run(<<$[, _/binary>> = List, N) ->
-    merlon_audit_conf_words:command([Word || Text <- merlon_audit_conf_yaml:flow(List), is_binary(Text),
-                                             Word <- merlon_audit_conf_words:split(Text, N)], N);
+    merlon_audit_conf_shell:exec([{N, Text} || Text <- merlon_audit_conf_yaml:flow(List), is_binary(Text)], N);
 run(Command, N) -> merlon_audit_conf_shell:line(Command, N).
 
 %% ENV A=b C="d e", and of old ENV A b

@@ -14,7 +14,7 @@ setting(<<"Environment">>, Value, N) ->
                      [Name, Given] <- [binary:split(Word, <<"=">>)]]);
 setting(<<"Exec", _/binary>>, Value, N) ->
     Command = string:trim(Value, leading, "-+!@:"),
-    merlon_audit_conf_words:command(merlon_audit_conf_words:split(Command, N), N);
+    merlon_audit_conf_shell:exec(merlon_audit_conf_words:split(Command, N), N);
 setting(<<"LimitCORE">>, Value, N) ->
     [{found, N, core_dump, <<"LimitCORE=infinity">>} || lists:member(<<"infinity">>, binary:split(Value, <<":">>, [global]))];
 setting(<<"ListenStream">>, Value, N) -> [{port, N, Port} || Port <- listened(Value)];

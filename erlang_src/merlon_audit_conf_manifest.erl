@@ -87,12 +87,11 @@ commands(Nodes) ->
     lists:append([command(Node, Nodes) || Node <- Own]).
 
 command(#{line := Line, value := <<$[, _/binary>> = Value}, _Nodes) ->
-    merlon_audit_conf_words:command([Word || Text <- flow(Value), is_binary(Text),
-                                             Word <- merlon_audit_conf_words:split(Text, Line)], Line);
+    merlon_audit_conf_shell:exec([{Line, Text} || Text <- flow(Value), is_binary(Text)], Line);
 command(#{line := Line, value := <<>>, key := Key, path := Path}, Nodes) ->
-    Words = [Word || #{line := L, key := <<>>, value := Value, path := [K | Above]} <- Nodes, K =:= Key, Above =:= Path,
-                     L > Line, Word <- merlon_audit_conf_words:split(scalar(Value), L)],
-    merlon_audit_conf_words:command(Words, Line);
+    Words = [{L, scalar(Value)} || #{line := L, key := <<>>, value := Value, path := [K | Above]} <- Nodes, K =:= Key, Above =:= Path,
+                                   L > Line],
+    merlon_audit_conf_shell:exec(Words, Line);
 command(#{line := Line, value := Value}, _Nodes) -> merlon_audit_conf_shell:line(scalar(Value), Line).
 
 %% ---- ports ----

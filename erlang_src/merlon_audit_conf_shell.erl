@@ -3,7 +3,7 @@
 %% are taken, and a value that the shell would make up is a reference.
 -module(merlon_audit_conf_shell).
 
--export([items/1, script/1, line/2, lines/1, raw/1, joined/1]).
+-export([items/1, script/1, line/2, exec/2, lines/1, raw/1, joined/1]).
 
 -define(ASSIGNMENT, "^(?:export\\s+|readonly\\s+|local\\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$").
 
@@ -60,6 +60,19 @@ part(Part, N) ->
         {match, [Name, Value]} -> merlon_audit_conf_words:env(N, Name, first(Value, N));
         nomatch -> merlon_audit_conf_words:command(merlon_audit_conf_words:split(Part, N), N)
     end.
+
+%% A command with its arguments apart, as a unit, an image or a container has it. What a shell is given is a line of its own.
+-spec exec([merlon_audit_conf_words:word()], pos_integer()) -> [merlon_audit_conf_words:item()].
+exec(Words, N) ->
+    case lists:dropwhile(fun({_, Word}) -> not is_shell(Word) end, Words) of
+        [_, {_, <<$-, _/binary>> = Option}, {Line, Text} | _] when binary_part(Option, byte_size(Option), -1) =:= <<"c">> ->
+            lists:append([line(Part, At) || {At, Part} <- numbered(Text, Line)]);
+        _ -> merlon_audit_conf_words:command(lists:flatmap(fun({Line, Text}) -> merlon_audit_conf_words:split(Text, Line) end, Words), N)
+    end.
+
+is_shell(Word) -> lists:member(filename:basename(Word), [<<"sh">>, <<"bash">>, <<"dash">>, <<"ash">>, <<"ksh">>, <<"zsh">>]).
+
+numbered(Text, First) -> [{N + First - 1, Line} || {N, Line} <- lines(Text)].
 
 %% : "${NAME:=default}"
 default(Rest, N) ->

@@ -150,11 +150,12 @@ epmd(Words) ->
         [] -> []
     end.
 
-%% -c alone, or with -S and -H beside it or in one word.
+%% -c alone, or with -S and -H beside it or in one word; other limits may stand before and behind it.
 limits([{Line, <<"ulimit">>} | Words]) ->
-    {Options, Rest} = lists:splitwith(fun({_, Word}) -> is_flag(Word) end, Words),
-    Core = lists:any(fun({_, Option}) -> re:run(Option, "^-[SH]*c[SH]*$", [{capture, none}]) =:= match end, Options),
-    [{found, Line, core_dump, <<"ulimit -c unlimited">>} || [{_, <<"unlimited">>} | _] <- [Rest], Core] ++ limits(Rest);
+    {Given, Rest} = lists:splitwith(fun({_, Word}) -> Word =/= <<"ulimit">> end, Words),
+    Text = iolist_to_binary([[$\s, Word] || {_, Word} <- Given]),
+    [{found, Line, core_dump, <<"ulimit -c unlimited">>}
+     || re:run(Text, " -[SH]*c[SH]*(?: -[SH]+)* unlimited\\b", [{capture, none}]) =:= match] ++ limits(Rest);
 limits([_ | Words]) -> limits(Words);
 limits([]) -> [].
 

@@ -42,7 +42,7 @@ named(Ip, Listener, #{name := Name} = Options) ->
 
 gossiped(Ip, Listener, Options) ->
     Node = node_name(Ip, Options),
-    case gossip(Node, Options) of
+    case gossip(Ip, Node, Options) of
         ok ->
             say(Options, ["The decoy is ", Node, ". Let a node dial it, or wait for one that does by itself.\n"]),
             {ok, serve(Listener, Node, merlon_wire_io:deadline(maps:get(milliseconds, Options)), Options, 0, [], [])};
@@ -51,14 +51,16 @@ gossiped(Ip, Listener, Options) ->
 
 node_name(Ip, #{name := Name}) -> iolist_to_binary([Name, $@, inet:ntoa(Ip)]).
 
-%% What Cluster.Strategy.Gossip without a secret sends: a word and a map with the sender's name.
-gossip(Node, #{gossip := {Ip, Port}}) ->
-    {ok, Socket} = gen_udp:open(0, [binary, {active, false}, {multicast_ttl, 1}]),
+%% What Cluster.Strategy.Gossip without a secret sends: a word and a map with the sender's name. By multicast or broadcast it
+%% goes to the network that the decoy's own address is in.
+gossip(Own, Node, #{gossip := {Ip, Port}}) ->
+    {ok, Socket} = gen_udp:open(0, [binary, {active, false}, {multicast_ttl, 1}, {broadcast, true}
+                                    | [{multicast_if, Own} || tuple_size(Own) =:= 4]]),
     Heartbeat = <<131, $t, 1:32, $w, 4, "node", $w, (byte_size(Node)), Node/binary>>,
     Sent = gen_udp:send(Socket, Ip, Port, [<<"heartbeat::">>, Heartbeat]),
     gen_udp:close(Socket),
     Sent;
-gossip(_Node, _Options) -> ok.
+gossip(_Own, _Node, _Options) -> ok.
 
 %% ---- who comes ----
 

@@ -37,10 +37,23 @@ alone(Text) ->
 
 -spec scan(target(), #{wait => pos_integer()}) -> {ok, [result()]} | {error, iodata()}.
 scan({Host, Port}, Options) ->
-    Wait = maps:get(wait, Options, ?WAIT),
-    case [Ip || Family <- [inet, inet6], {ok, Ip} <- [inet:getaddr(Host, Family)]] of
-        [] -> {error, [merlon_wire_io:printable(unicode:characters_to_binary(Host)), " does not resolve: give an address"]};
-        [Ip | _] -> {ok, at(Ip, Port, Wait)}
+    case address(Host) of
+        {ok, Ip} -> {ok, at(Ip, Port, maps:get(wait, Options, ?WAIT))};
+        error -> {error, [merlon_wire_io:printable(unicode:characters_to_binary(Host)), " does not resolve: give an address"]}
+    end.
+
+%% Of an address nobody is asked what it means.
+address(Host) ->
+    case inet:parse_strict_address(Host) of
+        {ok, Ip} -> {ok, Ip};
+        {error, _} -> resolved(Host, [inet, inet6])
+    end.
+
+resolved(_Host, []) -> error;
+resolved(Host, [Family | Families]) ->
+    case inet:getaddr(Host, Family) of
+        {ok, Ip} -> {ok, Ip};
+        {error, _} -> resolved(Host, Families)
     end.
 
 at(Ip, default, Wait) ->

@@ -6,6 +6,7 @@
 -export([a_plain_node_shows_a_digest/1, a_digest_of_another_cookie_is_told_apart/1, a_digest_is_kept_only_when_asked/1,
          a_digest_that_can_not_be_kept_is_told_all_the_same/1,
          a_merlon_node_shows_nothing/1, an_inet_tls_node_shows_nothing/1, what_is_no_node_is_no_finding/1, the_heartbeat_is_one_that_gossip_decodes/1,
+         gossip_without_a_secret_dials_the_decoy/1, gossip_with_a_secret_does_not/1, gossip_of_a_merlon_node_shows_nothing/1,
          an_epmd_of_its_own_names_the_decoy/1, the_command_reports_it/1]).
 
 -define(LOCAL, {127, 0, 0, 1}).
@@ -14,6 +15,7 @@ all() ->
     [a_plain_node_shows_a_digest, a_digest_of_another_cookie_is_told_apart, a_digest_is_kept_only_when_asked,
      a_digest_that_can_not_be_kept_is_told_all_the_same,
      a_merlon_node_shows_nothing, an_inet_tls_node_shows_nothing, what_is_no_node_is_no_finding, the_heartbeat_is_one_that_gossip_decodes,
+     gossip_without_a_secret_dials_the_decoy, gossip_with_a_secret_does_not, gossip_of_a_merlon_node_shows_nothing,
      an_epmd_of_its_own_names_the_decoy, the_command_reports_it].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
@@ -117,6 +119,28 @@ the_heartbeat_is_one_that_gossip_decodes(_Config) ->
     Map = binary_to_term(Term),
     receive {decoy, Decoy} -> Map = #{node => Decoy} end,
     {error, timeout} = gen_udp:recv(Socket, 0, 200).
+
+%% By itself: nobody tells the node to dial. By unicast, by broadcast, and by multicast as libcluster's own settings have it.
+gossip_without_a_secret_dials_the_decoy(Config) ->
+    {_, Node, _} = Vm = plain(Config, "secretcookie"),
+    [begin
+         Port = merlon_ct:call(Vm, merlon_gossip, start, [Group, 0, plain]),
+         Known = #{cookies => [{"/the/file", fun() -> <<"secretcookie">> end}], gossip => {To, Port}},
+         {To, [{bait_digest, What}]} = {To, rules(bait(Known, fun(_) -> ok end))},
+         says(What, atom_to_binary(Node)),
+         says(What, <<"that of /the/file: known">>)
+     end || {Group, To} <- [{none, ?LOCAL}, {none, {127, 255, 255, 255}}, {{230, 1, 1, 251}, {230, 1, 1, 251}}]].
+
+gossip_with_a_secret_does_not(Config) ->
+    Vm = plain(Config, "secretcookie"),
+    Port = merlon_ct:call(Vm, merlon_gossip, start, [none, 0, secret]),
+    {ok, []} = bait(#{gossip => {?LOCAL, Port}, milliseconds => 1000}, fun(_) -> ok end).
+
+%% It dials whom gossip names, and shows no digest.
+gossip_of_a_merlon_node_shows_nothing(Config) ->
+    Vm = merlon_ct:start(Config, "wary"),
+    Port = merlon_ct:call(Vm, merlon_gossip, start, [none, 0, plain]),
+    [{bait_tls, _}] = rules(bait(#{gossip => {?LOCAL, Port}}, fun(_) -> ok end)).
 
 %% Where no epmd runs, the decoy answers for itself.
 an_epmd_of_its_own_names_the_decoy(Config) ->

@@ -8,13 +8,13 @@
          a_handshake_with_a_node_that_is_not_there_says_what_to_do/1,
          a_handshake_with_a_plain_node_says_what_to_do/1,
          another_cookie_says_what_to_do/1,
-         the_emitted_line_starts_a_node_over_merlon/1,
+         the_emitted_line_starts_a_node_over_merlon/1, the_emitted_vm_args_start_a_node_over_merlon/1,
          the_command_says_that_the_library_does_not_load_and_what_is_missing/1]).
 
 all() ->
     [a_handshake_with_a_good_node_passes_and_leaves_no_link, a_tool_certificate_is_taken_first,
      a_handshake_with_a_node_that_is_not_there_says_what_to_do, a_handshake_with_a_plain_node_says_what_to_do,
-     another_cookie_says_what_to_do, the_emitted_line_starts_a_node_over_merlon,
+     another_cookie_says_what_to_do, the_emitted_line_starts_a_node_over_merlon, the_emitted_vm_args_start_a_node_over_merlon,
      the_command_says_that_the_library_does_not_load_and_what_is_missing].
 
 init_per_suite(Config0) ->
@@ -81,6 +81,24 @@ the_emitted_line_starts_a_node_over_merlon(Config) ->
                   "'io:format(\"~p ~p~n\", [node(), merlon_registry:listening()]), halt().'"),
     Expected = proplists:get_value(own, Config) ++ " true",
     {Expected, _} = {re:replace(string:trim(Said), "'", "", [global, {return, list}]), Said}.
+
+%% As the start scripts of mix and relx take it; the release's name for the node is in env.sh, of which the comment tells. RabbitMQ and
+%% ejabberd are started with theirs by test/support/rabbitmq.sh and ejabberd.sh.
+the_emitted_vm_args_start_a_node_over_merlon(Config) ->
+    Own = proplists:get_value(own, Config),
+    [begin
+         {0, Lines, <<>>} = merlon_cli:run(["doctor", "--dir", merlon_ct:dir(Config), "--emit", Kind, "--as", Own]),
+         File = filename:join(proplists:get_value(priv_dir, Config), Kind ++ ".vm.args"),
+         ok = file:write_file(File, Lines),
+         Said = os:cmd(["erl ", named(Kind, Lines, Own), " -args_file ", File, " -pa ", merlon_doctor_emit:ebin(), " -setcookie x -noshell -noinput "
+                        "-eval 'io:format(\"~s ~p\", [node(), merlon_registry:listening()]), halt().'"]),
+         {Kind, _, true} = {Kind, Said, Said =:= Own ++ " true"}
+     end || Kind <- ["mix", "rebar3"]].
+
+named("rebar3", _Lines, _Own) -> "";
+named("mix", Lines, Own) ->
+    {match, [Distribution]} = re:run(Lines, ["RELEASE_DISTRIBUTION=(\\S+) RELEASE_NODE=", Own, "\n"], [{capture, [1], list}]),
+    ["-", Distribution, " ", Own].
 
 %% A copy of what is installed, with a library that is none.
 the_command_says_that_the_library_does_not_load_and_what_is_missing(Config) ->

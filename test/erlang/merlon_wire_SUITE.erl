@@ -8,7 +8,8 @@
          epmd_tells_names_and_the_ports_behind_them_are_looked_at/1, endless_bytes_end/1, silence_ends/1,
          escapes_in_names_do_not_reach_the_terminal/1, what_is_no_distribution_is_said_so/1, targets/1,
          the_command_exits_as_the_code_audit_does/1, an_inet_tls_node_with_old_versions_is_found_out/1,
-         old_versions_of_openssl_are_told_from_new_ones/1, what_only_looks_like_old_tls_is_none/1]).
+         old_versions_of_openssl_are_told_from_new_ones/1, what_only_looks_like_old_tls_is_none/1,
+         nobody_but_the_given_address_is_contacted/1]).
 
 -import(merlon_net_ct, [inet_tls/2, port/1]).
 
@@ -20,7 +21,8 @@ all() ->
      epmd_tells_names_and_the_ports_behind_them_are_looked_at, endless_bytes_end, silence_ends,
      escapes_in_names_do_not_reach_the_terminal, what_is_no_distribution_is_said_so, targets,
      the_command_exits_as_the_code_audit_does, an_inet_tls_node_with_old_versions_is_found_out,
-     old_versions_of_openssl_are_told_from_new_ones, what_only_looks_like_old_tls_is_none].
+     old_versions_of_openssl_are_told_from_new_ones, what_only_looks_like_old_tls_is_none,
+     nobody_but_the_given_address_is_contacted].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -112,6 +114,63 @@ epmd_tells_names_and_the_ports_behind_them_are_looked_at(Config) ->
             merlon_wire:scan({"127.0.0.1", default}, #{}),
         true = binary:match(Told, list_to_binary(Name)) =/= nomatch
     end).
+
+%% Whatever the one that is asked says of others: names of hosts in epmd's answer, names and places in a certificate (where its CA
+%% and its revocation lists are), a redirect. Nothing is looked up either. The tracer sees what is meant to happen, so that it sees.
+nobody_but_the_given_address_is_contacted(Config) ->
+    Redirect = hostile(fun(Socket, _) ->
+        gen_tcp:send(Socket, "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.3:80/\r\n\r\n"),
+        gen_tcp:close(Socket)
+    end),
+    case merlon_openssl:version() of
+        {ok, _} ->
+            {Tool, Tls} = merlon_openssl:server(talkative(Config)),
+            Names = [["name ", Name, " at port ", integer_to_list(Port), "\n"]
+                     || {Name, Port} <- [{"far@127.0.0.4", Tls}, {"away.invalid", Redirect}]],
+            with_epmd(Names, fun() ->
+                Epmd = list_to_integer(os:getenv("ERL_EPMD_PORT")),
+                {Results, Contacts} = contacts(fun() -> merlon_wire:scan({"127.0.0.1", default}, #{wait => 2000}) end),
+                {ok, [#{raws := [#{rule := wire_epmd}]} | Ports]} = Results,
+                [_ | _] = [x || #{raws := Raws} <- Ports, #{what := What} <- Raws, binary:match(What, <<"other.invalid">>) =/= nomatch],
+                Expected = lists:sort([{prim_inet, connect, {?LOCAL, Port}} || Port <- [Epmd, Redirect, Tls]]),
+                Expected = lists:usort(Contacts)
+            end),
+            merlon_openssl:stop(Tool);
+        none -> {skip, "no openssl"}
+    end.
+
+%% A server's certificate that names others wherever one can.
+talkative(Config) ->
+    Base = filename:join(merlon_ct:dir(Config), "talkative"),
+    ok = file:write_file(Base ++ ".cnf", ["[req]\ndistinguished_name=dn\nx509_extensions=v3\nprompt=no\n[dn]\nCN=other.invalid\n[v3]\n",
+                                         "subjectAltName=DNS:other.invalid,URI:http://127.0.0.5/,IP:127.0.0.6\n",
+                                         "authorityInfoAccess=OCSP;URI:http://127.0.0.7/,caIssuers;URI:http://127.0.0.8/\n",
+                                         "crlDistributionPoints=URI:http://127.0.0.9/crl\n"]),
+    _ = os:cmd(["openssl req -x509 -newkey rsa:2048 -nodes -days 2 -config ", Base, ".cnf -keyout ", Base, ".key -out ", Base, ".pem"]),
+    ["-cert", Base ++ ".pem", "-key", Base ++ ".key"].
+
+%% Where connections and datagrams go while Does runs, and what is looked up.
+contacts(Does) ->
+    Traced = [{prim_inet, connect, 4}, {prim_inet, sendto, '_'}, {prim_inet, sendmsg, '_'}, {socket, connect, '_'}, {socket, sendto, '_'},
+              {inet_gethost_native, gethostbyname, '_'}, {inet_gethost_native, gethostbyaddr, '_'}, {inet_res, resolve, '_'}],
+    [{module, _} = code:ensure_loaded(M) || {M, _, _} <- Traced],
+    _ = [erlang:trace_pattern(Mfa, true, [local]) || Mfa <- Traced],
+    _ = erlang:trace(all, true, [call]),
+    %% Whoever traces is not traced.
+    {Pid, Monitor} = spawn_monitor(fun() -> exit({done, Does()}) end),
+    Result = receive {'DOWN', Monitor, process, Pid, Ended} -> Ended end,
+    _ = erlang:trace(all, false, [call]),
+    _ = [erlang:trace_pattern(Mfa, false, [local]) || Mfa <- Traced],
+    {done, Value} = Result,
+    {Value, seen()}.
+
+seen() ->
+    receive
+        {trace, _, call, {prim_inet, connect, [_, {Ip, Port}, 0 | _]}} -> [{prim_inet, connect, {Ip, Port}} | seen()];
+        {trace, _, call, {prim_inet, connect, [_, Ip, Port | _]}} -> [{prim_inet, connect, {Ip, Port}} | seen()];
+        {trace, _, call, {M, F, Args}} -> [{M, F, Args} | seen()]
+    after 100 -> []
+    end.
 
 %% An epmd of our own, at a port of its own.
 with_epmd(Text, Test) ->

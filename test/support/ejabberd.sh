@@ -37,7 +37,8 @@ ctl_script() {
         "$cache/root/usr/sbin/ejabberdctl" >"$tmp/ejabberdctl" && chmod +x "$tmp/ejabberdctl"
 }
 
-# configure NAME: /etc/ejabberd of one machine; the lines that merlon needs are in vm.args.
+# configure NAME: /etc/ejabberd of one machine; the lines that merlon needs are in vm.args as the guide has them, for the second
+# machine in ejabberdctl.cfg as the doctor writes them.
 configure() {
     local conf=$tmp/$1/conf
     mkdir -p "$conf" "$tmp/$1/spool" "$tmp/$1/log"
@@ -51,7 +52,11 @@ modules: {mod_admin_extra: {}}
 YML
     printf 'ERLANG_NODE=%s@localhost\nINET_DIST_INTERFACE=127.0.0.1\n' "$1" >"$conf/ejabberdctl.cfg"
     printf '{file, hosts, "/etc/hosts"}.\n{lookup, [file, native]}.\n' >"$conf/inetrc"
-    printf -- '-pa %s\n-proto_dist merlon\n-merlon_dir %s\n' "$ebin" "$dir${1#ejabberd}" >"$conf/vm.args"
+    if [ "$1" = ejabberd ]; then
+        printf -- '-pa %s\n-proto_dist merlon\n-merlon_dir %s\n' "$ebin" "$dir" >"$conf/vm.args"
+    else
+        "$root/bin/merlon" doctor --emit ejabberd --dir "$dir${1#ejabberd}" >>"$conf/ejabberdctl.cfg"
+    fi
 }
 
 # ejabberdctl NAME ARG...

@@ -41,13 +41,18 @@ prepare() {
         ERL_LIBS=$plugins erlc -o "$tmp/ebin" "$fixtures/rabbit_load.erl"
 }
 
-# The guide's lines for /etc/rabbitmq/rabbitmq-env.conf, for each machine.
+# The lines for /etc/rabbitmq/rabbitmq-env.conf, for each machine: those of the guide, for the first those that the doctor writes.
 env_confs() {
     local name conf
     for name in rabbit1 rabbit2 rabbit3 rabbit4; do
         conf=$tmp/$name/env.conf
-        sed -n 's/^ *\(\(SERVER_ADDITIONAL\|CTL\)_ERL_ARGS=.*\)/\1/p' "$root/docs/guides/rabbitmq.md" |
-            sed "s|\$MERLON/ebin|$ebin|; s|/var/lib/rabbitmq/merlon|$dir|" >"$conf" && [ "$(wc -l <"$conf")" = 2 ] || return 1
+        if [ $name = rabbit1 ]; then
+            "$root/bin/merlon" doctor --emit rabbitmq --dir "$dir" | grep -v '^#' >"$conf"
+        else
+            sed -n 's/^ *\(\(SERVER_ADDITIONAL\|CTL\)_ERL_ARGS=.*\)/\1/p' "$root/docs/guides/rabbitmq.md" |
+                sed "s|\$MERLON/ebin|$ebin|; s|/var/lib/rabbitmq/merlon|$dir|" >"$conf"
+        fi
+        [ "$(wc -l <"$conf")" = 2 ] || return 1
         [ -z "$strategy" ] || sed -i "/^CTL/s|\"\$| $no_epmd\"|; /^SERVER/s|\"\$| $no_epmd -erl_epmd_port $(cat "$tmp/$name/dist")\"|" "$conf"
     done
 }
