@@ -5,10 +5,13 @@
 # or rustc's own sources, of which it is made (rustup component add rust-src); without either that target is `left`.
 #
 #   targets.sh [TARGET...]
-. "$(dirname "$0")/../fixtures/lib.sh"
-cd "$root" || exit 1
+#   targets.sh --list
 targets="aarch64-unknown-linux-gnu x86_64-unknown-linux-musl aarch64-unknown-linux-musl x86_64-apple-darwin aarch64-apple-darwin
          x86_64-pc-windows-gnu x86_64-pc-windows-msvc"
+# shellcheck disable=SC2086
+[ "${1:-}" != --list ] || { printf '%s\n' $targets; exit; }
+. "$(dirname "$0")/../fixtures/lib.sh"
+cd "$root" || exit 1
 sources=$(rustc --print sysroot)/lib/rustlib/src/rust/library
 refusal='error: merlon does not run on Windows: '
 
