@@ -69,7 +69,7 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 releases() { scripts dependency hex release configured embedded rebar3_release phoenix deploy remote-shell; }
 
 # Whatever else needs more than one VM or other programs.
-clusters() { scripts targets prebuilt external-ca providers tls-attacks strategies migrate machines rotations sources status-page guides runbook sarif crossotp; }
+clusters() { scripts targets prebuilt manifests external-ca providers tls-attacks strategies migrate machines rotations sources status-page guides runbook sarif crossotp; }
 
 # scripts NAME...: executables that end as this one does. What can't be run here says what it lacks.
 scripts() {
@@ -92,7 +92,7 @@ lacks() {
                  echo 'Hex, which is in the OTP 27 root (test/support/otp27.sh prepare)' ;;
         crossotp) [ ! -e /.merlon-ready ] && [ -e "$root27/.merlon-ready" ] ||
                       echo 'the OTP 27 root beside another OTP (test/support/otp27.sh prepare)' ;;
-        providers | tls-attacks) python3 -c 'import venv, ensurepip' 2>/dev/null || echo 'Python with venv' ;;
+        providers | tls-attacks | manifests) python3 -c 'import venv, ensurepip' 2>/dev/null || echo 'Python with venv' ;;
         machines | rotations | sources) (. test/fixtures/netns.sh && can_make_machines) >/dev/null 2>&1 ||
                                   echo 'network namespaces (root, or user namespaces) and iproute2' ;;
         status-page) { command -v chromium && command -v python3; } >/dev/null || echo 'Chromium (apt-get install chromium) and Python' ;;
