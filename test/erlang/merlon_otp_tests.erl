@@ -40,7 +40,7 @@ flags_may_be_refused_as_we_know_test() ->
 is_module(Name) -> lists:any(fun(Folder) -> filelib:wildcard(path(Folder ++ Name ++ ".erl")) =/= [] end, ["erlang_src/", "test/*/"]).
 
 calls() ->
-    lists:usort([Call || Beam <- filelib:wildcard(filename:join(code:lib_dir(merlon, ebin), "*.beam")),
+    lists:usort([Call || Beam <- filelib:wildcard(filename:join([code:lib_dir(merlon), "ebin", "*.beam"])),
                          {_, [{imports, Calls}]} <- [element(2, beam_lib:chunks(Beam, [imports]))],
                          lists:member(filename:basename(Beam, ".beam"), shipped()), Call <- Calls]).
 
