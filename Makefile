@@ -1,5 +1,5 @@
 # `make` alone builds. Everything here works from a clean clone, as root or not.
-.PHONY: build test test-providers test-integration demo bench lint clean install uninstall setup ci
+.PHONY: build test test-providers test-integration demo bench lint clean install uninstall setup needed ci
 
 PREFIX ?= /usr/local
 
@@ -13,7 +13,7 @@ test: build
 	@test/support/run.sh
 
 # Three nodes at work, then the uninvited.
-demo: setup build
+demo: needed build
 	@test/demo/run.sh merlon_demo
 
 # Plain TCP, inet_tls and merlon in turn. Knobs, `make bench QUICK=1` for one: bench/run.sh --help
@@ -36,6 +36,10 @@ lint:
 # Installs what is missing for all of the above (Debian).
 setup:
 	@test/support/install.sh
+
+# And for the demo: no browser.
+needed:
+	@test/support/install.sh needed
 
 ci:
 	.ci/run

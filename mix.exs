@@ -43,10 +43,7 @@ defmodule Merlon.MixProject do
   defp package do
     [
       licenses: Enum.map(@app[:licenses], &to_string/1),
-      links: %{
-        "Documentation" => "https://hexdocs.pm/merlon",
-        "Changelog" => "https://hexdocs.pm/merlon/changelog.html"
-      },
+      links: Map.new(@app[:links], fn {name, url} -> {to_string(name), to_string(url)} end),
       build_tools: ["mix", "rebar3"],
       files: files()
     ]

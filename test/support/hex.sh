@@ -5,18 +5,10 @@
 # project and, where Hex is, a fresh mix project (elsewhere unpacked, as a path dependency), two nodes of each of which link up. Hex comes with Debian 13:
 # on another machine the package is made in the OTP 27 root. `hex.sh --clean` builds the crates anew, which takes minutes.
 . "$(dirname "$0")/../fixtures/lib.sh"
-. "$fixtures/http.sh"
+. "$fixtures/hex.sh"
 . "$fixtures/projects.sh"
-export HEX_HOME=$tmp/hex HEX_OFFLINE=1
 package=$tmp/package
 [ "${1:-}" != --clean ] || export CARGO_TARGET_DIR=$tmp/target
-
-has_hex() { [ -e /.merlon-ready ] || mix hex.info >/dev/null 2>&1; }
-
-with_hex() {
-    if has_hex; then "$@"
-    else "$root/test/support/otp27.sh" run -C "$PWD" "$@"; fi
-}
 
 # What stands for the libraries of a release.
 libraries() {
@@ -106,17 +98,12 @@ says_what_to_do() {
     ! said=$("$package/bin/merlon" --version 2>&1) && echo "$said" && echo "$said" | grep -F 'not built yet: run `mix compile` or `rebar3 compile` in the project'
 }
 
-# A repository called hexpm, signed with a key of its own, which mix and rebar3 are told.
-repository() {
-    mkdir -p "$tmp/hexpm/tarballs" && cp "$tmp/source/merlon-$version.tar" "$tmp/hexpm/tarballs/" && cd "$tmp" &&
-        openssl genrsa -out "$tmp/hexpm.pem" 2048 && with_hex mix hex.registry build "$tmp/hexpm" --name=hexpm --private-key="$tmp/hexpm.pem" &&
-        serve "$tmp/hexpm" || return 1
-    # For that name rebar3 takes the address from HEX_CDN, and the key from its configuration.
+# For that name rebar3 takes the address from HEX_CDN, and the key from its configuration.
+rebar3_knows_it() {
     export REBAR_GLOBAL_CONFIG_DIR=$tmp/global HEX_CDN=$url
-    mkdir -p "$tmp/global/.config/rebar3"
-    printf '{hex, [{repos, replace, [#{name => <<"hexpm">>, repo_url => <<"%s">>, repo_public_key => <<"%s">>}]}]}.\n' "$url" "$(cat "$tmp/hexpm/public_key")" \
-        >"$tmp/global/.config/rebar3/rebar.config"
-    if has_hex; then unset HEX_OFFLINE && mix hex.repo set hexpm --url "$url" --public-key "$tmp/hexpm/public_key"; fi
+    mkdir -p "$tmp/global/.config/rebar3" &&
+        printf '{hex, [{repos, replace, [#{name => <<"hexpm">>, repo_url => <<"%s">>, repo_public_key => <<"%s">>}]}]}.\n' "$url" "$(cat "$tmp/hexpm/public_key")" \
+            >"$tmp/global/.config/rebar3/rebar.config"
 }
 
 # The line of docs/guides/deploy.md.
@@ -153,7 +140,7 @@ check 'it holds nothing else, and nothing that is not in the tree' holds_nothing
 check 'its checksum file names every library' has_checksums
 check 'its crates are complete' crates_are_complete
 check 'before it is built its commands say what to do' says_what_to_do
-check 'a repository on this machine has it' repository || finish
+check 'a repository on this machine has it' repository "$tmp/source/merlon-$version.tar" && rebar3_knows_it || finish
 check "mix: the package compiles$(has_hex || echo ' (unpacked, as there is no Hex)')" from_package &&
     check 'mix: two nodes link' linked hex_mix mix_run
 check 'mix: merlon is complete' complete "$tmp/hex_mix/_build/dev/lib/merlon"

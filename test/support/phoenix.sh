@@ -4,26 +4,76 @@
 # folder with the sources of phoenix, bandit, dns_cluster and all that they depend on, each in a folder of its name, and
 # Elixir is 1.18 or newer; else a stand-in on plain OTP in the same release. The first line says which it was. With the
 # sources of phoenix_live_dashboard among them, the app has a dashboard with Merlon.LiveDashboard.Page.
+#
+# Sources are path dependencies. The stand-in takes, where Hex is, what `mix.exs` says: merlon, and packages with nothing in them that
+# are called phoenix and so on, from a repository on this machine in the place of hex.pm. `phoenix.sh --hex`: the real app too, in packages
+# made of these sources.
 . "$(dirname "$0")/../fixtures/lib.sh"
+. "$fixtures/hex.sh"
+. "$fixtures/projects.sh"
 . "$fixtures/terminal.sh"
 export MIX_HOME=$tmp/mix MIX_ENV=prod MIX_REBAR3=${MIX_REBAR3:-$(command -v rebar3)} MERLON_DIR=$tmp/merlon
 export SHOP_SOURCES=$tmp/sources SECRET_KEY_BASE=0123456789012345678901234567890123456789012345678901234567890123 SHOP_DNS=shop.internal
 project=$tmp/shop
+mode=${1:-}
+case $mode in '' | --hex) ;; *) echo "phoenix.sh: unknown argument $mode: there is --hex" >&2; exit 2 ;; esac
 
 real() {
     [ -n "${PHOENIX_SOURCES:-}" ] && elixir -e 'unless Version.match?(System.version(), "~> 1.18"), do: System.halt(1)'
 }
 
-dashboard() { real && [ -d "$PHOENIX_SOURCES/phoenix_live_dashboard" ]; }
+from_hex() { has_hex && { [ "$mode" = --hex ] || ! real; }; }
 
+dashboard() { real && ! from_hex && [ -d "$PHOENIX_SOURCES/phoenix_live_dashboard" ]; }
+
+app() {
+    cp -r "$root/examples/phoenix_cluster" "$project" && { real || { rm -r "$project/lib" && cp -r "$fixtures/plain_shop" "$project/lib"; }; }
+}
+
+# As path dependencies.
 sources() {
-    mkdir "$SHOP_SOURCES" && ln -s "$root" "$SHOP_SOURCES/merlon" && cp -r "$root/examples/phoenix_cluster" "$project" || return 1
+    mkdir "$SHOP_SOURCES" && ln -s "$root" "$SHOP_SOURCES/merlon" || return 1
     if real; then
         ln -s "$PHOENIX_SOURCES"/* "$SHOP_SOURCES/" && if dashboard; then with_dashboard; fi
     else
-        rm -r "$project/lib" && cp -r "$fixtures/plain_shop" "$project/lib" &&
-            sed -i 's/~> 1\.18/~> 1.14/' "$project/mix.exs"
+        sed -i 's/~> 1\.18/~> 1.14/' "$project/mix.exs"
     fi
+}
+
+# From hex, and mix.exs as it is.
+packages() {
+    local each
+    unset SHOP_SOURCES
+    mkdir "$tmp/packages" && copy_tree "$tmp/packages/merlon" || return 1
+    if real; then cp -rL "$PHOENIX_SOURCES"/* "$tmp/packages/" || return 1
+    else stand_ins || return 1
+    fi
+    for each in "$tmp/packages"/*/; do
+        cd "$each" && mix hex.build || { echo "no package of $each"; return 1; }
+    done
+    repository "$tmp/packages"/*/*.tar && cd "$project" && mix deps.get && age deps && cat mix.lock && cmp mix.exs "$root/examples/phoenix_cluster/mix.exs" || return 1
+    for each in $(dependencies | cut -d' ' -f1); do grep -F "\"$each\": {:hex, :$each, " mix.lock || return 1; done
+}
+
+# NAME VERSION, of each dependency in mix.exs.
+dependencies() { sed -n 's/^ *{:\([a-z_]*\), "~> \([0-9.]*\)"},\{0,1\}$/\1 \2/p' "$root/examples/phoenix_cluster/mix.exs"; }
+
+stand_ins() {
+    local name version
+    [ "$(dependencies | wc -l)" = 4 ] || return 1
+    while read -r name version; do
+        [ "$name" != merlon ] || continue
+        mkdir -p "$tmp/packages/$name/lib" && printf "defmodule :stand_in_%s do\nend\n" "$name" >"$tmp/packages/$name/lib/stand_in.ex" || return 1
+        cat >"$tmp/packages/$name/mix.exs" <<EXS || return 1
+defmodule ${name^}.StandIn do
+  use Mix.Project
+
+  def project do
+    [app: :$name, version: "$version.0", description: "Nothing, under this name", package: [licenses: ["Apache-2.0"], links: %{}]]
+  end
+end
+EXS
+    done < <(dependencies)
 }
 
 # The page is compiled where the dashboard is there when merlon is: a merlon that depends on it.
@@ -33,7 +83,17 @@ with_dashboard() {
         echo 'config :shop, ShopWeb.Endpoint, live_view: [signing_salt: "of a test"]' >>"$project/config/config.exs"
 }
 
-assembled() { cd "$project" && mix deps.get && mix compile && mix release; }
+# The lines of its README that match.
+readme() { sed -n '/^    /{s/^    //; s/ *#.*//; p}' "$root/examples/phoenix_cluster/README.md" | grep -E "$1"; }
+
+assembled() {
+    local name
+    cd "$project" && bash -euc "$(readme '^mix ')" || return 1
+    for name in $(dependencies | cut -d' ' -f1); do
+        [ "$name" = merlon ] || real || from_hex || continue
+        ls -d "_build/prod/rel/shop/lib/$name"-* || return 1
+    done
+}
 
 # All nodes are called `shop`, each at an address and without epmd, as in containers. A tool listens to nobody.
 port=$(free_port)
@@ -174,11 +234,32 @@ stranger() {
     within 30 linked 1 2
 }
 
+# The other lines of its README as they stand there, but for names of places.
+as_it_says() {
+    local commands port
+    port=$(free_port) || return 1
+    commands=$(readme '^[^m]|^merlon ' | sed -e "s|10\.0\.0\.1|127.0.0.1|g; s|--dir DIR|--dir $tmp/readme|; s|=DIR |=$tmp/readme |; s|PORT=4001|PORT=$port|" \
+        -e "s|64-random-characters\.\.\.|$SECRET_KEY_BASE|; s|bin/shop start|bin/shop daemon|")
+    echo "$commands"
+    [ "$(echo "$commands" | wc -l)" = 6 ] || return 1
+    (
+        cd "$project" && unset ELIXIR_ERL_OPTIONS && export RELEASE_TMP=$tmp/readme-run && USER=$(id -un) bash -euc "$commands" || exit 1
+        export MERLON_DIR=$tmp/readme RELEASE_NODE=shop@127.0.0.1
+        within 20 _build/prod/rel/shop/bin/shop pid || { cat "$RELEASE_TMP"/log/*; exit 1; }
+        _build/prod/rel/shop/bin/shop rpc 'IO.inspect(Merlon.connections())' | tee "$tmp/readme-run/said"
+        _build/prod/rel/shop/bin/shop stop && grep -F 'tls_version: "1.3"' "$tmp/readme-run/said"
+    )
+}
+
 stops() { local n; for n in 1 2 3; do node_at $n stop && within 10 gone "${nodes[n]}" || return 1; done; }
 
 declare -a web nodes
-if real; then echo "phoenix: the real Phoenix"; else echo "phoenix: a stand-in on plain OTP (no PHOENIX_SOURCES, or Elixir is older than 1.18)"; fi
-check 'the sources' sources && check 'a release' assembled || finish
+[ -z "$mode" ] || has_hex || { echo 'phoenix.sh: --hex: Hex is not here (it is in the OTP 27 root)' >&2; exit 2; }
+if from_hex; then how='its dependencies from a hex repository'; else how='its dependencies as sources'; fi
+if real; then echo "phoenix: the real Phoenix, $how"; else echo "phoenix: a stand-in on plain OTP (no PHOENIX_SOURCES, or Elixir is older than 1.18), $how"; fi
+check 'the app' app || finish
+if from_hex; then check 'its dependencies come from hex, signed, as mix.exs says' packages; else check 'its dependencies, as sources' sources; fi || finish
+check 'a release' assembled || finish
 new_dir "$MERLON_DIR" shop shop@127.0.0.1 shop@127.0.0.2 shop@127.0.0.3
 for n in 1 2 3; do "$root/bin/merlon" cert --cli "$(id -un)" 127.0.0.$n --dir "$MERLON_DIR" >/dev/null; done
 check 'a name server' name_server
@@ -199,4 +280,5 @@ check 'remote: a shell on one of them' remote
 check 'a new certificate under live links' reloaded
 check 'a node without a certificate stays out, and comes back with one' stranger
 check 'stop' stops
+check 'its README, as it stands there' as_it_says
 finish

@@ -73,7 +73,7 @@ elixir() { run elixir count_tests mix test --warnings-as-errors; }
 releases() { scripts dependency hex release configured embedded rebar3_release phoenix deploy remote-shell; }
 
 # Whatever else needs more than one VM or other programs.
-clusters() { scripts targets prebuilt external-ca providers tls-attacks strategies migrate machines rotations sources status-page audit guides runbook sarif bench crossotp; }
+clusters() { scripts targets prebuilt manifests external-ca providers tls-attacks strategies migrate machines rotations sources status-page audit guides runbook sarif bench crossotp; }
 
 # scripts NAME...: executables that end as this one does. What can't be run here says what it lacks.
 scripts() {
