@@ -72,26 +72,7 @@ defmodule Merlon.AuditLiveTest do
     {Atom.to_string(node), port}
   end
 
-  defp audit(args) do
-    me = self()
-
-    error =
-      capture_io(:stderr, fn ->
-        out = capture_io(fn -> send(me, {:code, code(fn -> Audit.run(args) end)}) end)
-        send(me, {:out, out})
-      end)
-
-    assert_received {:code, code}
-    assert_received {:out, out}
-    {code, out, error}
-  end
-
-  defp code(fun) do
-    fun.()
-    0
-  catch
-    :exit, {:shutdown, code} -> code
-  end
+  defp audit(args), do: Merlon.TaskRun.run(Audit, args)
 
   test "--node of a plain node: 1 and what is wrong, 0 and 2", %{cookie: cookie} do
     {node, _} = node("plain", ["-setcookie", @cookie])

@@ -1,6 +1,6 @@
 defmodule Merlon.MixTasksTest do
   use ExUnit.Case, async: false
-  import ExUnit.CaptureIO
+  import Merlon.TaskRun
 
   alias Mix.Tasks.Merlon.{Csr, Doctor, Enroll, Explain, Gen, Init, Inspect, Join, Keyring}
   alias Mix.Tasks.Merlon.{Renew, Revoke, Revoked, Rotate, Token}
@@ -14,28 +14,6 @@ defmodule Merlon.MixTasksTest do
 
     on_exit(fn -> File.rm_rf!(dir) end)
     %{dir: dir}
-  end
-
-  # The exit code, standard output and standard error of a task.
-  defp run(task, args) do
-    me = self()
-
-    error =
-      capture_io(:stderr, fn ->
-        out = capture_io(fn -> send(me, {:code, code(fn -> task.run(args) end)}) end)
-        send(me, {:out, out})
-      end)
-
-    assert_received {:code, code}
-    assert_received {:out, out}
-    {code, out, error}
-  end
-
-  defp code(fun) do
-    fun.()
-    0
-  catch
-    :exit, {:shutdown, code} -> code
   end
 
   test "init, gen.cert and inspect make a dir that nodes can use", %{dir: dir} do

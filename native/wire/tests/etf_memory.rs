@@ -2,33 +2,12 @@
 //! budget says.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/counting.rs"]
+mod counting;
+
+use counting::ALLOCATED;
 use merlon_wire::etf::{scan, unpack, Budget};
 use miniz_oxide::deflate::compress_to_vec_zlib;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-thread_local! {
-    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: all is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.set(ALLOCATED.get() + layout.size());
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 const BUDGET: Budget = Budget {
     depth: 1000,

@@ -2,36 +2,15 @@
 //! is. Counted, so that no clock and no busy machine has a say in it.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/counting.rs"]
+mod counting;
+
+use counting::ALLOCATED;
 use merlon_wire::frame::{self, Reader, Sink, FIRST_STEP};
 use merlon_wire::lane::{self, Lanes, Part, STEP};
 use merlon_wire::Error;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 const MIB: usize = 1 << 20;
-
-thread_local! {
-    static ALLOCATED: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: all is left to the system's allocator. What grows is moved: `realloc` is left to these two.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.set(ALLOCATED.get() + layout.size());
-        // SAFETY: as the caller promises.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Keeps the last frame; a buffer that grows is moved, as the worst allocator would.
 #[derive(Default)]
