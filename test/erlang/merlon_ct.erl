@@ -117,13 +117,18 @@ connect({_, NodeA, _} = A, {_, NodeB, _} = B) ->
     true = call(A, net_kernel, connect_node, [NodeB]),
     merlon_peers:wait(fun() -> link_of(A, NodeB) =/= none andalso link_of(B, NodeA) =/= none end).
 
-%% Ends the link of these two; both have seen it. An answer that was under way may have linked them again meanwhile.
+%% Ends the link of these two; both have seen it. An answer that was under way may have linked them again meanwhile. Who
+%% is dialled again before its net_kernel has heard of the end says `nok`, and who dials again too early dials nobody.
 -spec unlink(vm(), vm()) -> ok.
 unlink({_, NodeA, _} = A, {_, NodeB, _} = B) ->
     merlon_peers:wait(fun() ->
                               _ = call(A, erlang, disconnect_node, [NodeB]),
                               link_of(A, NodeB) =:= none andalso link_of(B, NodeA) =:= none
+                                  andalso not is_known(A, NodeB) andalso not is_known(B, NodeA)
                       end).
+
+%% Whether net_kernel holds a link to Node, or makes one.
+is_known(Vm, Node) -> call(Vm, ets, member, [sys_dist, Node]).
 
 -spec links(vm()) -> [merlon:connection()].
 links(Vm) -> call(Vm, merlon, connections, []).
