@@ -86,9 +86,10 @@ if [ -n "$(wished)" ] && can_install; then
 fi
 for package in $(wished); do echo "not installed, some tests are left without it: $package"; done
 
-# Where Rust is rustup's, and its servers can be reached.
+# Where Rust is rustup's, and its servers can be reached: who did not answer once is not asked again.
+reached=yes
 for target in $("$(dirname "$0")/targets.sh" --list); do
     [ ! -d "$(rustc --print target-libdir --target "$target")" ] || continue
-    { command -v rustup && timeout 120 rustup target add "$target"; } >/dev/null 2>&1 ||
-        echo "not installed, its check is left: Rust's standard library for $target"
+    [ $reached = no ] || { command -v rustup && timeout 120 rustup target add "$target"; } >/dev/null 2>&1 || reached=no
+    [ $reached = yes ] || echo "not installed, its check is left: Rust's standard library for $target"
 done
