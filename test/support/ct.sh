@@ -30,8 +30,6 @@ one() {
 export -f one
 
 rebar3 as test compile || exit 1
-# Nodes start OTP's epmd where there is none. It ends with them, unless somebody else has a name there by then.
-epmd -names >/dev/null 2>&1 && epmd=theirs || epmd=ours
 # The big ones first, so that none of them is alone at the end.
 # shellcheck disable=SC2012
 suites=$(for suite in ${*:-$(ls -S test/{erlang,attack}/*_SUITE.erl)}; do basename "$suite" .erl; done)
@@ -50,6 +48,5 @@ if [ -n "$again" ] && [ "$(echo "$again" | wc -l)" -le 5 ]; then
         one "$suite" | tee -a "$logs/lines"
     done
 fi
-[ $epmd = theirs ] || epmd -kill >/dev/null 2>&1
 awk '$1 ~ /_SUITE$/ && NF == 4 { passed += $2; failed += $3 }
      END { printf "%d passed, %d failed\n", passed, failed; exit failed != 0 }' "$logs/lines"

@@ -13,7 +13,9 @@ export PATH=$PATH:$HOME/.cargo/bin
 passed=0
 failed=0
 summary=$(mktemp)
-trap 'rm -f "$summary"' EXIT
+# Nodes start OTP's epmd where there is none. It ends with the tests, unless somebody else has a name there by then.
+epmd -names >/dev/null 2>&1 && epmd=theirs || epmd=ours
+trap 'rm -f "$summary"; [ $epmd = theirs ] || epmd -kill >/dev/null 2>&1' EXIT
 
 # The lines that name what failed, of each kind below: they are said again at the end.
 failures() {
