@@ -3,7 +3,7 @@
 # Plain TCP, inet_tls as it comes, inet_tls tuned, and merlon, in turn, in one run. Run it by `make bench`.
 # The environment (or make variables) says what is run:
 #
-#   QUICK=1               all measures in short, loopback only: under 3 minutes
+#   QUICK=1               all measures in short, loopback only: about 3 minutes, and the build the first time
 #   ROUNDS=3              rounds, each with new nodes; the tables show medians over them
 #   ONLY=setup,erpc       throughput mixed roundtrip erpc setup fairness nodedown memory links dialers refusals counts
 #   CARRIERS=tcp,merlon   tcp inet_tls inet_tls_tuned merlon; ratios need tcp
