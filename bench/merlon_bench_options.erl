@@ -31,8 +31,8 @@ default(Quick) ->
     Base = case Quick of
                false -> #{rounds => 3, ms => 700, samples => 5000, setups => 30, links => 5, peers => 50,
                           dial_ms => 3000, refusals => 1000};
-               true -> #{rounds => 1, ms => 300, samples => 2000, setups => 10, links => 3, peers => 20,
-                         dial_ms => 800, refusals => 400}
+               true -> #{rounds => 1, ms => 300, samples => 1500, setups => 10, links => 3, peers => 20,
+                         dial_ms => 800, refusals => 200}
            end,
     Base#{quick => Quick, progress => true, sizes => default, schedulers => default, only => all,
           carriers => merlon_bench_carriers:all(), networks => networks(Quick)}.
