@@ -20,7 +20,7 @@ possible(#{tmp := Tmp}) ->
 %% the VM does to sleep and to wake up. Besides, the sched_yield(2) of schedulers that spin before they sleep (+sbwt).
 -spec points(atom(), map()) -> [term()].
 points(counts, #{sizes := default} = Options) -> points(counts, Options#{sizes => ?SIZES});
-points(counts, #{sizes := Sizes}) -> [{copies, Size} || Size <- Sizes] ++ [calls, syscalls].
+points(counts, #{sizes := Sizes}) -> [{copies, Size} || Size <- Sizes] ++ [syscalls, calls].
 
 -spec run({atom(), term()}, merlon_bench_carriers:cast(), map()) -> [merlon_bench:sample()].
 run({counts, {copies, Size}}, Cast, Options) ->

@@ -90,7 +90,10 @@ against_tuned({Limit, [{Least, {Measure, _, _, _} = Row} | _] = All}) ->
     Reached = length([Times || {Times, _} <- All, Times >= Limit]),
     Median = merlon_bench_stat:median([Times || {Times, _} <- All]),
     say("against inet_tls_tuned: ~wx better or more in ~b of ~b rows; median ~.2fx; worst ~.2fx (~s ~s)",
-        [Limit, Reached, length(All), Median, Least, Measure, label(Row)]).
+        [Limit, Reached, length(All), Median, Least, Measure, label(Row)]),
+    _ = [say("less     ~-50s ~.2fx", [[atom_to_list(Name), $\s, label(Less)], Times])
+         || {Times, {Name, _, _, _} = Less} <- All, Times < Limit],
+    ok.
 
 %% Every sample to bench.csv, and a table of medians for each plot.
 -spec write(file:filename(), facts(), {[merlon_bench:record()], [merlon_bench:row()], [atom()]}) -> ok.

@@ -8,7 +8,7 @@
 %% A rotation is under way as long as there are all four; next.pem is the last file to come and the last to go.
 -module(merlon_ca_files).
 
--export([key/2, issuers/1, rotation/1, is_said/1, midway/1, mend/2, others/1, begin_with/4, issue_by/3, clean/2]).
+-export([key/2, issuers/1, rotation/1, is_said/1, midway/1, restorable/1, mend/2, others/1, begin_with/4, issue_by/3, clean/2]).
 -export_type([root/0, rotation/0]).
 
 -type root() :: #{cert := binary(), key := binary(), id := binary()}.
@@ -86,7 +86,7 @@ midway(Dir) ->
 mend(Dir, Work) ->
     case midway(Dir) of
         [] -> ending;
-        [_ | _] -> mended(merlon_dir_write:each(copies(Dir, Work)), Dir)
+        [_ | _] -> mended(merlon_dir_write:each([put(Dir, Work, Name, Content) || {Name, Content} <- copies(Dir)]), Dir)
     end.
 
 mended(ok, Dir) ->
@@ -96,12 +96,16 @@ mended(ok, Dir) ->
     end;
 mended({error, _} = Error, _Dir) -> Error.
 
-copies(Dir, Work) ->
+%% Files that mend/2 would put back.
+-spec restorable(string()) -> [merlon_dir:path()].
+restorable(Dir) -> [file(Dir, Name) || {Name, _} <- copies(Dir)].
+
+copies(Dir) ->
     Key = merlon_dir:read_secret(file(Dir, "ca.key")),
     Certs = [{Name, Cert} || Name <- ["old", "next"], {ok, Cert} <- [cert(Dir, Name)]],
     Is = fun(Name) -> merlon_dir:exists(file(Dir, Name)) end,
-    [put(Dir, Work, Name ++ ".pem", Cert) || {Name, Cert} <- Certs, not Is(Name ++ ".pem")]
-        ++ [put(Dir, Work, Name ++ ".key", element(2, Key)) || {Name, Cert} <- Certs, not Is(Name ++ ".key"), fits(Cert, Key)].
+    [{Name ++ ".pem", Cert} || {Name, Cert} <- Certs, not Is(Name ++ ".pem")]
+        ++ [{Name ++ ".key", element(2, Key)} || {Name, Cert} <- Certs, not Is(Name ++ ".key"), fits(Cert, Key)].
 
 %% ca.pem is the old one if what was said says so.
 cert(Dir, Name) ->

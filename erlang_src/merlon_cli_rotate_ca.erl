@@ -105,14 +105,18 @@ issuing(#{issuing := Issuing}) -> Issuing.
 state(Dir, Way) ->
     case merlon_ca_files:rotation(Dir) of
         none -> {ok, none, none};
-        ending -> ending(merlon_ca_files:midway(Dir));
+        ending -> ending(merlon_ca_files:midway(Dir), merlon_ca_files:restorable(Dir));
         {ok, #{old := #{id := Old}, new := #{id := New}} = Rotation} ->
             {ok, merlon_roots_core:phase(Way, Old, New, [Said || {_, Said} <- merlon_roots_files:statements(Dir)]), Rotation};
         {error, _} = Error -> Error
     end.
 
-ending([]) -> {ok, none, none};
-ending([File | _]) -> gone(File).
+ending([], _) -> {ok, none, none};
+ending([File | _] = Missing, Restorable) ->
+    case Missing -- Restorable of
+        [] -> {error, {refused, ["a rotation is under way, and ", File, " is not there: `merlon rotate ca` puts it back, with --rollback too"]}};
+        [Lost | _] -> gone(Lost)
+    end.
 
 gone(File) -> {error, {refused, ["a rotation is under way, and ", File, " is gone: put it back", merlon_rotate_ca_text:lost()]}}.
 

@@ -198,6 +198,8 @@ a_file_that_is_lost_midway_is_no_end_test() ->
 a_file_that_is_lost_midway_and_has_a_copy_is_put_back_test() ->
     [with(fun(Dir) ->
          Rotation = lost_with_a_copy(Issuing, Lost, Dir),
+         {1, <<>>, Said} = rotate(Dir, ["--status"]),
+         said(Said, hd(lists:sort(Lost)) ++ " is not there: `merlon rotate ca` puts it back"),
          ok = locked(Dir, fun(Work) -> merlon_ca_files:mend(Dir, Work) end),
          ?assertEqual({ok, Rotation}, merlon_ca_files:rotation(Dir)),
          [?assertEqual(8#600, merlon_test_dir:mode(file(Dir, Key))) || Key <- ["old.key", "next.key"]]

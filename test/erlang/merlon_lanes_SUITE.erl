@@ -154,10 +154,14 @@ work_beside_bulk_goes_on(Config) ->
 %% ---- keys ----
 
 keys_change_within_a_frame(Config) ->
-    {A, {_, NodeB, _}} = pair(Config, [{key_update_after, 3}]),
+    {{_, NodeA, _} = A, {_, NodeB, _} = B} = pair(Config, [{key_update_after, 3}]),
     #{key_updates_out := Updates0, frames_out := Frames0} = merlon_ct:the_link(A, NodeB),
+    #{frames_in := FramesIn0} = merlon_ct:the_link(B, NodeA),
     ok = work(A, one_big, [NodeB, 64 * ?MB]),
     #{key_updates_out := Updates, frames_out := Frames} = merlon_ct:the_link(A, NodeB),
     true = Frames - Frames0 < 1100,
     true = Updates - Updates0 > 1000,
+    %% What keeps a link alive while a frame comes in is none itself.
+    #{frames_in := FramesIn} = merlon_ct:the_link(B, NodeA),
+    true = FramesIn - FramesIn0 < 100,
     ok = work(A, with_bulk, [NodeB, {merlon_work, in_order, [NodeB, 500]}]).

@@ -280,11 +280,12 @@ counted(Receiver) ->
 
 %% What the VM, of it the carrier's processes, and its library hold for those who are over there. Encoded messages are
 %% binaries, and there are few others.
--spec held(node()) -> #{binary := integer(), carrier := integer(), unsent := integer(), links := integer()}.
+-spec held(node()) -> #{binary := integer(), carrier := integer(), unsent := integer(), buffers := integer(),
+                         links := integer()}.
 held(Node) ->
-    [Unsent] = [Bytes || #{node := To, unsent := Bytes} <- merlon:connections(), To =:= Node],
+    [{Unsent, Buffers}] = [{Bytes, All} || #{node := To, unsent := Bytes, buffers := All} <- merlon:connections(), To =:= Node],
     Taken = lists:usort([{Id, Bytes} || {binary, Binaries} <- link_info(Node, binary), {Id, Bytes, _} <- Binaries]),
-    #{binary => erlang:memory(binary), unsent => Unsent, carrier => lists:sum([Bytes || {_, Bytes} <- Taken]),
+    #{binary => erlang:memory(binary), unsent => Unsent, buffers => Buffers, carrier => lists:sum([Bytes || {_, Bytes} <- Taken]),
       links => lists:sum([Bytes || {memory, Bytes} <- link_info(Node, memory)])}.
 
 %% Of the two processes of the link to Node.

@@ -58,6 +58,16 @@ plots() {
     done
 }
 
+# What a carrier has no values for is left out, without a word, and the others keep their places.
+holes() {
+    if ! command -v gnuplot >/dev/null; then return; fi
+    mkdir "$tmp/holes" && printf '"us" "tcp" "merlon"\n"a b" ? 3\n"c" ? 400\n' >"$tmp/holes/x.dat" &&
+        "$root/bench/plot.sh" "$tmp/holes" >"$tmp/holes/log" 2>&1 || { cat "$tmp/holes/log"; return 1; }
+    cat "$tmp/holes/log"
+    [ "$(cat "$tmp/holes/log")" = "plots: $tmp/holes/*.svg" ] &&
+        [ "$(tr -d '\n' <"$tmp/holes/x.svg" | tail -c 6)" = '</svg>' ] && grep -q '<title>merlon</title>' "$tmp/holes/x.svg"
+}
+
 # disguised FROM AS: a benchmark whose nodes of carrier AS are given what those of FROM are.
 disguised() {
     local tree=$tmp/tree status=0
@@ -117,6 +127,7 @@ if check 'a short run' short; then
     check 'its CSV file is tidy and complete' tidy
     check 'its table has ratios, goals and verdicts' table
     check 'its plots are whole' plots
+    check 'a plot of what only some carriers have' holes
     check 'a network of 1 Gbit/s, or why not' shaped
 fi
 check 'plain TCP is not measured as merlon' disguised tcp merlon

@@ -78,18 +78,23 @@ fn limits(conn: ResourceArc<Conn>, max_frame: usize) -> rustler::Atom {
 fn stats<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
     let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let count = &conn.counters;
-    let (records_out, key_updates_out, unsent) = conn.tx.lock().map_or((0, 0, 0), |tx| {
+    let (records_out, key_updates_out, unsent, out) = conn.tx.lock().map_or((0, 0, 0, 0), |tx| {
         let half = tx.half.as_ref();
         let unsent = tx.pending.len() - tx.sent;
         (
             half.map_or(0, Tx::records),
             half.map_or(0, Tx::key_updates),
             unsent,
+            tx.pending.capacity(),
         )
     });
-    let (records_in, key_updates_in) = conn.rx.lock().map_or((0, 0), |rx| {
+    let (records_in, key_updates_in, buffers) = conn.rx.lock().map_or((0, 0, out), |rx| {
         let half = rx.half.as_ref();
-        (half.map_or(0, Rx::records), half.map_or(0, Rx::key_updates))
+        (
+            half.map_or(0, Rx::records),
+            half.map_or(0, Rx::key_updates),
+            out + rx.window.capacity(),
+        )
     });
     let pairs = [
         (atoms::frames_in(), load(&count.frames_in)),
@@ -103,6 +108,7 @@ fn stats<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> NifResult<Term<'a>> {
         (atoms::key_updates_in(), key_updates_in),
         (atoms::key_updates_out(), key_updates_out),
         (atoms::unsent(), unsent as u64),
+        (atoms::buffers(), buffers as u64),
     ];
     Term::map_from_pairs(env, &pairs)
 }

@@ -29,6 +29,7 @@ const READ_HANDSHAKE: usize = 16 * 1024;
 fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
     let mut frames = Frames::new(env);
     let mut controls = Vec::new();
+    let mut counted = (0, 0);
     let result = lock(&conn.rx).and_then(|mut rx| {
         rx.frames.control.open();
         for frame in rx.queue.drain(..) {
@@ -38,8 +39,9 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
         let result = read_records(&conn, &mut rx, READ, &mut frames, |_| true);
         // A big frame may be longer under way than net_ticktime: its bytes say that the peer lives.
         let records = rx.half.as_ref().map_or(0, Rx::records) - records;
+        counted = frames.count();
         let alive = records > 0 || rx.plain.is_some() && rx.read > 0;
-        if frames.count().0 == 0 && alive {
+        if counted.0 == 0 && alive {
             frames.tick();
         }
         let result = rx_end(&conn, &mut rx, result, frames.count().0 > 0);
@@ -48,7 +50,7 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
         spent(env, rx.read.max(records.saturating_mul(RECORD_COST)));
         result
     });
-    let (count, bytes) = frames.count();
+    let (count, bytes) = counted;
     Counters::add(&conn.counters.frames_in, count);
     Counters::add(&conn.counters.bytes_in, bytes);
     let armed = result.and_then(|empty| match empty {

@@ -41,7 +41,10 @@ fn send<'a>(env: Env<'a>, conn: ResourceArc<Conn>, frames: ListIterator<'a>) -> 
 /// Writes what an earlier call has left.
 #[rustler::nif]
 fn flush<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
-    match sending(&conn, |_| Ok(())).and_then(|all| armed(env, &conn, all)) {
+    let left = conn.tx.lock().map_or(0, |tx| tx.pending.len() - tx.sent);
+    let sent = sending(&conn, |_| Ok(()));
+    spent(env, left);
+    match sent.and_then(|all| armed(env, &conn, all)) {
         Ok(state) => state.encode(env),
         Err(error) => fault(env, &error),
     }
@@ -337,22 +340,23 @@ fn sending(conn: &Conn, seal: impl FnOnce(&mut Out) -> Result<(), Fault>) -> Res
         buffer,
         full: false,
     };
-    rekey(&mut out)?;
-    seal(&mut out)?;
-    out.write()?;
+    let result = rekey(&mut out)
+        .and_then(|()| seal(&mut out))
+        .and_then(|()| out.write());
     let Out {
         mut buffer,
         written,
         full,
         ..
     } = out;
-    if full {
+    buffer.shrink_to(KEEP); // neither one giant batch nor room for twice as much must stay in memory
+                            // After an error, too, no last word may go into the middle of a record.
+    if full || result.is_err() && written < buffer.len() {
         (tx.pending, tx.sent) = (buffer, written);
     } else {
-        buffer.shrink_to(KEEP); // one giant batch must not stay in memory
         WRITING.set(buffer);
     }
-    Ok(!full)
+    result.map(|()| !full)
 }
 
 /// RFC 8446 4.6.3: a requested KeyUpdate goes out before the next data.

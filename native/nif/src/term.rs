@@ -23,7 +23,7 @@ pub mod atoms {
         privilege_withdrawn,
         tls_version, cipher_suite, key_exchange_group,
         frames_in, frames_out, bytes_in, bytes_out, records_in, records_out,
-        key_updates_in, key_updates_out, unsent, queued,
+        key_updates_in, key_updates_out, unsent, buffers, queued,
         controls_in, controls_unknown, own, proved, keys, certificate, ask, unknown, untrusted,
         csr, server, client, join, key_ids, foreign, hosts,
         cluster, sequence, stage, old, new

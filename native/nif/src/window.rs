@@ -28,6 +28,11 @@ impl Window {
         self.unread.len()
     }
 
+    /// Bytes of memory that it owns.
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// What is there, to be opened in place.
     pub fn bytes(&mut self) -> &mut [u8] {
         self.buffer.get_mut(self.unread.clone()).unwrap_or_default()
