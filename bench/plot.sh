@@ -7,6 +7,7 @@ command -v gnuplot >/dev/null || { echo 'no plots: install gnuplot'; exit 0; }
 
 for data in "$1"/*.dat; do
     [ -e "$data" ] || exit 0
+    [ -s "$data" ] || continue
     # Its first line: "UNIT" "CARRIER"...
     IFS='"' read -ra head <"$data"
     # A carrier may have no value at all (`?`): there is no plain TCP among the dialers.

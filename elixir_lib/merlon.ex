@@ -33,7 +33,7 @@ defmodule Merlon do
   Beside the keys of `t:connection/0` each has `tls_version`, `cipher_suite`,
   `key_exchange_group`, and counters: `frames_in`, `frames_out`, `bytes_in`, `bytes_out`,
   `records_in`, `records_out`, `key_updates_in`, `key_updates_out`, `unsent`, the bytes that wait
-  for the peer to read them, and `buffers`, the bytes of native memory for those and for what has come in part.
+  for the peer to read them, and `buffers`, the bytes of native memory for those and for a record that has come in part.
   A big message counts by its fragments on the way out and whole on the way in.
   """
   @spec connections() :: [connection()]

@@ -22,7 +22,7 @@
           key_updates_in := non_neg_integer(), key_updates_out := non_neg_integer(),
           controls_in := non_neg_integer(), controls_unknown := non_neg_integer(),
           unsent := non_neg_integer(),   % bytes that wait for the peer to read them
-          buffers := non_neg_integer(),  % bytes of native memory for what waits, and for what has come in part
+          buffers := non_neg_integer(),  % bytes of native memory for those, and for a record that has come in part
           since := integer()}.           % seconds since 1970
 
 %% Every link of this node's carrier: who is at the other end, how that was proven,

@@ -123,11 +123,13 @@ id(Cert) -> [Id || {ok, [#{sha256 := Id} | _]} <- [merlon_identity:inspect(Cert)
 
 %% What was said of the new root, unless it has ended.
 under_way(Dir) ->
-    New = case merlon_dir:read(file(Dir, "next.pem")) of
-              {ok, Cert} -> id(Cert);
-              {error, _} -> []
-          end,
-    [Said || {_, #{new := By, stage := Stage} = Said} <- merlon_roots_files:statements(Dir), lists:member(By, New),
+    File = file(Dir, "next.pem"),
+    Is = case merlon_dir:read(File) of
+             {ok, Cert} -> fun(New) -> id(Cert) =:= [] orelse lists:member(New, id(Cert)) end;
+             %% One that can't be read may be any.
+             {error, _} -> fun(_) -> merlon_dir:exists(File) end
+         end,
+    [Said || {_, #{new := New, stage := Stage} = Said} <- merlon_roots_files:statements(Dir), Is(New),
              Stage =/= finish, Stage =/= undo].
 
 %% What is there under names of ours while no rotation is under way, and that no begin of one has left.

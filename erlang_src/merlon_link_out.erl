@@ -20,6 +20,8 @@
 
 -record(state, {conn :: merlon_nif:conn(),
                 handle :: erlang:dist_handle(),
+                %% Has shaken hands, and ticks from now on.
+                ticker :: pid() | collected,
                 %% The VM has more, has nothing, or will say dist_data.
                 vm = armed :: more | none | armed,
                 %% Since when the socket is full, in milliseconds.
@@ -69,7 +71,7 @@ init(Supervisor, {Conn, Direction}, Peer) ->
             %% A logger may use this very link.
             _ = spawn(merlon_event, link_up, [Info]),
             _ = spawn(merlon_linked, note, [Info]),
-            loop(#state{conn = Conn, handle = DHandle});
+            loop(#state{conn = Conn, handle = DHandle, ticker = Supervisor});
         {'DOWN', _, process, Supervisor, Reason} ->
             exit(Reason)
     end.
@@ -106,8 +108,15 @@ wait(#state{conn = Conn, blocked = Blocked} = State, Rest) ->
         Other -> unexpected(Other, State)
     after Rest ->
             erlang:garbage_collect(),
-            wait(State, infinity)
+            wait(rested(State), infinity)
     end.
+
+%% What the handshake has left in its process would stay for as long as the link.
+rested(#state{ticker = collected} = State) ->
+    State;
+rested(#state{ticker = Pid} = State) ->
+    _ = erlang:garbage_collect(Pid),
+    State#state{ticker = collected}.
 
 normal(#state{bulk = Bulk}) ->
     _ = [process_flag(priority, normal) || Bulk],

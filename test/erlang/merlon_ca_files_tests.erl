@@ -194,6 +194,19 @@ a_file_that_is_lost_midway_is_no_end_test() ->
           end || More <- [["--status"], []]]
      end) || Stage <- [trust, issue, back, finish], Lost <- ["old.key", "next.key"]].
 
+%% Two faults at once are no end either.
+the_new_key_does_not_go_while_its_certificate_cannot_be_read_test() ->
+    [with(fun(Dir) ->
+         _ = begun(Dir),
+         _ = said_to(trust, Dir),
+         ok = file:delete(file(Dir, Lost)),
+         {ok, Key} = file:read_file(file(Dir, "next.key")),
+         ok = file:write_file(file(Dir, "next.pem"), <<"no certificate">>),
+         {1, _, _} = rotate(Dir, ["--wait", "1s"]),
+         ?assertEqual({ok, Key}, file:read_file(file(Dir, "next.key"))),
+         {1, <<>>, _} = rotate(Dir, ["--status"])
+     end) || Lost <- ["old.key", "old.pem"]].
+
 %% The root that issues is there twice.
 a_file_that_is_lost_midway_and_has_a_copy_is_put_back_test() ->
     [with(fun(Dir) ->

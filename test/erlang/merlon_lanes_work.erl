@@ -5,7 +5,7 @@
 
 -export([in_order/4, ordered/3, with_bulk/2, with_bulk/4, overtaking/2, sink/0]).
 -export([scenario/3, collector/2, one_big/2, one_sum/1, atoms/3, atoms_beside/2, killed_within/3]).
--export([senders/5, go/1, count/1, keep/1, counted/1, held/1]).
+-export([senders/5, go/1, count/1, keep/1, counted/1, held/1, tickers/0]).
 
 %% ---- order ----
 
@@ -287,6 +287,12 @@ held(Node) ->
     Taken = lists:usort([{Id, Bytes} || {binary, Binaries} <- link_info(Node, binary), {Id, Bytes, _} <- Binaries]),
     #{binary => erlang:memory(binary), unsent => Unsent, buffers => Buffers, carrier => lists:sum([Bytes || {_, Bytes} <- Taken]),
       links => lists:sum([Bytes || {memory, Bytes} <- link_info(Node, memory)])}.
+
+%% The memory of the processes that have shaken hands, one for each link.
+-spec tickers() -> [non_neg_integer()].
+tickers() ->
+    [Bytes || Pid <- processes(), {initial_call, {merlon_hs, _, _}} <- [process_info(Pid, initial_call)],
+              {memory, Bytes} <- [process_info(Pid, memory)]].
 
 %% Of the two processes of the link to Node.
 link_info(Node, Item) ->

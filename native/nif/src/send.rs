@@ -17,8 +17,8 @@ use std::sync::atomic::Ordering;
 /// Plaintext that is sealed before it is written. The kernel takes few large writes for much less than
 /// many small ones; beyond this the ciphertext is no longer in the second-level cache.
 const CHUNK: usize = 256 * 1024;
-/// Work space that a scheduler keeps.
-const KEEP: usize = 1024 * 1024;
+/// Work space that a scheduler keeps, and a link whose socket is full: with what it may have to keep, less than 1 MiB.
+const KEEP: usize = 768 * 1024;
 
 thread_local! {
     /// Work space of this scheduler: hot in its cache, and no idle link owns any.
@@ -41,13 +41,17 @@ fn send<'a>(env: Env<'a>, conn: ResourceArc<Conn>, frames: ListIterator<'a>) -> 
 /// Writes what an earlier call has left.
 #[rustler::nif]
 fn flush<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
-    let left = conn.tx.lock().map_or(0, |tx| tx.pending.len() - tx.sent);
+    let left = unsent(&conn);
     let sent = sending(&conn, |_| Ok(()));
-    spent(env, left);
+    spent(env, left.saturating_sub(unsent(&conn)));
     match sent.and_then(|all| armed(env, &conn, all)) {
         Ok(state) => state.encode(env),
         Err(error) => fault(env, &error),
     }
+}
+
+fn unsent(conn: &Conn) -> usize {
+    conn.tx.lock().map_or(0, |tx| tx.pending.len() - tx.sent)
 }
 
 /// Seals messages to the other carrier and writes as much as the socket takes.
