@@ -125,7 +125,7 @@ id(Cert) -> [Id || {ok, [#{sha256 := Id} | _]} <- [merlon_identity:inspect(Cert)
 under_way(Dir) ->
     File = file(Dir, "next.pem"),
     Is = case merlon_dir:read(File) of
-             {ok, Cert} -> fun(New) -> id(Cert) =:= [] orelse lists:member(New, id(Cert)) end;
+             {ok, Cert} -> Ids = id(Cert), fun(New) -> Ids =:= [] orelse lists:member(New, Ids) end;
              %% One that can't be read may be any.
              {error, _} -> fun(_) -> merlon_dir:exists(File) end
          end,

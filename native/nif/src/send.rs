@@ -353,8 +353,9 @@ fn sending(conn: &Conn, seal: impl FnOnce(&mut Out) -> Result<(), Fault>) -> Res
         full,
         ..
     } = out;
-    buffer.shrink_to(KEEP); // neither one giant batch nor room for twice as much must stay in memory
-                            // After an error, too, no last word may go into the middle of a record.
+    // Neither one giant batch nor room for twice as much must stay in memory.
+    buffer.shrink_to(KEEP);
+    // After an error, too, no last word may go into the middle of a record.
     if full || result.is_err() && written < buffer.len() {
         (tx.pending, tx.sent) = (buffer, written);
     } else {
