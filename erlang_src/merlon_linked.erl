@@ -5,7 +5,10 @@
 
 -export([start/0, note/1, is_known/2, file/1]).
 
+%% {Line, When it was last seen in the file, in milliseconds, or `never`}.
 -define(TABLE, merlon_linked).
+%% Milliseconds: a line that was in the file is not looked for again so soon, so that many links at once read it once.
+-define(FRESH, 5000).
 
 %% Called by merlon_registry, which owns the table.
 -spec start() -> ok.
@@ -30,16 +33,20 @@ is_tool(Name) ->
     #{cli_names := Cli, derived_names := Derived} = merlon_node:config(),
     merlon_nif:binds({cli, <<"tool">>, lists:last(binary:split(Name, <<"@">>, [global]))}, Name, Cli, Derived).
 
-%% What could not be written the last time, or is gone from the file, is written at the next link.
+%% What could not be written the last time is written at the next link, what is gone from the file soon.
 remember(Line) ->
-    true = ets:insert(?TABLE, {Line}),
-    keep(Line, file()).
+    Now = erlang:monotonic_time(millisecond),
+    case ets:insert_new(?TABLE, {Line, never}) orelse ets:lookup_element(?TABLE, Line, 2) of
+        Seen when is_integer(Seen), Now - Seen < ?FRESH -> ok;
+        _ -> keep(Line, file(), Now)
+    end.
 
 %% A dir that can't be written is told of where it matters only.
-keep(Line, File) ->
-    case lists:member(Line, lines(merlon_dir:read(File))) orelse append(File, Line) of
+keep(Line, File, Now) ->
+    Lines = lines(merlon_dir:read(File)),
+    case lists:member(Line, Lines) orelse append(File, Line) of
         {error, Posix} -> _ = (merlon_interop:is_on() orelse merlon_interop:takes_inet_tls()) andalso merlon_event:not_remembered(File, Posix), ok;
-        _ -> ok
+        _ -> _ = [ets:update_element(?TABLE, Each, {2, Now}) || Each <- [Line | Lines]], ok
     end.
 
 %% Begins with the end of a line: what a crash has left unfinished takes nothing with it.
