@@ -10,8 +10,6 @@
 -define(PAUSE, 500).
 %% How often the dir is tried to be locked; each takes part of a second.
 -define(TRIES, 20).
-%% The names of `merlon enroll` certificates, which no node has.
--define(ENROLL, "merlon-enroll@").
 
 -record(run, {dir :: string(), way :: merlon_roots_core:way(), deadline :: integer(), options :: merlon_cli_args:options(),
               told = none :: term(), seen = none :: merlon_roots_core:phase()}).
@@ -67,9 +65,7 @@ sweep(Dir, Way) ->
 %% What is lost for good is not waited for (`anew`).
 sweep(none, Way, Dir, Work) ->
     case {Way =/= anew andalso merlon_ca_files:is_said(Dir), merlon_ca_files:others(Dir)} of
-        {true, _} ->
-            {error, {refused, ["nodes were told of a rotation of this root, and ", merlon_dir:path([Dir, "ca", "next.pem"]),
-                               " is not there: put it back, or go on where it was begun", merlon_rotate_ca_text:lost()]}};
+        {true, _} -> unbegun(Dir);
         {false, []} -> {none, merlon_ca_files:clean(Dir, Work)};
         {false, [File | _]} -> {error, {refused, [File, " is of no rotation, and would be removed by one: move it away"]}}
     end;
@@ -117,6 +113,10 @@ ending([File | _] = Missing, Restorable) ->
         [] -> {error, {refused, ["a rotation is under way, and ", File, " is not there: `merlon rotate ca` puts it back, with --rollback too"]}};
         [Lost | _] -> gone(Lost)
     end.
+
+unbegun(Dir) ->
+    {error, {refused, ["nodes were told of a rotation of this root, and ", merlon_dir:path([Dir, "ca", "next.pem"]),
+                       " is not there: put it back, or go on where it was begun", merlon_rotate_ca_text:lost()]}}.
 
 gone(File) -> {error, {refused, ["a rotation is under way, and ", File, " is gone: put it back", merlon_rotate_ca_text:lost()]}}.
 
@@ -338,7 +338,7 @@ tell(Stage, Missing, #run{told = Before} = Run) ->
     Run#run{told = Now}.
 
 missing(Stage, Rotation, Dir, Options) ->
-    case {merlon_rotate_ca_ask:live(Stage, Rotation, Dir), expected(Dir, Rotation)} of
+    case {merlon_rotate_ca_ask:live(Stage, Rotation, Dir), merlon_rotate_ca_ask:expected(Rotation, Dir)} of
         {{ok, Live}, {ok, Expected}} ->
             Missing = merlon_roots_core:missing(Stage, Live, Expected, without(Options)),
             {ok, forced(Missing, Options)};
@@ -352,38 +352,21 @@ forced(Missing, _Options) -> Missing.
 
 without(Options) -> [unicode:characters_to_binary(Node) || Node <- maps:get(without, Options, [])].
 
-%% Nodes with a certificate of either root that has not run out and is not revoked, be they there or not.
-expected(Dir, #{old := #{cert := Old}, new := #{cert := New}}) ->
-    Path = merlon_dir:path([Dir]),
-    Issuers = [Subject || Cert <- [Old, New], {ok, [#{subject := Subject} | _]} <- [merlon_identity:inspect(Cert)]],
-    case merlon_issued:all(Path) of
-        {ok, Entries} ->
-            Revoked = revoked(Path),
-            {ok, lists:usort([Name || #{kind := node, name := Name, not_after := End, issuer := Issuer, serial := Serial} <- Entries,
-                                      End >= now_s(), lists:member(Issuer, Issuers), not lists:member({Issuer, Serial}, Revoked),
-                                      string:prefix(Name, ?ENROLL) =:= nomatch])};
-        {error, _} = Error -> Error
-    end.
-
-revoked(Path) ->
-    case merlon_identity_files:crls(Path) of
-        {ok, Files} -> [{Issuer, Serial} || {_, Text} <- Files, {ok, Lists} <- [merlon_nif:pki_lists(Text)],
-                                            #{issuer := Issuer, revoked := Entries} <- Lists, #{serial := Serial} <- Entries];
-        {error, _} -> []
-    end.
-
 %% ---- status ----
 
 status(Dir, Options) ->
     case state(Dir, rollback) of % which stage it is in, whatever is to be done
-        {ok, none, none} -> {ok, "No rotation of the root is under way.\n"};
+        {ok, none, none} -> none_here(merlon_ca_files:is_said(Dir), Dir);
         {ok, prepared, _} -> {ok, "A new root is prepared, and no node has been told of it.\n"};
         {ok, Stage, Rotation} -> status(Stage, Rotation, Dir, Options);
         {error, _} = Error -> Error
     end.
 
+none_here(true, Dir) -> unbegun(Dir);
+none_here(false, _Dir) -> {ok, "No rotation of the root is under way.\n"}.
+
 status(Stage, #{old := #{id := Old}, new := #{id := New}} = Rotation, Dir, Options) ->
-    case {merlon_rotate_ca_ask:live(Stage, Rotation, Dir), expected(Dir, Rotation)} of
+    case {merlon_rotate_ca_ask:live(Stage, Rotation, Dir), merlon_rotate_ca_ask:expected(Rotation, Dir)} of
         {{ok, Live}, {ok, Expected}} ->
             Missing = merlon_roots_core:missing(Stage, Live, Expected, without(Options)),
             Rows = maps:merge(Live, maps:from_list(Missing)),

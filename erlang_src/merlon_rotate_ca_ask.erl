@@ -1,13 +1,16 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Asks a node of a merlon dir where all nodes are in a rotation of the root: through files, as merlon_roots answers them.
+%% Who takes part in a rotation of the root: the nodes that have certificates, and where all are that the dir's own node
+%% is linked to, which is asked through files, as merlon_roots answers them.
 -module(merlon_rotate_ca_ask).
 
--export([live/3]).
+-export([live/3, expected/2]).
 
 %% Milliseconds: how often the answer is looked for, until a node must have seen the question and have answered it.
 -define(LOOK, 50).
 -define(SEEN, 5000).
 -define(ANSWERED, 10000).
+%% The names of `merlon enroll` certificates, which no node has.
+-define(ENROLL, "merlon-enroll@").
 
 %% What the dir's node says of itself and of all that it is linked to.
 -spec live(merlon_nif:stage(), merlon_ca_files:rotation(), string()) ->
@@ -48,4 +51,25 @@ answered(Dir, Status, Left) ->
             timer:sleep(?LOOK),
             answered(Dir, Status, Left - ?LOOK);
         _ -> {error, {refused, ["the node with ", merlon_dir:path([Dir]), " has not answered: look at its log"]}}
+    end.
+
+%% Nodes with a certificate of either root that has not run out and is not revoked, be they there or not.
+-spec expected(merlon_ca_files:rotation(), string()) -> {ok, [binary()]} | {error, {file, merlon_dir:reason()}}.
+expected(#{old := #{cert := Old}, new := #{cert := New}}, Dir) ->
+    Path = merlon_dir:path([Dir]),
+    Issuers = [Subject || Cert <- [Old, New], {ok, [#{subject := Subject} | _]} <- [merlon_identity:inspect(Cert)]],
+    case merlon_issued:all(Path) of
+        {ok, Entries} ->
+            {Now, Revoked} = {erlang:system_time(second), revoked(Path)},
+            {ok, lists:usort([Name || #{kind := node, name := Name, not_after := End, issuer := Issuer, serial := Serial} <- Entries,
+                                      End >= Now, lists:member(Issuer, Issuers), not lists:member({Issuer, Serial}, Revoked),
+                                      string:prefix(Name, ?ENROLL) =:= nomatch])};
+        {error, _} = Error -> Error
+    end.
+
+revoked(Path) ->
+    case merlon_identity_files:crls(Path) of
+        {ok, Files} -> [{Issuer, Serial} || {_, Text} <- Files, {ok, Lists} <- [merlon_nif:pki_lists(Text)],
+                                            #{issuer := Issuer, revoked := Entries} <- Lists, #{serial := Serial} <- Entries];
+        {error, _} -> []
     end.

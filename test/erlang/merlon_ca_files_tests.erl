@@ -18,6 +18,16 @@ begun(Dir) ->
     ok = locked(Dir, fun(Work) -> merlon_ca_files:begin_with(Dir, Work, Ca, New) end),
     {Cert, maps:get(cert, New)}.
 
+%% One in which nodes were told of it: the old root's id and the new root.
+told(Dir) ->
+    {_Old, New} = begun(Dir),
+    {ok, #{old := #{id := OldId, cert := OldCert, key := OldKey}}} = merlon_ca_files:rotation(Dir),
+    {ok, NewKey} = file:read_file(file(Dir, "next.key")),
+    {ok, Text} = merlon_nif:rotation_say(#{cluster => <<"test">>, sequence => 7, stage => trust, old_cert => OldCert,
+                                           old_key => OldKey, new_cert => New, new_key => NewKey}),
+    {ok, _} = locked(Dir, fun(Work) -> merlon_roots_files:take(Dir, Work, <<"test">>, Text, erlang:system_time(second)) end),
+    {OldId, New}.
+
 %% What commands that use the CA see.
 usable(Dir) ->
     {ok, #{ca_cert := Cert, ca_key := Key}} = merlon_cli_cert:ca(Dir),
@@ -54,16 +64,22 @@ an_exchange_cut_off_leaves_a_key_that_fits_test() ->
 %% Nobody believes what an old root says that is not trusted any more.
 what_is_said_too_late_is_not_said_test() ->
     with(fun(Dir) ->
-        {_Old, New} = begun(Dir),
-        {ok, #{old := #{id := OldId} = Old}} = merlon_ca_files:rotation(Dir),
-        Next = #{cert => New, key => element(2, file:read_file(file(Dir, "next.key")))},
-        {ok, Text} = merlon_nif:rotation_say(#{cluster => <<"test">>, sequence => 7, stage => trust, old_cert => maps:get(cert, Old),
-                                               old_key => maps:get(key, Old), new_cert => New, new_key => maps:get(key, Next)}),
-        {ok, _} = locked(Dir, fun(Work) -> merlon_roots_files:take(Dir, Work, <<"test">>, Text, erlang:system_time(second)) end),
+        {OldId, New} = told(Dir),
         ok = file:write_file(filename:join([Dir, "trust", "ca.pem"]), New),
         {1, _, Said} = merlon_cli:run(["rotate", "ca", "--rollback", "--dir", Dir]),
         ?assertNotEqual(nomatch, binary:match(iolist_to_binary(Said), <<"not trusted here any more">>)),
         ?assertEqual(7, merlon_roots_files:sequence(Dir, OldId))
+    end).
+
+%% Whoever looks, and not only who goes on, is told that the rotation is not over.
+a_rotation_whose_first_sign_is_lost_is_not_said_to_be_none_test() ->
+    with(fun(Dir) ->
+        _ = told(Dir),
+        [ok = file:delete(file(Dir, Name)) || Name <- ["next.pem", "next.key", "old.pem", "old.key"]],
+        [begin
+             {1, _, Said} = merlon_cli:run(["rotate", "ca", "--dir", Dir | More]),
+             ?assertNotEqual(nomatch, binary:match(iolist_to_binary(Said), <<"next.pem is not there: put it back">>))
+         end || More <- [[], ["--status"]]]
     end).
 
 a_root_that_has_run_out_is_not_rotated_test() ->
