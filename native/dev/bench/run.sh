@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The micro-benchmarks, with ring and with aws-lc.
 #
-#   run.sh [FILTER]         times (criterion): records of both libraries, frames, sockets
+#   run.sh [FILTER]         times (criterion): records of both libraries, frames, sockets, polling
 #   run.sh --instructions   instructions in user space per record, by perf, or by callgrind where perf can not
 #                           count (its processor has neither VAES nor AVX-512, so the AEADs take older code)
 set -euo pipefail
