@@ -171,7 +171,8 @@ claimed(#{carrier := Carrier} = Cast, From, To) ->
 %% that is still there. Not by the peers of a hub, which wait for a core most of the time.
 -spec places(cast()) -> [{string(), {pos_integer(), pos_integer()}}].
 places(#{members := Members}) ->
-    lists:append([places_in(Peer) || {Role, #{peer := Peer}} <- maps:to_list(Members), is_atom(Role)]).
+    lists:append([places_in(Peer) || {Role, #{peer := Peer, os_pid := OsPid}} <- maps:to_list(Members), is_atom(Role),
+                                     filelib:is_dir("/proc/" ++ OsPid)]).
 
 places_in(Peer) ->
     try maps:to_list(merlon_peers:call(Peer, merlon_bench_watch, take, []))

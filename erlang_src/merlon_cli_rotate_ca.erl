@@ -65,7 +65,7 @@ sweep(Dir, Way) ->
 %% What is lost for good is not waited for (`anew`).
 sweep(none, Way, Dir, Work) ->
     case {Way =/= anew andalso merlon_ca_files:is_said(Dir), merlon_ca_files:others(Dir)} of
-        {true, _} -> unbegun(Dir);
+        {true, _} -> sign_lost(Dir);
         {false, []} -> {none, merlon_ca_files:clean(Dir, Work)};
         {false, [File | _]} -> {error, {refused, [File, " is of no rotation, and would be removed by one: move it away"]}}
     end;
@@ -114,7 +114,7 @@ ending([File | _] = Missing, Restorable) ->
         [Lost | _] -> gone(Lost)
     end.
 
-unbegun(Dir) ->
+sign_lost(Dir) ->
     {error, {refused, ["nodes were told of a rotation of this root, and ", merlon_dir:path([Dir, "ca", "next.pem"]),
                        " is not there: put it back, or go on where it was begun", merlon_rotate_ca_text:lost()]}}.
 
@@ -356,13 +356,13 @@ without(Options) -> [unicode:characters_to_binary(Node) || Node <- maps:get(with
 
 status(Dir, Options) ->
     case state(Dir, rollback) of % which stage it is in, whatever is to be done
-        {ok, none, none} -> none_here(merlon_ca_files:is_said(Dir), Dir);
+        {ok, none, none} -> none_here(merlon_ca_files:is_said(Dir) andalso merlon_ca_files:rotation(Dir) =:= none, Dir);
         {ok, prepared, _} -> {ok, "A new root is prepared, and no node has been told of it.\n"};
         {ok, Stage, Rotation} -> status(Stage, Rotation, Dir, Options);
         {error, _} = Error -> Error
     end.
 
-none_here(true, Dir) -> unbegun(Dir);
+none_here(true, Dir) -> sign_lost(Dir);
 none_here(false, _Dir) -> {ok, "No rotation of the root is under way.\n"}.
 
 status(Stage, #{old := #{id := Old}, new := #{id := New}} = Rotation, Dir, Options) ->

@@ -8,6 +8,7 @@
 %% {Line, When it was last seen in the file, in milliseconds, or `never`}.
 -define(TABLE, merlon_linked).
 %% Milliseconds: a line that was in the file is not looked for again so soon, so that many links at once read it once.
+%% What is taken out of the file is written again at the first link after that.
 -define(FRESH, 5000).
 
 %% Called by merlon_registry, which owns the table.
@@ -33,7 +34,7 @@ is_tool(Name) ->
     #{cli_names := Cli, derived_names := Derived} = merlon_node:config(),
     merlon_nif:binds({cli, <<"tool">>, lists:last(binary:split(Name, <<"@">>, [global]))}, Name, Cli, Derived).
 
-%% What could not be written the last time is written at the next link, what is gone from the file soon.
+%% What could not be written the last time is written at the next link.
 remember(Line) ->
     Now = erlang:monotonic_time(millisecond),
     case ets:insert_new(?TABLE, {Line, never}) orelse ets:lookup_element(?TABLE, Line, 2) of

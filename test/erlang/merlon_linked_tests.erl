@@ -18,7 +18,7 @@ with_dir(Test) ->
         end
     end).
 
-link(Name) -> merlon_linked:note(#{carrier => merlon, identity => {node, <<"shop">>, Name, <<"host">>}}).
+up(Name) -> merlon_linked:note(#{carrier => merlon, identity => {node, <<"shop">>, Name, <<"host">>}}).
 
 kept(File) ->
     {ok, Bytes} = file:read_file(File),
@@ -26,14 +26,14 @@ kept(File) ->
 
 %% As if all had been seen in the file long ago.
 later() ->
-    [ets:insert(merlon_linked, {Line, erlang:monotonic_time(millisecond) - 6000}) || {Line, _} <- ets:tab2list(merlon_linked)].
+    [ets:insert(merlon_linked, {Line, erlang:monotonic_time(millisecond) - 3600000}) || {Line, _} <- ets:tab2list(merlon_linked)].
 
 each_node_is_kept_once_test() ->
     with_dir(fun(_Dir, File) ->
-        [ok = link(Name) || Name <- [<<"a">>, <<"b">>, <<"a">>]],
+        [ok = up(Name) || Name <- [<<"a">>, <<"b">>, <<"a">>]],
         ?assertEqual([<<"a@host">>, <<"b@host">>], kept(File)),
         _ = later(),
-        [ok = link(Name) || Name <- [<<"b">>, <<"a">>]],
+        [ok = up(Name) || Name <- [<<"b">>, <<"a">>]],
         ?assertEqual([<<"a@host">>, <<"b@host">>], kept(File)),
         ?assert(merlon_linked:is_known(<<"a@host">>, plain)),
         ?assertNot(merlon_linked:is_known(<<"c@host">>, plain))
@@ -42,21 +42,21 @@ each_node_is_kept_once_test() ->
 %% Many links at once read the file once, not each of them.
 what_was_seen_just_now_is_not_looked_for_again_test() ->
     with_dir(fun(_Dir, File) ->
-        [ok = link(Name) || Name <- [<<"a">>, <<"b">>]],
+        [ok = up(Name) || Name <- [<<"a">>, <<"b">>]],
         _ = later(),
-        ok = link(<<"a">>),
+        ok = up(<<"a">>),
         ok = file:delete(File),
-        [ok = link(Name) || Name <- [<<"a">>, <<"b">>]],
+        [ok = up(Name) || Name <- [<<"a">>, <<"b">>]],
         ?assertNot(filelib:is_file(File)),
         ?assert(merlon_linked:is_known(<<"b@host">>, plain))
     end).
 
 what_is_gone_from_the_file_is_written_again_test() ->
     with_dir(fun(_Dir, File) ->
-        [ok = link(Name) || Name <- [<<"a">>, <<"b">>]],
+        [ok = up(Name) || Name <- [<<"a">>, <<"b">>]],
         ok = file:write_file(File, "b@host\n"),
         _ = later(),
-        [ok = link(Name) || Name <- [<<"a">>, <<"b">>]],
+        [ok = up(Name) || Name <- [<<"a">>, <<"b">>]],
         ?assertEqual([<<"a@host">>, <<"b@host">>], kept(File))
     end).
 
@@ -64,8 +64,8 @@ what_is_gone_from_the_file_is_written_again_test() ->
 what_can_not_be_written_is_tried_again_at_the_next_link_test() ->
     with_dir(fun(_Dir, File) ->
         ok = file:make_dir(File),
-        ok = link(<<"a">>),
+        ok = up(<<"a">>),
         ok = file:del_dir(File),
-        ok = link(<<"a">>),
+        ok = up(<<"a">>),
         ?assertEqual([<<"a@host">>], kept(File))
     end).
