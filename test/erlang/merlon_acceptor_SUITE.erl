@@ -10,7 +10,8 @@
          a_flood_from_another_address_keeps_nobody_out/1,
          a_slow_log_keeps_nobody_out/1,
          the_greediest_source_gives_way/1, strangers_are_served_at_normal_priority/1,
-         numbers_that_do_not_fit_are_refused/1, a_flood_of_ticks_is_one_tick/1]).
+         numbers_that_do_not_fit_are_refused/1, a_flood_of_ticks_is_one_tick/1,
+         who_takes_connections_lets_others_run/1]).
 -export([acceptors/0, listener/0, lose_listener/0, sockets/0, watch_sockets/0, priorities/0]).
 
 -define(COOKIE, <<"merlontest">>).
@@ -26,7 +27,7 @@ all() ->
      a_listener_that_is_gone_is_logged_once_a_second,
      a_flood_from_another_address_keeps_nobody_out, a_slow_log_keeps_nobody_out,
      the_greediest_source_gives_way, strangers_are_served_at_normal_priority,
-     numbers_that_do_not_fit_are_refused, a_flood_of_ticks_is_one_tick].
+     numbers_that_do_not_fit_are_refused, a_flood_of_ticks_is_one_tick, who_takes_connections_lets_others_run].
 
 init_per_suite(Config) ->
     {ok, _} = application:ensure_all_started(ssl),
@@ -35,7 +36,7 @@ init_per_suite(Config) ->
 end_per_suite(_Config) ->
     ok.
 
-init_per_testcase(the_greediest_source_gives_way, Config) ->
+init_per_testcase(Case, Config) when Case =:= the_greediest_source_gives_way; Case =:= who_takes_connections_lets_others_run ->
     Config;
 init_per_testcase(_Case, Config) ->
     Dir = merlon_peers:new_dir(proplists:get_value(priv_dir, Config), "attacked"),
@@ -231,6 +232,20 @@ a_flood_of_ticks_is_one_tick(Config) ->
     ct:log("~b ticks", [Ticks]),
     true = Ticks < 2000,
     ok = merlon_nif:close(Conn).
+
+%% A process runs for 4000 reductions at a time: a call of the library would be one, and a flood would hold a scheduler.
+who_takes_connections_lets_others_run(_Config) ->
+    Ip = {127, 0, 0, 1},
+    {ok, Listener} = merlon_nif:listen(Ip, 0, 20, []),
+    {ok, {_, Port}} = merlon_nif:sockname(Listener),
+    Clients = [element(2, {ok, _} = gen_tcp:connect(Ip, Port, [])) || _ <- lists:seq(1, 10)],
+    {reductions, Before} = process_info(self(), reductions),
+    Taken = [element(2, {ok, _} = merlon_nif:accept(Listener)) || _ <- Clients],
+    {reductions, After} = process_info(self(), reductions),
+    true = After - Before > 4000,
+    _ = [ok = merlon_nif:close(Conn) || Conn <- Taken],
+    _ = [ok = gen_tcp:close(Client) || Client <- Clients],
+    ok = merlon_nif:close(Listener).
 
 %% ---- numbers ----
 

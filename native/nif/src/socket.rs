@@ -2,12 +2,16 @@
 
 use crate::conn::{self, Conn};
 use crate::select::{Handle, Ready};
+use crate::send::spent;
 use crate::term::{atoms, fault, from_addr, from_opt, ok, to_ip, to_opt_name, to_opts, Fault};
 use merlon_sock::Sock;
 use rustler::{Atom, Encoder, Env, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Mutex;
+
+/// What a connection costs that is turned away at once, as bytes moved (`spent`).
+const CONNECTION_COST: usize = 100 * 1024;
 
 /// A listening socket.
 pub struct Listener {
@@ -65,7 +69,10 @@ fn accept<'a>(env: Env<'a>, listener: ResourceArc<Listener>) -> Term<'a> {
         .with(Sock::accept)
         .and_then(|(sock, peer)| Conn::new(sock, peer))
     {
-        Ok(conn) => ok(env, ResourceArc::new(conn)),
+        Ok(conn) => {
+            spent(env, CONNECTION_COST);
+            ok(env, ResourceArc::new(conn))
+        }
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
             match listener.handle.select(env, Ready::Input, &env.pid()) {
                 Ok(()) => atoms::wait().encode(env),
