@@ -17,21 +17,21 @@ start(Conn, DHandle) ->
 
 -spec init(pid(), merlon_nif:conn(), erlang:dist_handle()) -> no_return().
 init(Out, Conn, DHandle) ->
+    #{busy_poll := Time} = merlon_node:config(),
     receive
-        {Out, go} -> loop(Out, Conn, DHandle, merlon_reprove_core:budget(now_ms()))
+        {Out, go} ->
+            loop(Out, Conn, DHandle, merlon_reprove_core:budget(now_ms()), merlon_busy_poll_core:new(Time))
     end.
 
-loop(Out, Conn, DHandle, Budget) ->
-    case merlon_nif:recv(Conn) of
+loop(Out, Conn, DHandle, Budget, Poll) ->
+    case merlon_nif:recv(Conn, merlon_busy_poll_core:is_on(Poll)) of
         {Frames, Next} when is_list(Frames) ->
             put_frames(DHandle, Frames),
-            await(Next),
-            loop(Out, Conn, DHandle, Budget);
+            loop(Out, Conn, DHandle, Budget, await(Next, Frames, Poll));
         {Frames, Next, Controls} ->
             put_frames(DHandle, Frames),
             Left = control(Out, Conn, Controls, Budget),
-            await(Next),
-            loop(Out, Conn, DHandle, Left);
+            loop(Out, Conn, DHandle, Left, await(Next, Frames, Poll));
         {error, Reason} ->
             failed(Out, Reason)
     end.
@@ -56,11 +56,19 @@ put_frames(DHandle, [Frame | Frames]) ->
 put_frames(_DHandle, []) ->
     ok.
 
-await(more) -> ok;
-await(wait) ->
+await(more, _Frames, Poll) ->
+    merlon_busy_poll_core:more(Poll);
+await(empty, Frames, Poll) ->
+    erlang:yield(),
+    merlon_busy_poll_core:empty(Frames =/= [], now_us(), Poll);
+await(wait, _Frames, Poll) ->
+    Since = now_us(),
     receive
         {select, _, _, ready_input} -> ok
     after ?REST ->
             erlang:garbage_collect(),
             receive {select, _, _, ready_input} -> ok end
-    end.
+    end,
+    merlon_busy_poll_core:woken(Since, now_us(), Poll).
+
+now_us() -> erlang:monotonic_time(microsecond).

@@ -13,7 +13,7 @@
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([first/1, plain/1, peek_one/1, foreign/1, may_claim/2]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
--export([send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1]).
+-export([send/2, flush/1, recv/2, recv_one/1, limits/2, stats/1]).
 -export([send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1]).
 -export([term_decode/2, term_decode_dirty/2, term_scan/2, term_scan_dirty/2, term_survey/2]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
@@ -38,7 +38,7 @@
        listen/4, accept/1, connect/4, connected/1,
        first/1, plain/1, peek_one/1, foreign/1, may_claim/2,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
-       send/2, flush/1, recv/1, recv_one/1, limits/2, stats/1,
+       send/2, flush/1, recv/2, recv_one/1, limits/2, stats/1,
        send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1,
        term_decode/2, term_decode_dirty/2, term_scan/2, term_scan_dirty/2, term_survey/2,
        set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2,
@@ -279,10 +279,10 @@ send(_Conn, _Frames) -> not_loaded().
 -spec flush(conn()) -> ok | blocked | {error, posix()}.
 flush(_Conn) -> not_loaded().
 
-%% Whole frames in, and what the other carrier says. `more`: call again; `wait`: after {select, _, _, ready_input}.
--spec recv(conn()) -> {[binary()], more | wait} | {[binary()], more | wait, Controls :: [binary()]} |
-          {error, closed | atom()}.
-recv(_Conn) -> not_loaded().
+%% Whole frames, and what the other carrier says. `more`: call again; `wait`: after {select, _, _, ready_input}; `empty`: if Poll, for `wait`.
+-spec recv(conn(), Poll :: boolean()) -> {[binary()], more | wait | empty} |
+          {[binary()], more | wait | empty, Controls :: [binary()]} | {error, closed | atom()}.
+recv(_Conn, _Poll) -> not_loaded().
 
 %% One frame of the dist handshake; those behind it stay for the next call.
 -spec recv_one(conn()) -> {ok, binary()} | wait | {error, closed | atom()}.

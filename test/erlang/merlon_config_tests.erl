@@ -15,7 +15,7 @@ load(Text) ->
 
 defaults_are_complete_test() ->
     ?assertMatch({ok, #{cluster := <<"shop">>, handshake_timeout := 7000, max_handshakes := 64,
-                        key_update_after := 8388608, max_frame := 2147483648,
+                        key_update_after := 8388608, max_frame := 2147483648, busy_poll := 60,
                         require_carrier := false, cli_names := default, stale_crl := refuse,
                         grace := 0, revoked_grace := 0, rotate_secret := never,
                         identity := certificate,
@@ -28,7 +28,7 @@ defaults_are_complete_test() ->
 every_setting_can_be_set_test() ->
     {ok, Config} = load("%% comment\n{cluster, <<\"a-b.c_1\">>}. {cli_names, [\"x-*\", <<\"y\">>]}.\n"
                         "{derived_names, []}.\n{handshake_timeout, 100}.\n{max_handshakes, 1}.\n"
-                        "{key_update_after, 1}.\n{max_frame, 65536}.\n{require_carrier, true}.\n"
+                        "{key_update_after, 1}.\n{max_frame, 65536}. {busy_poll, 0}.\n{require_carrier, true}.\n"
                         "{stale_crl, warn}. {grace, 0}. {revoked_grace, 2592000}.\n"
                         "{renew, false}. {issue, false}. {enroll, true}.\n"
                         "{rotate_secret, {every, {30, days}}}.\n{identity, secret}. {core_files, whole}.\n"
@@ -40,7 +40,7 @@ every_setting_can_be_set_test() ->
     {ok, One} = merlon_cidr:parse(<<"::1">>),
     ?assertEqual(#{cluster => <<"a-b.c_1">>, cli_names => [<<"x-*">>, <<"y">>], derived_names => [],
                    handshake_timeout => 100, max_handshakes => 1, key_update_after => 1,
-                   max_frame => 65536, require_carrier => true, stale_crl => warn, grace => 0,
+                   max_frame => 65536, busy_poll => 0, require_carrier => true, stale_crl => warn, grace => 0,
                    revoked_grace => 2592000, renew => false, issue => false, enroll => true,
                    rotate_secret => {30 * 86400, 86400}, identity => secret, core_files => whole,
                    secret => {merlon_secrets_env, <<"KEYRING">>}, secret_wait => 1000,

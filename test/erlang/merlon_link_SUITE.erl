@@ -13,6 +13,7 @@
          keys_change_thousands_of_times_under_load/1,
          keys_change_although_only_one_side_sends/1,
          round_trips_are_not_held_up_by_bulk/1, exits_with_big_reasons_cross_both_ways/1,
+         who_is_answered_fast_polls/1, who_may_not_is_woken/1,
          what_was_sent_before_a_disconnect_arrives/1, small_messages_do_not_pin_big_buffers/1]).
 
 -define(MB, (1024 * 1024)).
@@ -25,7 +26,7 @@ all() ->
      a_stopped_peer_suspends_senders_in_bounded_memory,
      a_blocked_sender_does_not_block_a_scheduler,
      keys_change_thousands_of_times_under_load, keys_change_although_only_one_side_sends,
-     round_trips_are_not_held_up_by_bulk, exits_with_big_reasons_cross_both_ways,
+     round_trips_are_not_held_up_by_bulk, who_is_answered_fast_polls, who_may_not_is_woken, exits_with_big_reasons_cross_both_ways,
      what_was_sent_before_a_disconnect_arrives, small_messages_do_not_pin_big_buffers].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
@@ -145,10 +146,11 @@ a_blocked_sender_does_not_block_a_scheduler(Config) ->
 
 %% ---- keys ----
 
-rekeying(Config, After) ->
+rekeying(Config, After) -> configured(Config, {key_update_after, After}).
+
+configured(Config, Setting) ->
     Dir = merlon_peers:new_dir(?config(priv_dir, Config), "carrier-tests"),
-    ok = file:write_file(filename:join(Dir, "merlon.config"),
-                         io_lib:format("{key_update_after, ~b}.~n", [After]), [append]),
+    ok = file:write_file(filename:join(Dir, "merlon.config"), io_lib:format("~p.~n", [Setting]), [append]),
     [begin
          ok = merlon_peers:add_node(Dir, Node),
          merlon_ct:start(Config, Node, [], #{dir => Dir, certify => false})
@@ -200,6 +202,17 @@ round_trips_are_not_held_up_by_bulk(Config) ->
                       60000),
     _ = Bulk,
     {comment, io_lib:format("mean ~w us, max ~w us", [Mean, Max])}.
+
+who_is_answered_fast_polls(Config) ->
+    true = lists:member(true, polls(Config, 1000)).
+
+who_may_not_is_woken(Config) ->
+    [false] = polls(Config, 0).
+
+polls(Config, Microseconds) ->
+    [A, {_, NodeB, _} = B] = configured(Config, {busy_poll, Microseconds}),
+    ok = merlon_ct:connect(A, B),
+    merlon_ct:call(A, merlon_work, polls, [NodeB, 200]).
 
 exits_with_big_reasons_cross_both_ways(Config) ->
     {{_, NodeA, _} = A, {_, NodeB, _} = B} = pair(Config, []),

@@ -29,9 +29,13 @@ to_a_slow_line_a_bounded_part_is_taken_ahead_test() ->
     ?assert(Most > ?BATCH),
     ?assert(Most =< ?ROOM + ?FRAME).
 
+%% 20 ms later at the latest.
+on_a_fast_line_it_goes_out_a_little_later_test() ->
+    ?assertMatch(#{small := {sent, Turn}} when Turn < 20, world(2)).
+
 %% What is taken ahead waits in the library: only where it has to.
-where_the_socket_is_soon_free_nothing_is_taken_ahead_test() ->
-    #{most := Most} = world(2),
+as_long_as_nobody_has_waited_nothing_is_taken_ahead_test() ->
+    #{most := Most} = world(0),
     ?assertEqual(?BATCH, Most).
 
 %% ---- the world ----

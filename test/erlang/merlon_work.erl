@@ -6,7 +6,7 @@
 -export([echo/2, echoes/3, exchange/2, flood/3, unsuspended/1, received/0, reset/0]).
 -export([kill/2, inject_with/1, inject/2, hog/1, let_go/0]).
 -export([in_order/2, keep/4, collect/0]).
--export([ping_at/2, cycles/2, round_trips/2, bulk/3, spawn_exit/2]).
+-export([ping_at/2, cycles/2, round_trips/2, polls/2, bulk/3, spawn_exit/2]).
 
 %% ---- servers ----
 
@@ -175,6 +175,22 @@ cycle(Node) ->
 round_trips(Node, Count) ->
     [element(1, timer:tc(fun() -> echo(Node, I) end)) || I <- lists:seq(1, Count)].
 
+%% Whether the reader of the link to Node has polled, or not, during so many of them.
+-spec polls(node(), pos_integer()) -> [boolean()].
+polls(Node, Count) ->
+    Reader = reader(Node),
+    1 = erlang:trace_pattern({merlon_nif, recv, 2}, true, [global]),
+    1 = erlang:trace(Reader, true, [call]),
+    _ = round_trips(Node, Count),
+    1 = erlang:trace(Reader, false, [call]),
+    Ref = erlang:trace_delivered(Reader),
+    receive {trace_delivered, Reader, Ref} -> lists:usort(polled()) end.
+
+polled() ->
+    receive {trace, _, call, {merlon_nif, recv, [_Conn, Poll]}} -> [Poll | polled()]
+    after 0 -> []
+    end.
+
 %% Two processes that send Bytes each in binaries of Size, then say so to the caller's group.
 -spec bulk(node(), pos_integer(), pos_integer()) -> [pid()].
 bulk(Node, Size, Bytes) ->
@@ -195,10 +211,13 @@ spawn_exit(Node, Size) ->
 kill(controller, Node) ->
     exit(controller(Node), kill);
 kill(reader, Node) ->
+    exit(reader(Node), kill).
+
+reader(Node) ->
     {links, Links} = process_info(controller(Node), links),
     [Reader] = [Pid || Pid <- Links, is_pid(Pid),
                        process_info(Pid, initial_call) =:= {initial_call, {merlon_link_in, init, 3}}],
-    exit(Reader, kill).
+    Reader.
 
 controller(Node) ->
     [Out] = [Pid || {Pid, _, #{node := To}} <- merlon_registry:links(), To =:= Node],

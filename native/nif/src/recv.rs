@@ -20,13 +20,15 @@ pub const BIG_FRAME: usize = 4096;
 const RECORDS: u64 = 1024;
 /// So many bytes at once are a part of a stream.
 const STREAM: usize = 64 * 1024;
+/// What brings as many is no answer that another may follow at once, but most likely the end of a burst.
+const POLLED: usize = 32 * 1024;
 /// Bytes that count as much as a record does (`spent`).
 const RECORD_COST: usize = 512;
 /// What the dist handshake reads at once: what arrives behind it is kept, so not much.
 const READ_HANDSHAKE: usize = 16 * 1024;
 
 #[rustler::nif]
-fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
+fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, poll: bool) -> Term<'a> {
     let mut frames = Frames::new(env);
     let mut controls = Vec::new();
     let mut counted = (0, 0);
@@ -48,12 +50,13 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
         controls = rx.frames.control.take();
         let records = usize::try_from(records).unwrap_or(usize::MAX);
         spent(env, rx.read.max(records.saturating_mul(RECORD_COST)));
-        result
+        result.map(|empty| (empty, rx.read))
     });
     let (count, bytes) = counted;
     Counters::add(&conn.counters.frames_in, count);
     Counters::add(&conn.counters.bytes_in, bytes);
-    let armed = result.and_then(|empty| match empty {
+    let armed = result.and_then(|(empty, read)| match empty {
+        true if poll && read < POLLED => Ok(atoms::empty()),
         true => conn.await_ready(env, Ready::Input).map(|()| atoms::wait()),
         false => Ok(atoms::more()),
     });
