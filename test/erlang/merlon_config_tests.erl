@@ -15,7 +15,7 @@ load(Text) ->
 
 defaults_are_complete_test() ->
     ?assertMatch({ok, #{cluster := <<"shop">>, handshake_timeout := 7000, max_handshakes := 64,
-                        key_update_after := 8388608, max_frame := 2147483648, busy_poll := 60,
+                        key_update_after := 8388608, max_frame := 2147483648, busy_poll := 100,
                         require_carrier := false, cli_names := default, stale_crl := refuse,
                         grace := 0, revoked_grace := 0, rotate_secret := never,
                         identity := certificate,
