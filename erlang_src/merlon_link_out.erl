@@ -15,8 +15,10 @@
 -define(ROOM, 917504).
 %% Milliseconds that a socket is full when its line is slower than those who send.
 -define(SLOW, 6).
-%% Milliseconds of bulk after which others get room on a fast line too: more often costs throughput (5: a tenth).
+%% Milliseconds of bulk after which others get room on a fast line too (5 would cost a tenth of the throughput), and how
+%% long nothing is sent between two messages that are no bulk.
 -define(TURN, 20).
+-define(PAUSE, 10).
 %% Milliseconds without anything to do after which no message is kept alive that has been sent.
 -define(REST, 500).
 
@@ -28,10 +30,11 @@
                 vm = armed :: more | none | armed,
                 %% Since when the socket is full, in milliseconds.
                 blocked = no :: no | integer(),
-                %% The line is slow: after a batch there will be room for others.
+                %% Others need room: after the next batch, or now.
                 slow = no :: no | batch | room,
-                %% When others had room last, in milliseconds.
-                room :: integer(),
+                %% Since when there has been bulk without room for others, and the VM nothing more, in milliseconds.
+                crowded :: integer(),
+                armed :: integer(),
                 bulk = false :: boolean(),
                 %% For the other carrier; a newer message of a kind stands for an older one.
                 control = #{} :: #{merlon_reprove_core:kind() => binary()}}).
@@ -75,7 +78,7 @@ init(Supervisor, {Conn, Direction}, Peer) ->
             %% A logger may use this very link.
             _ = spawn(merlon_event, link_up, [Info]),
             _ = spawn(merlon_linked, note, [Info]),
-            loop(#state{conn = Conn, handle = DHandle, ticker = Supervisor, room = now_ms()});
+            loop(#state{conn = Conn, handle = DHandle, ticker = Supervisor, crowded = now_ms(), armed = now_ms()});
         {'DOWN', _, process, Supervisor, Reason} ->
             exit(Reason)
     end.
@@ -98,7 +101,7 @@ loop(State) ->
 
 wait(#state{conn = Conn, blocked = Blocked} = State, Rest) ->
     receive
-        dist_data -> cycle(State#state{vm = more});
+        dist_data -> cycle(told(State));
         %% Bytes that wait for the peer to read them are as good as a tick.
         tick when Blocked =/= no -> wait(State, Rest);
         tick -> sent(merlon_nif:send(Conn, [{0, []}]), State);
@@ -113,6 +116,12 @@ wait(#state{conn = Conn, blocked = Blocked} = State, Rest) ->
     after Rest ->
             erlang:garbage_collect(),
             wait(rested(State), infinity)
+    end.
+
+told(#state{armed = Armed} = State) ->
+    case now_ms() of
+        Now when Now - Armed >= ?PAUSE -> State#state{vm = more, crowded = Now};
+        _ -> State#state{vm = more}
     end.
 
 %% What the handshake has left in its process would stay for as long as the link.
@@ -133,7 +142,7 @@ kept(Messages, #state{control = Control} = State) ->
 cycle(#state{blocked = no, control = Control, conn = Conn} = State) when map_size(Control) > 0 ->
     sent(merlon_nif:send_control(Conn, maps:values(Control)), State#state{control = #{}});
 cycle(#state{blocked = no, vm = more, slow = room} = State) ->
-    room(State#state{slow = no, room = now_ms(), bulk = true});
+    room(State#state{slow = no, crowded = now_ms(), bulk = true});
 cycle(#state{blocked = no, vm = more, slow = Slow, conn = Conn, handle = DHandle} = State) ->
     case take(DHandle, ?BATCH, 0, []) of
         {0, _, none} -> loop(arm(State));
@@ -146,8 +155,8 @@ cycle(#state{vm = none} = State) -> loop(arm(State));
 cycle(State) -> loop(State).
 
 after_batch(batch, more, _State) -> room;
-after_batch(no, more, #state{room = Last}) ->
-    case now_ms() - Last >= ?TURN of
+after_batch(no, more, #state{crowded = Since}) ->
+    case now_ms() - Since >= ?TURN of
         true -> room;
         false -> no
     end;
@@ -204,7 +213,7 @@ take(_DHandle, _Most, Bytes, Frames) ->
 
 arm(#state{handle = DHandle} = State) ->
     erlang:dist_ctrl_get_data_notification(DHandle),
-    State#state{vm = armed}.
+    State#state{vm = armed, armed = now_ms()}.
 
 sent({error, Reason}, _State) ->
     %% The reader sees the same end and knows more about it: give it the first word.

@@ -175,16 +175,23 @@ cycle(Node) ->
 round_trips(Node, Count) ->
     [element(1, timer:tc(fun() -> echo(Node, I) end)) || I <- lists:seq(1, Count)].
 
-%% Whether the reader of the link to Node has polled, or not, during so many of them.
+%% Whether the reader of the link to Node has polled, or not, during so many of them. Back when it waits again.
 -spec polls(node(), pos_integer()) -> [boolean()].
 polls(Node, Count) ->
     Reader = reader(Node),
     1 = erlang:trace_pattern({merlon_nif, recv, 2}, true, [global]),
     1 = erlang:trace(Reader, true, [call]),
     _ = round_trips(Node, Count),
+    waits(Reader),
     1 = erlang:trace(Reader, false, [call]),
     Ref = erlang:trace_delivered(Reader),
     receive {trace_delivered, Reader, Ref} -> lists:usort(polled()) end.
+
+waits(Pid) ->
+    case process_info(Pid, status) of
+        {status, waiting} -> ok;
+        {status, _} -> timer:sleep(10), waits(Pid)
+    end.
 
 polled() ->
     receive {trace, _, call, {merlon_nif, recv, [_Conn, Poll]}} -> [Poll | polled()]
