@@ -117,8 +117,7 @@ beside() ->
 
 %% Before each receive: with nothing to receive, others run. A full socket leaves them time for all they want.
 waits() ->
-    #{now := Before, rest := Rest} = world(),
-    _ = change(#{now => Before + Rest, rest => 0}),
+    _ = [rested() || {_, 0} <- [process_info(self(), message_queue_len)]],
     case {process_info(self(), message_queue_len), process_info(self(), priority), world()} of
         {{_, N}, _, _} when N > 0 -> ok;
         {_, _, #{blocked := true, now := Now, full := Full}} ->
@@ -128,6 +127,10 @@ waits() ->
         {_, {priority, high}, _} -> run(told);
         {_, {priority, normal}, #{awake := Awake}} -> run(length(Awake))
     end.
+
+rested() ->
+    #{now := Now, rest := Rest} = world(),
+    change(#{now => Now + Rest, rest => 0}).
 
 link_info(_Conn) -> #{}.
 peername(_Conn) -> {error, closed}.
