@@ -60,7 +60,7 @@ keys() ->
      {max_frame, {default, 1 bsl 31}, {integer, 1 bsl 16, 1 bsl 40},
       "bytes of the largest distribution message accepted"},
      {busy_poll, {default, 100}, {integer, 0, 1000},
-      "microseconds that a link looks for an answer before it waits to be woken; 0: not at all"},
+      "microseconds that a link looks for the next message before it waits to be woken; 0: not at all"},
      {stale_crl, {default, refuse}, {one_of, [refuse, warn]},
       "what a revocation list past its next update does to new links"},
      {grace, {default, 0}, {integer, 0, ?MONTH},
