@@ -24,11 +24,11 @@ is_on({_Time, Until}) -> Until =/= off.
 -spec more(poll()) -> poll().
 more({Time, _Until}) -> {Time, off}.
 
-%% There is nothing more to read for now. A part of something long is a stream, too.
--spec empty(Read :: nothing | part | message, Now :: integer(), poll()) -> poll().
-empty(message, Now, {Time, _Until}) -> {Time, Now + Time};
-empty(nothing, Now, {_Time, Until} = Poll) when Now < Until -> Poll;
-empty(_Read, _Now, {Time, _Until}) -> {Time, off}.
+%% There is nothing more to read for now.
+-spec empty(Found :: boolean(), Now :: integer(), poll()) -> poll().
+empty(true, Now, {Time, _Until}) -> {Time, Now + Time};
+empty(false, Now, {_Time, Until} = Poll) when Now < Until -> Poll;
+empty(false, _Now, {Time, _Until}) -> {Time, off}.
 
 %% It has asked to be woken at Since, and has been woken.
 -spec woken(Since :: integer(), Now :: integer(), poll()) -> poll().

@@ -59,7 +59,7 @@ put_frames(_DHandle, []) ->
 await(more, _Frames, Poll) ->
     merlon_busy_poll_core:more(Poll);
 await(empty, Frames, Poll) ->
-    Next = merlon_busy_poll_core:empty(read(Frames), now_us(), Poll),
+    Next = merlon_busy_poll_core:empty(Frames =/= [], now_us(), Poll),
     erlang:yield(),
     Next;
 await(wait, _Frames, Poll) ->
@@ -71,10 +71,5 @@ await(wait, _Frames, Poll) ->
             receive {select, _, _, ready_input} -> ok end
     end,
     merlon_busy_poll_core:woken(Since, now_us(), Poll).
-
-%% For a part of something long the library gives a tick.
-read([]) -> nothing;
-read([<<>>]) -> part;
-read(_Frames) -> message.
 
 now_us() -> erlang:monotonic_time(microsecond).

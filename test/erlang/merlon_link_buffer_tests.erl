@@ -1,5 +1,6 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% What a link keeps while its socket is full (native/nif/src/send.rs).
+%% What a link keeps while its socket is full (native/nif/src/send.rs), and when its reader may look again by itself
+%% (native/nif/src/recv.rs): over a connection without TLS, whose peer writes what the test says.
 -module(merlon_link_buffer_tests).
 
 -include_lib("eunit/include/eunit.hrl").
@@ -9,19 +10,61 @@
 
 %% A buffer that grows has room for up to twice of what is in it: that must not stay with the link.
 a_blocked_link_keeps_what_it_must_and_no_room_beside_it_test() ->
+    with_peer(fun(Conn, _Peer) ->
+                      Frame = {?FRAME, [binary:copy(<<7>>, ?FRAME)]},
+                      blocked = merlon_nif:send(Conn, lists:duplicate(?FRAMES, Frame)),
+                      #{unsent := Unsent, buffers := Buffers} = merlon_nif:stats(Conn),
+                      ?assert(Unsent > 8 * ?FRAME),
+                      ?assert(Buffers =< ?FRAMES * (?FRAME + 4))
+              end).
+
+who_has_read_a_small_frame_may_look_again_test() ->
+    with_peer(fun(Conn, Peer) ->
+                      ok = gen_tcp:send(Peer, frame(100)),
+                      ?assertMatch({[<<_:100/binary>>], empty}, read(Conn, true)),
+                      ?assertEqual({[], empty}, merlon_nif:recv(Conn, true)),
+                      ok = gen_tcp:send(Peer, frame(100)),
+                      ?assertMatch({[<<_:100/binary>>], wait}, read(Conn, false))
+              end).
+
+who_has_read_a_part_of_a_frame_waits_for_the_rest_test() ->
+    with_peer(fun(Conn, Peer) ->
+                      <<Part:1000/binary, Rest/binary>> = frame(2000),
+                      ok = gen_tcp:send(Peer, Part),
+                      ?assertEqual({[<<>>], wait}, read(Conn, true)),
+                      ok = gen_tcp:send(Peer, Rest),
+                      receive {select, _, _, ready_input} -> ok end,
+                      ?assertMatch({[<<_:2000/binary>>], empty}, merlon_nif:recv(Conn, true))
+              end).
+
+who_has_read_much_waits_test() ->
+    with_peer(fun(Conn, Peer) ->
+                      ok = gen_tcp:send(Peer, frame(40000)),
+                      timer:sleep(100), % all of it is there
+                      ?assertMatch({[<<_:40000/binary>>], wait}, read(Conn, true))
+              end).
+
+frame(Size) -> <<Size:32, 0:Size/unit:8>>.
+
+%% What the reader gets as soon as there is something.
+read(Conn, Poll) ->
+    case merlon_nif:recv(Conn, Poll) of
+        {[], wait} -> receive {select, _, _, ready_input} -> read(Conn, Poll) end;
+        {[], empty} -> read(Conn, Poll);
+        Read -> Read
+    end.
+
+with_peer(Fun) ->
     ok = merlon_nif:load(),
-    {ok, Listener} = gen_tcp:listen(0, [binary, {ip, {127, 0, 0, 1}}, {active, false}, {recbuf, 4096}]),
+    {ok, Listener} = gen_tcp:listen(0, [binary, {ip, {127, 0, 0, 1}}, {active, false}, {nodelay, true}, {recbuf, 4096}]),
     {ok, {Ip, Port}} = inet:sockname(Listener),
     {ok, Conn} = merlon_nif:connect(Ip, Port, undefined, [{sndbuf, 4096}]),
     {ok, Peer} = gen_tcp:accept(Listener),
     try
         ok = up(merlon_nif:connected(Conn), Conn),
         ok = merlon_nif:plain(Conn),
-        ok = merlon_nif:limits(Conn, 2 * ?FRAME),
-        blocked = merlon_nif:send(Conn, lists:duplicate(?FRAMES, {?FRAME, [binary:copy(<<7>>, ?FRAME)]})),
-        #{unsent := Unsent, buffers := Buffers} = merlon_nif:stats(Conn),
-        ?assert(Unsent > 8 * ?FRAME),
-        ?assert(Buffers =< ?FRAMES * (?FRAME + 4))
+        ok = merlon_nif:limits(Conn, 2 * ?FRAME), % the dist handshake is over
+        Fun(Conn, Peer)
     after
         merlon_nif:close(Conn),
         gen_tcp:close(Peer),

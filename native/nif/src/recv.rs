@@ -20,7 +20,8 @@ pub const BIG_FRAME: usize = 4096;
 const RECORDS: u64 = 1024;
 /// So many bytes at once are a part of a stream.
 const STREAM: usize = 64 * 1024;
-/// So many bytes at once are no answer that another follows soon, but most likely the end of a burst.
+/// So many bytes at once are no answer that another follows soon, but most likely the end of a burst; and less than a
+/// whole frame is a part of something long.
 const BURST: usize = 32 * 1024;
 /// Bytes that count as much as a record does (`spent`).
 const RECORD_COST: usize = 512;
@@ -56,7 +57,7 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, poll: bool) -> Term<'a> {
     Counters::add(&conn.counters.frames_in, count);
     Counters::add(&conn.counters.bytes_in, bytes);
     let armed = result.and_then(|(empty, read)| match empty {
-        true if poll && read < BURST => Ok(atoms::empty()),
+        true if poll && (read == 0 || count > 0 && read < BURST) => Ok(atoms::empty()),
         true => conn.await_ready(env, Ready::Input).map(|()| atoms::wait()),
         false => Ok(atoms::more()),
     });
