@@ -28,9 +28,13 @@ by_process(tls_sender, _) ->
     Buffers = [Size || Port <- erlang:ports(), {name, "tcp_inet"} =:= erlang:port_info(Port, name),
                        {ok, _} <- [inet:peername(Port)], {ok, [{buffer, Size}]} <- [inet:getopts(Port, [buffer])]],
     case lists:any(fun(Size) -> Size >= ?TUNED end, Buffers) of true -> inet_tls_tuned; false -> inet_tls end;
-by_process(merlon_link_out, Node) ->
+by_process(merlon_link_out, Node) -> by_links(Node, 100);
+by_process(Module, _) -> {unknown, Module}.
+
+%% The VM says nodeup somewhat before the carrier is told that the handshake is over.
+by_links(Node, Tries) ->
     case [Link || #{node := Peer} = Link <- merlon:connections(), Peer =:= Node] of
+        [] when Tries > 0 -> timer:sleep(10), by_links(Node, Tries - 1);
         [#{carrier := merlon, tls_version := <<"1.3">>}] -> merlon;
         Links -> {unknown, [maps:with([carrier, tls_version], Link) || Link <- Links]}
-    end;
-by_process(Module, _) -> {unknown, Module}.
+    end.

@@ -4,33 +4,41 @@
 %% Pure: times come in, in monotonic microseconds, which may be anything.
 -module(merlon_busy_poll_core).
 
--export([new/1, is_on/1, more/1, empty/3, woken/3]).
+-export([new/2, looking/1, more/1, empty/3, woken/3]).
 -export_type([poll/0]).
 
 %% Who waited at most so many times as long as it would have looked tries it: where both ends look, both waits
 %% get shorter than that.
 -define(SOON, 5).
+%% One of so many schedulers may be kept busy by it.
+-define(SHARE, 4).
 
--opaque poll() :: {Time :: non_neg_integer(), Until :: off | integer()}.
+-record(poll, {time :: non_neg_integer(),
+               most :: non_neg_integer(),
+               until = off :: off | integer()}).
+-opaque poll() :: #poll{}.
 
-%% Looks for Time microseconds after the last thing that was read; 0: never.
--spec new(Time :: non_neg_integer()) -> poll().
-new(Time) -> {Time, off}.
+%% Looks for Time microseconds after the last thing that was read; 0: never. Who has one scheduler only needs it for others.
+-spec new(Time :: non_neg_integer(), Schedulers :: pos_integer()) -> poll().
+new(Time, 1) -> #poll{time = Time, most = 0};
+new(Time, Schedulers) -> #poll{time = Time, most = max(1, Schedulers div ?SHARE)}.
 
--spec is_on(poll()) -> boolean().
-is_on({_Time, Until}) -> Until =/= off.
+%% How many readers may look at once, if this one is to be one of them; 0: it isn't.
+-spec looking(poll()) -> non_neg_integer().
+looking(#poll{until = off}) -> 0;
+looking(#poll{most = Most}) -> Most.
 
 %% There is more to read: a stream, whose next part is seldom there at once.
 -spec more(poll()) -> poll().
-more({Time, _Until}) -> {Time, off}.
+more(Poll) -> Poll#poll{until = off}.
 
 %% There is nothing more to read for now.
 -spec empty(Found :: boolean(), Now :: integer(), poll()) -> poll().
-empty(true, Now, {Time, _Until}) -> {Time, Now + Time};
-empty(false, Now, {_Time, Until} = Poll) when Now < Until -> Poll;
-empty(false, _Now, {Time, _Until}) -> {Time, off}.
+empty(true, Now, #poll{time = Time} = Poll) -> Poll#poll{until = Now + Time};
+empty(false, Now, #poll{until = Until} = Poll) when Now < Until -> Poll;
+empty(false, _Now, Poll) -> Poll#poll{until = off}.
 
 %% It has asked to be woken at Since, and has been woken.
 -spec woken(Since :: integer(), Now :: integer(), poll()) -> poll().
-woken(Since, Now, {Time, _Until}) when Now - Since < ?SOON * Time -> {Time, Now + Time};
-woken(_Since, _Now, {Time, _Until}) -> {Time, off}.
+woken(Since, Now, #poll{time = Time} = Poll) when Now - Since < ?SOON * Time -> Poll#poll{until = Now + Time};
+woken(_Since, _Now, Poll) -> Poll#poll{until = off}.

@@ -20,11 +20,12 @@ init(Out, Conn, DHandle) ->
     #{busy_poll := Time} = merlon_node:config(),
     receive
         {Out, go} ->
-            loop(Out, Conn, DHandle, merlon_reprove_core:budget(now_ms()), merlon_busy_poll_core:new(Time))
+            loop(Out, Conn, DHandle, merlon_reprove_core:budget(now_ms()),
+                 merlon_busy_poll_core:new(Time, erlang:system_info(schedulers_online)))
     end.
 
 loop(Out, Conn, DHandle, Budget, Poll) ->
-    case merlon_nif:recv(Conn, merlon_busy_poll_core:is_on(Poll)) of
+    case merlon_nif:recv(Conn, merlon_busy_poll_core:looking(Poll)) of
         {Frames, Next} when is_list(Frames) ->
             put_frames(DHandle, Frames),
             loop(Out, Conn, DHandle, Budget, await(Next, Frames, Poll));
@@ -59,7 +60,7 @@ put_frames(_DHandle, []) ->
 await(more, _Frames, Poll) ->
     merlon_busy_poll_core:more(Poll);
 await(empty, Frames, Poll) ->
-    Next = merlon_busy_poll_core:empty(Frames =/= [], now_us(), Poll),
+    Next = merlon_busy_poll_core:empty(found(Frames), now_us(), Poll),
     erlang:yield(),
     Next;
 await(wait, _Frames, Poll) ->
@@ -71,5 +72,10 @@ await(wait, _Frames, Poll) ->
             receive {select, _, _, ready_input} -> ok end
     end,
     merlon_busy_poll_core:woken(Since, now_us(), Poll).
+
+%% A tick is no answer.
+found([]) -> false;
+found([<<>>]) -> false;
+found(_Frames) -> true.
 
 now_us() -> erlang:monotonic_time(microsecond).

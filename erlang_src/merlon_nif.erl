@@ -279,10 +279,11 @@ send(_Conn, _Frames) -> not_loaded().
 -spec flush(conn()) -> ok | blocked | {error, posix()}.
 flush(_Conn) -> not_loaded().
 
-%% Whole frames, and what the other carrier says. `more`: call again; `wait`: after {select, _, _, ready_input}; `empty`: if Poll, for `wait`.
--spec recv(conn(), Poll :: boolean()) -> {[binary()], more | wait | empty} |
+%% Whole frames, and what the other carrier says. `more`: call again; `wait`: after {select, _, _, ready_input};
+%% `empty`: look again, as at most Looking readers of this VM may at once (0: not this one).
+-spec recv(conn(), Looking :: non_neg_integer()) -> {[binary()], more | wait | empty} |
           {[binary()], more | wait | empty, Controls :: [binary()]} | {error, closed | atom()}.
-recv(_Conn, _Poll) -> not_loaded().
+recv(_Conn, _Looking) -> not_loaded().
 
 %% One frame of the dist handshake; those behind it stay for the next call.
 -spec recv_one(conn()) -> {ok, binary()} | wait | {error, closed | atom()}.

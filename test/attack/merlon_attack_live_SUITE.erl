@@ -67,7 +67,7 @@ certificate(Conn, Node, Config) ->
 heard(Conn, Patience) -> heard(Conn, erlang:monotonic_time(millisecond) + Patience, []).
 
 heard(Conn, End, Heard) ->
-    case merlon_nif:recv(Conn, false) of
+    case merlon_nif:recv(Conn, 0) of
         {_, Next, Controls} -> await(Next, Conn, End, Heard ++ Controls);
         {_, Next} -> await(Next, Conn, End, Heard)
     end.

@@ -204,15 +204,17 @@ round_trips_are_not_held_up_by_bulk(Config) ->
     {comment, io_lib:format("mean ~w us, max ~w us", [Mean, Max])}.
 
 who_is_answered_fast_polls(Config) ->
-    true = lists:member(true, polls(Config, 1000)).
+    %% Who has one scheduler only needs it for others.
+    Some = erlang:system_info(schedulers_online) > 1,
+    Some = lists:member(empty, looks(Config, 1000)).
 
 who_may_not_is_woken(Config) ->
-    [false] = polls(Config, 0).
+    false = lists:member(empty, looks(Config, 0)).
 
-polls(Config, Microseconds) ->
+looks(Config, Microseconds) ->
     [A, {_, NodeB, _} = B] = configured(Config, {busy_poll, Microseconds}),
     ok = merlon_ct:connect(A, B),
-    merlon_ct:call(A, merlon_work, polls, [NodeB, 200]).
+    merlon_ct:call(A, merlon_work, looks, [NodeB, 200]).
 
 exits_with_big_reasons_cross_both_ways(Config) ->
     {{_, NodeA, _} = A, {_, NodeB, _} = B} = pair(Config, []),

@@ -21,42 +21,65 @@ a_blocked_link_keeps_what_it_must_and_no_room_beside_it_test() ->
 who_has_read_a_small_frame_may_look_again_test() ->
     with_peer(fun(Conn, Peer) ->
                       ok = gen_tcp:send(Peer, frame(100)),
-                      ?assertMatch({[<<_:100/binary>>], empty}, read(Conn, true)),
-                      ?assertEqual({[], empty}, merlon_nif:recv(Conn, true)),
+                      ?assertMatch({[<<_:100/binary>>], empty}, read(Conn, 1)),
+                      ?assertEqual({[], empty}, merlon_nif:recv(Conn, 1)),
                       ok = gen_tcp:send(Peer, frame(100)),
-                      ?assertMatch({[<<_:100/binary>>], wait}, read(Conn, false))
+                      ?assertMatch({[<<_:100/binary>>], wait}, read(Conn, 0))
               end).
 
 who_has_read_a_part_of_a_frame_waits_for_the_rest_test() ->
     with_peer(fun(Conn, Peer) ->
                       <<Part:1000/binary, Rest/binary>> = frame(2000),
                       ok = gen_tcp:send(Peer, Part),
-                      ?assertEqual({[<<>>], wait}, read(Conn, true)),
+                      ?assertEqual({[<<>>], wait}, read(Conn, 1)),
                       ok = gen_tcp:send(Peer, Rest),
                       receive {select, _, _, ready_input} -> ok end,
-                      ?assertMatch({[<<_:2000/binary>>], empty}, merlon_nif:recv(Conn, true))
+                      ?assertMatch({[<<_:2000/binary>>], empty}, merlon_nif:recv(Conn, 1))
               end).
 
 who_has_read_much_waits_test() ->
     with_peer(fun(Conn, Peer) ->
                       ok = gen_tcp:send(Peer, frame(40000)),
                       timer:sleep(100), % all of it is there
-                      ?assertMatch({[<<_:40000/binary>>], wait}, read(Conn, true))
+                      ?assertMatch({[<<_:40000/binary>>], wait}, read(Conn, 1))
+              end).
+
+no_more_readers_look_again_than_may_test() ->
+    with_peer(fun(One, _) ->
+                      with_peer(fun(Other, _) ->
+                                        ?assertEqual({[], empty}, merlon_nif:recv(One, 1)),
+                                        ?assertEqual({[], wait}, merlon_nif:recv(Other, 1)),
+                                        ?assertEqual({[], empty}, merlon_nif:recv(One, 1)),
+                                        ?assertEqual({[], empty}, merlon_nif:recv(Other, 2)),
+                                        ?assertEqual({[], wait}, merlon_nif:recv(Other, 0)),
+                                        ?assertEqual({[], wait}, merlon_nif:recv(Other, 1)),
+                                        ?assertEqual({[], wait}, merlon_nif:recv(One, 0)),
+                                        ?assertEqual({[], empty}, merlon_nif:recv(Other, 1))
+                                end)
+              end).
+
+who_is_closed_looks_no_more_test() ->
+    with_peer(fun(One, _) ->
+                      ?assertEqual({[], empty}, merlon_nif:recv(One, 1)),
+                      ok = merlon_nif:close(One),
+                      with_peer(fun(Other, _) -> ?assertEqual({[], empty}, merlon_nif:recv(Other, 1)) end),
+                      ?assertMatch({error, _}, merlon_nif:recv(One, 1))
               end).
 
 frame(Size) -> <<Size:32, 0:Size/unit:8>>.
 
 %% What the reader gets as soon as there is something.
-read(Conn, Poll) ->
-    case merlon_nif:recv(Conn, Poll) of
-        {[], wait} -> receive {select, _, _, ready_input} -> read(Conn, Poll) end;
-        {[], empty} -> read(Conn, Poll);
+read(Conn, Looking) ->
+    case merlon_nif:recv(Conn, Looking) of
+        {[], wait} -> receive {select, _, _, ready_input} -> read(Conn, Looking) end;
+        {[], empty} -> read(Conn, Looking);
         Read -> Read
     end.
 
 with_peer(Fun) ->
     ok = merlon_nif:load(),
-    {ok, Listener} = gen_tcp:listen(0, [binary, {ip, {127, 0, 0, 1}}, {active, false}, {nodelay, true}, {recbuf, 4096}]),
+    Options = [binary, {ip, {127, 0, 0, 1}}, {active, false}, {nodelay, true}, {recbuf, 4096}],
+    {ok, Listener} = gen_tcp:listen(0, Options),
     {ok, {Ip, Port}} = inet:sockname(Listener),
     {ok, Conn} = merlon_nif:connect(Ip, Port, undefined, [{sndbuf, 4096}]),
     {ok, Peer} = gen_tcp:accept(Listener),

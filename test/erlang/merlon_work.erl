@@ -6,7 +6,7 @@
 -export([echo/2, echoes/3, exchange/2, flood/3, unsuspended/1, received/0, reset/0]).
 -export([kill/2, inject_with/1, inject/2, hog/1, let_go/0]).
 -export([in_order/2, keep/4, collect/0]).
--export([ping_at/2, cycles/2, round_trips/2, polls/2, bulk/3, spawn_exit/2]).
+-export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2]).
 
 %% ---- servers ----
 
@@ -175,17 +175,18 @@ cycle(Node) ->
 round_trips(Node, Count) ->
     [element(1, timer:tc(fun() -> echo(Node, I) end)) || I <- lists:seq(1, Count)].
 
-%% Whether the reader of the link to Node has polled, or not, during so many of them. Back when it waits again.
--spec polls(node(), pos_integer()) -> [boolean()].
-polls(Node, Count) ->
+%% What the reader of the link to Node did next, during so many of them, when it had read something, or nothing.
+%% Back when it waits again.
+-spec looks(node(), pos_integer()) -> [atom()].
+looks(Node, Count) ->
     Reader = reader(Node),
-    1 = erlang:trace_pattern({merlon_nif, recv, 2}, true, [global]),
+    1 = erlang:trace_pattern({merlon_nif, recv, 2}, [{'_', [], [{return_trace}]}], [local]),
     1 = erlang:trace(Reader, true, [call]),
     _ = round_trips(Node, Count),
     waits(Reader),
     1 = erlang:trace(Reader, false, [call]),
     Ref = erlang:trace_delivered(Reader),
-    receive {trace_delivered, Reader, Ref} -> lists:usort(polled()) end.
+    receive {trace_delivered, Reader, Ref} -> lists:usort(next()) end.
 
 waits(Pid) ->
     case process_info(Pid, status) of
@@ -193,8 +194,10 @@ waits(Pid) ->
         {status, _} -> timer:sleep(10), waits(Pid)
     end.
 
-polled() ->
-    receive {trace, _, call, {merlon_nif, recv, [_Conn, Poll]}} -> [Poll | polled()]
+next() ->
+    receive
+        {trace, _, return_from, {merlon_nif, recv, 2}, Read} -> [element(2, Read) | next()];
+        {trace, _, call, {merlon_nif, recv, _}} -> next()
     after 0 -> []
     end.
 

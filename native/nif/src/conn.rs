@@ -2,6 +2,7 @@
 //! receiving half, so that the two directions never wait for each other.
 
 use crate::plain::Length;
+use crate::recv::Turn;
 use crate::select::{Handle, Ready};
 use crate::window::Window;
 use crate::{link, recv, term::Fault};
@@ -19,7 +20,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Largest packet of the dist handshake, in bytes: a name is at most 1020.
 pub const MAX_HANDSHAKE_FRAME: usize = 65_536;
@@ -140,6 +141,8 @@ pub struct RxSide {
     pub window: Window,
     /// Bytes that the last call has read.
     pub read: usize,
+    /// While its reader looks again by itself.
+    pub turn: Option<Turn>,
     /// Whole frames that arrived behind the one that was asked for.
     pub queue: VecDeque<OwnedBinary>,
     /// The end of the stream, seen behind frames that were to be taken first.
@@ -198,6 +201,7 @@ impl Conn {
                 },
                 window: Window::default(),
                 read: 0,
+                turn: None,
                 queue: VecDeque::new(),
                 end: None,
             }),
@@ -218,6 +222,9 @@ impl Conn {
     pub fn close(&self, env: Env) {
         link::say_goodbye(self);
         self.handle.close(env);
+        // A reader that comes now finds the end. Somebody may hold the connection for long after that.
+        let mut rx = self.rx.lock().unwrap_or_else(PoisonError::into_inner);
+        rx.turn = None;
     }
 }
 

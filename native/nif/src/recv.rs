@@ -12,7 +12,7 @@ use merlon_wire::frame::Sink;
 use merlon_wire::lane::{self, Part};
 use rustler::{Binary, Encoder, Env, OwnedBinary, ResourceArc, Term};
 use std::io::ErrorKind;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Frames from this many bytes on get a binary of their own.
 pub const BIG_FRAME: usize = 4096;
@@ -20,16 +20,36 @@ pub const BIG_FRAME: usize = 4096;
 const RECORDS: u64 = 1024;
 /// So many bytes at once are a part of a stream.
 const STREAM: usize = 64 * 1024;
-/// So many bytes at once are no answer that another follows soon, but most likely the end of a burst; and less than a
-/// whole frame is a part of something long.
+/// So many bytes at once are no answer that another follows soon, but most likely the end of a burst.
 const BURST: usize = 32 * 1024;
 /// Bytes that count as much as a record does (`spent`).
 const RECORD_COST: usize = 512;
 /// What the dist handshake reads at once: what arrives behind it is kept, so not much.
 const READ_HANDSHAKE: usize = 16 * 1024;
 
+/// Readers of this VM that look again by themselves, each of which keeps a scheduler busy.
+static LOOKING: AtomicUsize = AtomicUsize::new(0);
+
+/// A place among those readers, free again when it is dropped.
+pub struct Turn(());
+
+impl Turn {
+    /// While there are fewer than `most`.
+    fn take(most: usize) -> Option<Self> {
+        let more = |looking| (looking < most).then_some(looking + 1);
+        let taken = LOOKING.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.ok().map(|_| Self(()))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        LOOKING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 #[rustler::nif]
-fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, poll: bool) -> Term<'a> {
+fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, looking: usize) -> Term<'a> {
     let mut frames = Frames::new(env);
     let mut controls = Vec::new();
     let mut counted = (0, 0);
@@ -51,15 +71,22 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, poll: bool) -> Term<'a> {
         controls = rx.frames.control.take();
         let records = usize::try_from(records).unwrap_or(usize::MAX);
         spent(env, rx.read.max(records.saturating_mul(RECORD_COST)));
-        result.map(|empty| (empty, rx.read))
+        // Less than a whole frame is a part of something long.
+        let short = rx.read == 0 || counted.0 > 0 && rx.read < BURST;
+        let turn = rx.turn.take();
+        rx.turn = match looking > 0 && short && matches!(result, Ok(true)) {
+            true => turn.or_else(|| Turn::take(looking)),
+            false => None,
+        };
+        result.map(|empty| (empty, rx.turn.is_some()))
     });
     let (count, bytes) = counted;
     Counters::add(&conn.counters.frames_in, count);
     Counters::add(&conn.counters.bytes_in, bytes);
-    let armed = result.and_then(|(empty, read)| match empty {
-        true if poll && (read == 0 || count > 0 && read < BURST) => Ok(atoms::empty()),
-        true => conn.await_ready(env, Ready::Input).map(|()| atoms::wait()),
-        false => Ok(atoms::more()),
+    let armed = result.and_then(|next| match next {
+        (true, true) => Ok(atoms::empty()),
+        (true, false) => conn.await_ready(env, Ready::Input).map(|()| atoms::wait()),
+        (false, _) => Ok(atoms::more()),
     });
     match armed {
         Ok(next) if controls.is_empty() => (frames.into_list(), next).encode(env),
