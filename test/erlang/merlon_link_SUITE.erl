@@ -206,10 +206,14 @@ round_trips_are_not_held_up_by_bulk(Config) ->
 who_is_answered_fast_polls(Config) ->
     %% Who has one scheduler only needs it for others.
     Some = erlang:system_info(schedulers_online) > 1,
-    Some = lists:member(empty, looks(Config, 1000)).
+    Looks = looks(Config, 1000),
+    Some = lists:member(empty, Looks),
+    true = lists:member(wait, Looks).
 
 who_may_not_is_woken(Config) ->
-    false = lists:member(empty, looks(Config, 0)).
+    Looks = looks(Config, 0),
+    false = lists:member(empty, Looks),
+    true = lists:member(wait, Looks).
 
 looks(Config, Microseconds) ->
     [A, {_, NodeB, _} = B] = configured(Config, {busy_poll, Microseconds}),

@@ -78,6 +78,7 @@ read(Conn, Looking) ->
 
 with_peer(Fun) ->
     ok = merlon_nif:load(),
+    ok = flush(), % one that is closed may still have been told
     Options = [binary, {ip, {127, 0, 0, 1}}, {active, false}, {nodelay, true}, {recbuf, 4096}],
     {ok, Listener} = gen_tcp:listen(0, Options),
     {ok, {Ip, Port}} = inet:sockname(Listener),
@@ -93,6 +94,9 @@ with_peer(Fun) ->
         gen_tcp:close(Peer),
         gen_tcp:close(Listener)
     end.
+
+flush() ->
+    receive {select, _, _, _} -> flush() after 0 -> ok end.
 
 up(wait, Conn) ->
     receive {select, _, _, _} -> up(merlon_nif:connected(Conn), Conn) end;
