@@ -4,8 +4,7 @@
 -module(merlon_nif).
 
 -export([load/0]).
--export([pki_new_ca/1, pki_issue/1, pki_inspect/1]).
--export([pki_revoke/1, pki_lists/1]).
+-export([pki_new_ca/1, pki_issue/1, pki_inspect/1, pki_revoke/1, pki_lists/1]).
 -export([pki_new_csr/1, pki_csr_identity/1, pki_sign_csr/1, pki_verify/1]).
 -export([pki_matches/2, pki_vouch/2, pki_vouched/5, crl_parts/1, crl_check/3]).
 -export([identity_new/1, identity_info/1, binds/4, judge/3]).
