@@ -32,11 +32,15 @@ looking(#poll{most = Most}) -> Most.
 -spec more(poll()) -> poll().
 more(Poll) -> Poll#poll{until = off}.
 
-%% There is nothing more to read for now.
--spec empty(Found :: boolean(), Now :: integer(), poll()) -> poll().
-empty(true, Now, #poll{time = Time} = Poll) -> Poll#poll{until = Now + Time};
-empty(false, Now, #poll{until = Until} = Poll) when Now < Until -> Poll;
-empty(false, _Now, Poll) -> Poll#poll{until = off}.
+%% There is nothing more to read for now than Frames. A tick is no answer.
+-spec empty(Frames :: [binary()], Now :: integer(), poll()) -> poll().
+empty(Frames, Now, #poll{until = Until} = Poll) when Frames =:= []; Frames =:= [<<>>] ->
+    case Now < Until of
+        true -> Poll;
+        false -> Poll#poll{until = off}
+    end;
+empty(_Frames, Now, #poll{time = Time} = Poll) ->
+    Poll#poll{until = Now + Time}.
 
 %% It has asked to be woken at Since, and has been woken.
 -spec woken(Since :: integer(), Now :: integer(), poll()) -> poll().

@@ -60,7 +60,7 @@ put_frames(_DHandle, []) ->
 await(more, _Frames, Poll) ->
     merlon_busy_poll_core:more(Poll);
 await(empty, Frames, Poll) ->
-    Next = merlon_busy_poll_core:empty(found(Frames), now_us(), Poll),
+    Next = merlon_busy_poll_core:empty(Frames, now_us(), Poll),
     erlang:yield(),
     Next;
 await(wait, _Frames, Poll) ->
@@ -72,10 +72,5 @@ await(wait, _Frames, Poll) ->
             receive {select, _, _, ready_input} -> ok end
     end,
     merlon_busy_poll_core:woken(Since, now_us(), Poll).
-
-%% A tick is no answer.
-found([]) -> false;
-found([<<>>]) -> false;
-found(_Frames) -> true.
 
 now_us() -> erlang:monotonic_time(microsecond).

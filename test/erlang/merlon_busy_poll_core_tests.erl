@@ -13,17 +13,22 @@ a_new_link_waits_test() ->
 who_was_woken_soon_looks_for_as_long_as_set_test() ->
     Poll = woken(?NOW - 299, ?NOW, new(60, 2)),
     ?assert(is_on(Poll)),
-    ?assert(is_on(empty(false, ?NOW + 59, Poll))),
-    ?assertNot(is_on(empty(false, ?NOW + 60, Poll))).
+    ?assert(is_on(empty([], ?NOW + 59, Poll))),
+    ?assertNot(is_on(empty([], ?NOW + 60, Poll))).
 
 who_was_woken_late_does_not_look_test() ->
     ?assertNot(is_on(woken(?NOW - 300, ?NOW, new(60, 2)))),
     ?assertNot(is_on(woken(?NOW - 300, ?NOW, woken(?NOW - 400, ?NOW - 301, new(60, 2))))).
 
 what_is_found_makes_it_look_as_long_again_test() ->
-    Found = empty(true, ?NOW + 50, woken(?NOW, ?NOW, new(60, 2))),
-    ?assert(is_on(empty(false, ?NOW + 109, Found))),
-    ?assertNot(is_on(empty(false, ?NOW + 110, Found))).
+    Found = empty([<<1>>], ?NOW + 50, woken(?NOW, ?NOW, new(60, 2))),
+    ?assert(is_on(empty([], ?NOW + 109, Found))),
+    ?assertNot(is_on(empty([], ?NOW + 110, Found))).
+
+a_tick_does_not_make_it_look_on_test() ->
+    Ticked = empty([<<>>], ?NOW + 50, woken(?NOW, ?NOW, new(60, 2))),
+    ?assert(is_on(Ticked)),
+    ?assertNot(is_on(empty([], ?NOW + 60, Ticked))).
 
 within_a_stream_it_does_not_look_test() ->
     ?assertNot(is_on(more(woken(?NOW, ?NOW, new(60, 2))))).

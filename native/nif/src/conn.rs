@@ -222,7 +222,7 @@ impl Conn {
     pub fn close(&self, env: Env) {
         link::say_goodbye(self);
         self.handle.close(env);
-        // A reader that comes now finds the end. Somebody may hold the connection for long after that.
+        // Somebody may hold the connection for long after this.
         let mut rx = self.rx.lock().unwrap_or_else(PoisonError::into_inner);
         rx.turn = None;
     }
