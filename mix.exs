@@ -18,10 +18,9 @@ defmodule Merlon.MixProject do
       # Strict here, but not for those who depend on us (in :prod) with newer versions.
       erlc_options: [:debug_info] ++ if(strict?(), do: [:warnings_as_errors], else: []),
       elixirc_paths: ["elixir_lib"],
-      elixirc_options: [warnings_as_errors: strict?()],
+      elixirc_options: elixirc_options(),
+      xref: xref(),
       test_paths: ["test/elixir"],
-      # Templates are audited by who has Elixir, and so EEx.
-      xref: [exclude: [EEx, EEx.SyntaxError]],
       deps: [],
       name: "Merlon",
       package: package(),
@@ -30,6 +29,16 @@ defmodule Merlon.MixProject do
   end
 
   defp strict?, do: Mix.env() != :prod
+
+  # Templates are audited by who has Elixir, and so EEx. From 1.20 on that is an option of the compiler.
+  @without [EEx, EEx.SyntaxError]
+  if Version.match?(System.version(), ">= 1.20.0") do
+    defp elixirc_options, do: [warnings_as_errors: strict?(), no_warn_undefined: @without]
+    defp xref, do: []
+  else
+    defp elixirc_options, do: [warnings_as_errors: strict?()]
+    defp xref, do: [exclude: @without]
+  end
 
   def application do
     [

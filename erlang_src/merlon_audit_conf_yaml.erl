@@ -84,6 +84,8 @@ comment_off(<<Q, Rest/binary>> = Text) when Q =:= $"; Q =:= $' ->
         nomatch -> Text
     end;
 comment_off(<<$#, _/binary>>) -> <<>>;
+%% Of an empty text re:split/3 gives one part or, from OTP 28 on, none.
+comment_off(<<>>) -> <<>>;
 comment_off(Text) -> string:trim(hd(re:split(Text, "\\s#", [{return, binary}]))).
 
 %% Without quotes.

@@ -16,7 +16,7 @@
 context(expanded) -> #{aliases => #{}, imports => [], attributes => #{}};
 context(Ast) ->
     Directives = directives(Ast),
-    Aliases = maps:from_list(lists:flatmap(fun alias/1, Directives)),
+    Aliases = maps:from_list(lists:flatmap(fun aliased/1, Directives)),
     Context = #{aliases => Aliases, imports => [], attributes => #{}},
     Context#{imports := [module_name(M, Context) || {import, _, [M | _]} <- Directives]}.
 
@@ -25,16 +25,16 @@ directives(Ast) ->
                                   (_) -> []
                                end, Ast, ?FUEL).
 
-alias({alias, _, [{'__aliases__', _, Parts}]}) -> [{lists:last(Parts), Parts}];
-alias({alias, _, [{'__aliases__', _, Parts}, Options]}) ->
+aliased({alias, _, [{'__aliases__', _, Parts}]}) -> [{lists:last(Parts), Parts}];
+aliased({alias, _, [{'__aliases__', _, Parts}, Options]}) ->
     case lists:keyfind(as, 1, [O || O <- aslist(Options), is_tuple(O)]) of
         {as, {'__aliases__', _, [As]}} -> [{As, Parts}];
         _ -> [{lists:last(Parts), Parts}]
     end;
-alias({alias, _, [Module, [{as, {'__aliases__', _, [As]}}]]}) when is_atom(Module) -> [{As, [Module]}];
-alias({alias, _, [{{'.', _, [{'__aliases__', _, Parts}, '{}']}, _, Several}]}) ->
+aliased({alias, _, [Module, [{as, {'__aliases__', _, [As]}}]]}) when is_atom(Module) -> [{As, [Module]}];
+aliased({alias, _, [{{'.', _, [{'__aliases__', _, Parts}, '{}']}, _, Several}]}) ->
     [{lists:last(More), Parts ++ More} || {'__aliases__', _, More} <- Several];
-alias(_) -> [].
+aliased(_) -> [].
 
 aslist(Options) when is_list(Options) -> Options;
 aslist(_) -> [].

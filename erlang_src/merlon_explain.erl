@@ -25,7 +25,7 @@
 
 -spec explain(node()) -> explanation().
 explain(Node) when is_atom(Node) ->
-    ask(Node, [{carrier, fun carrier/2}, {name, fun name/2}, {link, fun link/2}]).
+    ask(Node, [{carrier, fun carrier/2}, {name, fun name/2}, {link, fun links/2}]).
 
 %% The same where no node runs: as one whose identity merlon_node has, and that links to nobody.
 -spec explain(node(), asker()) -> explanation().
@@ -119,7 +119,7 @@ host(Node, Name, Host, #{long := Long, allowed := Allowed}, _) ->
         {false, true} -> {ok, [quoted(Node), " is a valid name"], #{name => Name, host => Host}}
     end.
 
-link(Node, _) ->
+links(Node, _) ->
     case {merlon:is_encrypted(Node), lists:member(Node, nodes(connected))} of
         {true, _} -> {linked, linked([Link || #{node := At} = Link <- merlon:connections(), At =:= Node])};
         {false, true} -> {linked, "a link is up, but not over merlon: it is not encrypted, and the cookie alone has proven "

@@ -78,14 +78,14 @@ stage_note(done) -> "one entry counts".
 links(#{links := Links, now := Now}) ->
     table("Links of this node", ["Peer", "Direction", "Carrier", "Cipher", "Certificate ends", "Up since" |
                                   [right(Each) || Each <- ["In", "Out", "Unsent"]]],
-          [link(Link, Now) || Link <- Links], "No links.").
+          [row(Link, Now) || Link <- Links], "No links.").
 
-link(#{node := Node, carrier := other}, _Now) ->
+row(#{node := Node, carrier := other}, _Now) ->
     [name(Node), "", "<b class=\"bad\">not merlon</b>", "", "", "", "", "", ""];
-link(#{node := Node, carrier := plain} = Link, _Now) ->
+row(#{node := Node, carrier := plain} = Link, _Now) ->
     [name(Node), [direction(Link), under(maps:get(peer, Link))], "<b class=\"bad\">plain, not encrypted</b>", "", "",
      text(merlon_text:date(maps:get(since, Link, 0))) | [bytes(maps:get(Key, Link, 0)) || Key <- [bytes_in, bytes_out, unsent]]];
-link(#{node := Node, carrier := Carrier} = Link, Now) ->
+row(#{node := Node, carrier := Carrier} = Link, Now) ->
     [[name(Node), under(maps:get(identity, Link))], [direction(Link), under(maps:get(peer, Link))],
      [atom_to_binary(Carrier), ", TLS ", of_link(tls_version, Link)], [of_link(cipher_suite, Link), under(maps:get(key_exchange_group, Link, null))],
      ending(maps:get(not_after, Link, 0), Now), text(merlon_text:date(maps:get(since, Link, 0))) |

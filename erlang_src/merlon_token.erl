@@ -6,9 +6,9 @@
 -module(merlon_token).
 
 -export([new/2, list/1, revoke/2, find/2, take/2, used/4, state/2, file/2]).
--export_type([record/0, fate/0]).
+-export_type([entry/0, fate/0]).
 
--type record() :: #{id := binary(), kind := merlon_token_core:kind(), names := [binary(), ...],
+-type entry() :: #{id := binary(), kind := merlon_token_core:kind(), names := [binary(), ...],
                     created := integer(), expires := integer(), days := pos_integer(), key := <<_:256>>,
                     used => binary()}.
 %% What the file's name says.
@@ -22,7 +22,7 @@
 -spec new(string(), #{kind := merlon_token_core:kind(), names := [binary(), ...],
                       at := [merlon_token_core:address(), ...], created := integer(),
                       expires := integer(), days := pos_integer()}) ->
-          {ok, Token :: binary(), record()} | {error, problem()}.
+          {ok, Token :: binary(), entry()} | {error, problem()}.
 new(Dir, Wanted) ->
     case random() of
         {ok, Id, Secret} ->
@@ -80,7 +80,7 @@ file(Dir, Id, open) -> file(Dir, Id);
 file(Dir, Id, Fate) -> <<(file(Dir, Id))/binary, $., (atom_to_binary(Fate))/binary>>.
 
 %% All that are still known, oldest first.
--spec list(string()) -> [{fate(), record()}].
+-spec list(string()) -> [{fate(), entry()}].
 list(Dir) ->
     Created = fun({_, #{created := Time, id := Id}}) -> {Time, Id} end,
     Found = [{Fate, Record} || {Fate, Record, _} <- all(Dir)],
@@ -103,7 +103,7 @@ named(Name) ->
     end.
 
 %% In the order in which a file is renamed, so that none that exists is missed.
--spec find(string(), Id :: binary()) -> {ok, fate(), record()} | none.
+-spec find(string(), Id :: binary()) -> {ok, fate(), entry()} | none.
 find(Dir, Id) -> find(Dir, Id, [open, used, revoked]).
 
 find(_Dir, _Id, []) -> none;
@@ -114,7 +114,7 @@ find(Dir, Id, [Fate | Fates]) ->
     end.
 
 %% What counts of a token at that time.
--spec state({fate(), record()}, Now :: integer()) -> fate() | expired.
+-spec state({fate(), entry()}, Now :: integer()) -> fate() | expired.
 state({open, #{expires := End}}, Now) when Now >= End -> expired;
 state({Fate, _}, _Now) -> Fate.
 
@@ -132,7 +132,7 @@ rename(Dir, Id, Fate) ->
     end.
 
 %% Writes down what a taken token was used for.
--spec used(string(), Work :: merlon_dir:path(), record(), What :: iodata()) ->
+-spec used(string(), Work :: merlon_dir:path(), entry(), What :: iodata()) ->
           ok | {error, {file, merlon_dir:reason()}}.
 used(Dir, Work, #{id := Id} = Record, What) ->
     merlon_dir_write:put_file(file(Dir, Id, used), Work, text(Record#{used => iolist_to_binary(What)}), 8#600).

@@ -91,8 +91,9 @@ failed(Vm, Reason) ->
 
 -spec stop(pid()) -> ok.
 stop(Vm) ->
-    _ = (catch peer:stop(Vm)),
-    ok.
+    try peer:stop(Vm)
+    catch _:_ -> ok
+    end.
 
 -spec call(pid(), module(), atom(), list(), timeout()) -> term().
 call(Vm, Module, Function, Args, Timeout) -> peer:call(Vm, Module, Function, Args, Timeout).

@@ -6,9 +6,9 @@
 
 -define(NXDOMAIN, 3).
 
--type record() :: {Owner :: string(), inet:port_number(), Target :: string()}.
+-type srv() :: {Owner :: string(), inet:port_number(), Target :: string()}.
 
--spec start([record()]) -> {pid(), inet:port_number()}.
+-spec start([srv()]) -> {pid(), inet:port_number()}.
 start(Records) ->
     Self = self(),
     Pid = spawn(fun() ->

@@ -90,7 +90,8 @@ an_idle_link_lives_by_its_ticks(Config) ->
 %% Every 64 KiB, on their side.
 key_updates_of_theirs_are_followed(Config) ->
     #{pid := Pid, node := Node} = Victim = victim([inet_tls], Config),
-    Folder = of_merlon(Victim, Old = name("old")),
+    Old = name("old"),
+    Folder = of_merlon(Victim, Old),
     {Peer, Old} = inet_tls(Old, Folder, ca(Victim), [{key_update_at, 65536}], []),
     true = connects(Peer, Victim),
     Sizes = [1 bsl 20 || _ <- lists:seq(1, 5)],
@@ -116,7 +117,8 @@ it_goes_and_nobody_hangs(Config) ->
 
 without_the_setting_it_is_refused(Config) ->
     #{pid := Pid} = Victim = victim([], Config),
-    Folder = of_merlon(Victim, Old = name("old")),
+    Old = name("old"),
+    Folder = of_merlon(Victim, Old),
     {Peer, Old} = inet_tls(Old, Folder, ca(Victim), [], []),
     refused(no_alpn, Victim, Peer),
     false = merlon_peers:call(Pid, net_kernel, connect_node, [Old]),
@@ -166,7 +168,8 @@ a_name_on_another_host_is_refused(Config) ->
 
 a_wrong_cookie_is_refused(Config) ->
     #{pid := Pid} = Victim = victim([inet_tls], Config),
-    Folder = of_merlon(Victim, Old = name("old")),
+    Old = name("old"),
+    Folder = of_merlon(Victim, Old),
     {Peer, Old} = inet_tls(Old, Folder, ca(Victim), [], ["-setcookie", "another"]),
     false = connects(Peer, Victim),
     merlon_peers:wait(fun() -> merlon_attacker:refusals(Victim) =/= [] end),
@@ -184,7 +187,8 @@ without_a_cookie_there_is_no_link(Config) ->
 %% Who stands between the two and takes the ALPN protocol away gets nothing, even with the very certificate.
 a_node_that_has_linked_over_merlon_gets_no_inet_tls_link(Config) ->
     #{pid := Pid, node := Node} = Victim = victim([inet_tls], Config),
-    Folder = of_merlon(Victim, Moved = name("moved")),
+    Moved = name("moved"),
+    Folder = of_merlon(Victim, Moved),
     {First, Moved} = merlon(Moved, Victim),
     true = merlon_peers:call(First, net_kernel, connect_node, [Node]),
     merlon_peers:wait(fun() -> [merlon] =:= [Carrier || #{carrier := Carrier} <- merlon_peers:call(Pid, merlon, connections, [])] end),
@@ -224,7 +228,8 @@ pair(Config) -> pair([], Config).
 
 pair(Args, Config) ->
     Victim = victim([inet_tls], Args, Config),
-    Folder = of_merlon(Victim, Old = name("old")),
+    Old = name("old"),
+    Folder = of_merlon(Victim, Old),
     {Peer, Old} = inet_tls(Old, Folder, ca(Victim), [], Args),
     {Victim, Peer, Old}.
 

@@ -98,7 +98,8 @@ what_exists_is_not_overwritten(Config) ->
     Port = service(Dir),
     New = fun(Node) -> at(decoded(token(Dir, [Node])), Port) end,
     {{ok, _}, Joined} = join(New("app@web1.example"), ?NODE),
-    {ok, Key} = file:read_file(Key0 = filename:join([Joined, "nodes", "app@web1.example", "key.pem"])),
+    Key0 = filename:join([Joined, "nodes", "app@web1.example", "key.pem"]),
+    {ok, Key} = file:read_file(Key0),
     Again = New("app@web1.example"),
     {{error, {refused, Text}}, _} = join(Again, ?NODE, Joined),
     says("exists already.*the token is not spent", Text),
@@ -136,7 +137,8 @@ a_dir_is_anybodys_while_a_join_waits(Config) ->
                 [{fun(Joined) -> {0, _, <<>>} = merlon_cli:run(["keyring", "--new", "--dir", Joined]) end,
                   fun({ok, _}) -> ok end},
                  {fun(Joined) ->
-                      ok = filelib:ensure_dir(File = filename:join([Joined, "nodes", ?NODE, "cert.pem"])),
+                      File = filename:join([Joined, "nodes", ?NODE, "cert.pem"]),
+                      ok = filelib:ensure_dir(File),
                       ok = file:write_file(File, "somebody's")
                   end,
                   fun({error, {refused, Text}}) -> says("exists already.*the token is spent", Text) end}]].

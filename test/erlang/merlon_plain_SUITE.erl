@@ -50,14 +50,14 @@ a_plain_node_links_both_ways_and_is_told_apart(Config) ->
     #{pid := Pid, node := Node} = Victim = victim([interop([{nodes, [Old]}])], Config),
     {Peer, Old} = plain(Name, []),
     true = merlon_peers:call(Peer, net_kernel, connect_node, [Node]),
-    #{direction := accept, carrier := plain, peer := {{127, 0, 0, 1}, _}, bytes_in := In} = Link = link(Pid, Old),
+    #{direction := accept, carrier := plain, peer := {{127, 0, 0, 1}, _}, bytes_in := In} = Link = link_of(Pid, Old),
     true = In > 0,
     [] = maps:keys(maps:with([identity, fingerprint, cipher_suite, not_after], Link)),
     told(Pid, Old),
     true = merlon_peers:call(Pid, erlang, disconnect_node, [Old]),
     merlon_peers:wait(fun() -> merlon_peers:call(Peer, erlang, nodes, []) =:= [] end),
     true = merlon_peers:call(Pid, net_kernel, connect_node, [Old]),
-    #{direction := dial, carrier := plain} = link(Pid, Old),
+    #{direction := dial, carrier := plain} = link_of(Pid, Old),
     told(Pid, Old),
     2 = length([Up || #{event := link_up, level := warning, carrier := plain, text := _} = Up <- merlon_peers:log(Pid)]),
     [] = merlon_attacker:refusals(Victim),
@@ -92,7 +92,7 @@ an_idle_plain_link_lives_by_its_ticks(Config) ->
     Ticks = ["-kernel", "net_ticktime", "4"],
     {Old, Peer, #{node := Node, pid := Pid}} = linked(Ticks, Config),
     timer:sleep(9000),
-    #{carrier := plain} = link(Pid, Old),
+    #{carrier := plain} = link_of(Pid, Old),
     [Node] = merlon_peers:call(Peer, erlang, nodes, [connected]),
     Os = merlon_peers:os_pid(Peer),
     _ = os:cmd("kill -STOP " ++ Os),
@@ -154,7 +154,7 @@ a_node_that_has_linked_over_tls_gets_no_plain_link(Config) ->
     ok = merlon_peers:add_node(Dir, Moved),
     {ok, First, Moved} = merlon_peers:start(Name, merlon_peers:args(Dir)),
     true = merlon_peers:call(First, net_kernel, connect_node, [Node]),
-    #{carrier := merlon} = link(Pid, Moved),
+    #{carrier := merlon} = link_of(Pid, Moved),
     merlon_peers:stop(First),
     merlon_peers:wait(fun() -> merlon_peers:call(Pid, erlang, nodes, [connected]) =:= [] end),
     {Peer, Moved} = plain(Name, []),
@@ -190,7 +190,7 @@ nodes_that_both_have_merlon_link_over_it(Config) ->
     ok = merlon_peers:add_node(Dir, Other),
     {Peer, Other} = started(Name, merlon_peers:args(Dir)),
     true = merlon_peers:call(Pid, net_kernel, connect_node, [Other]),
-    [#{carrier := merlon}] = [link(Pid, Other)],
+    [#{carrier := merlon}] = [link_of(Pid, Other)],
     [#{carrier := merlon}] = merlon_peers:call(Peer, merlon, connections, []),
     %% However fast it answers: on a busy machine all of TLS is over in the call that sends the ClientHello.
     Busy = [spawn_link(fun Spin() -> _ = lists:seq(1, 10000), Spin() end) || _ <- lists:seq(1, 3)],
@@ -358,14 +358,14 @@ linked(Args, Config) ->
     Victim = #{node := Node} = kept(with_args([interop([])], Args, Config)),
     {Peer, Old} = plain(merlon_peers:name("old"), Args),
     true = merlon_peers:call(Peer, net_kernel, connect_node, [Node]),
-    #{carrier := plain} = link(maps:get(pid, Victim), Old),
+    #{carrier := plain} = link_of(maps:get(pid, Victim), Old),
     {Old, Peer, Victim}.
 
 with_args(Settings, Args, Config) ->
     Dir = merlon_peers:new_dir(proplists:get_value(priv_dir, Config), "attacked"),
     merlon_attacker:victim("victim", Dir, Settings, Args).
 
-link(Pid, Node) ->
+link_of(Pid, Node) ->
     Links = fun() -> [Link || #{node := At} = Link <- merlon_peers:call(Pid, merlon, connections, []), At =:= Node] end,
     merlon_peers:wait(fun() -> length(Links()) =:= 1 end),
     hd(Links()).

@@ -15,7 +15,8 @@
 parse(Text) ->
     Bytes = iolist_to_binary(Text),
     true = is_list(unicode:characters_to_list(Bytes)),
-    <<>> = lists:last(Lines = binary:split(Bytes, <<"\n">>, [global])),
+    Lines = binary:split(Bytes, <<"\n">>, [global]),
+    <<>> = lists:last(Lines),
     families(lists:droplast(Lines), #{}).
 
 families([], Families) -> Families;

@@ -68,10 +68,13 @@ same(A, B, World) ->
         orelse error({not_the_same, A, B, time(World)}).
 
 %% Who holds what came after accepts nothing that it ended beyond grace and skew, and the 2 minutes that ends wait for
-%% entries which a peer has.
+%% entries which a peer has. But who is left with no newer entry that counts (the one that it got ended by a second
+%% rotation that it never got) keeps its last one, as who was away all the time does.
 ended(Name, {New, At, Olds}, World) ->
     Last = At + merlon_rotate_world:wait() + merlon_rotate_world:grace() + 2 * merlon_rotate_world:skew(),
-    Late = time(World) > Last + 120 + 20 andalso is_map_key(New, merlon_rotate_world:file(Name, World)),
+    Counts = [Id || {Id, Made, _} <- merlon_rotate_world:made(World), Made >= At, not lists:member(Id, Olds),
+                    accepts(Name, Id, World)],
+    Late = time(World) > Last + 120 + 20 andalso is_map_key(New, merlon_rotate_world:file(Name, World)) andalso Counts =/= [],
     [error({accepted_too_long, Name, Old, time(World)}) || Late, Old <- Olds, accepts(Name, Old, World)].
 
 %% Where it was dropped it stays so, whatever peers say.
@@ -128,6 +131,15 @@ digests() ->
             end).
 
 %% ---- by hand ----
+
+%% What the property once found: of two rotations at once a node gets the first one's entry, and by loss not the second's.
+who_gets_the_first_of_two_rotations_keeps_its_last_entry_test() ->
+    Apart = [{split, [1, 0, 0, 0, 0]}, {rotate, 1, done}, {rotate, 1, done}, {loss, 50}, {wait, 80}, heal, {wait, 18}],
+    ?assertEqual(ok, verdict(2, Apart)),
+    World = merlon_rotate_world:run(Apart, {merlon_rotate_world:new(2), fun check_now/1}),
+    #{<<"0000000000000000">> := {_, _, never}, <<"0000000000000001">> := _} = File = merlon_rotate_world:file(n1, World),
+    ?assertEqual(2, map_size(File)).
+
 
 an_end_of_the_newest_entry_is_not_taken_from_a_peer_test() ->
     {Core, Id} = holding(1),

@@ -69,7 +69,7 @@ a_peer_can_tell_nothing_but_links_test() ->
                 [[Good#{Key => Value}] || {Key, Value} <- [{node, a}, {node, binary:copy(<<"x">>, 513)}, {direction, up}, {cipher, 1},
                                                            {cipher, <<1:1>>}, {not_after, never}, {not_after, -1}, {not_after, 1 bsl 60}]]]],
     ?assertEqual({ok, [#{node => <<"b@h">>, direction => accept, cipher => <<"TLS_AES_128_GCM_SHA256">>, not_after => ?NOW + 5 * 86400}]},
-                 merlon_status_core:told(merlon_status_core:tells([link('b@h', accept)]))).
+                 merlon_status_core:told(merlon_status_core:tells([link_of('b@h', accept)]))).
 
 %% ---- what is shown ----
 
@@ -122,8 +122,8 @@ a_node_without_the_carrier_has_a_page_too_test() ->
 
 %% What is not encrypted is not said to be merlon's.
 a_link_beside_merlon_is_shown_as_what_it_is_test() ->
-    Links = [(maps:without([tls_version, cipher_suite, identity], link('p@h', accept)))#{carrier => plain},
-             (link('t@h', dial))#{carrier => inet_tls, identity => {hosts, [<<"h.example">>]}}],
+    Links = [(maps:without([tls_version, cipher_suite, identity], link_of('p@h', accept)))#{carrier => plain},
+             (link_of('t@h', dial))#{carrier => inet_tls, identity => {hosts, [<<"h.example">>]}}],
     View = merlon_status_core:view((facts())#{links := Links, connected := ['p@h', 't@h']}),
     [?assertMatch({match, _}, re:run(page(View), Text)) || Text <- ["plain, not encrypted", "inet_tls, TLS 1.3", "any node of h.example"]],
     ?assertEqual(nomatch, re:run(page(View), "all over merlon")),
@@ -135,7 +135,7 @@ view() -> merlon_status_core:view(facts()).
 
 hostile() ->
     Evil = atom_to_binary(?EVIL),
-    Link = (link(?EVIL, accept))#{identity := {node, <<"<img>">>, <<"<b onclick=1>">>, <<"\e">>}},
+    Link = (link_of(?EVIL, accept))#{identity := {node, <<"<img>">>, <<"<b onclick=1>">>, <<"\e">>}},
     Facts = facts(),
     merlon_status_core:view(Facts#{node := ?EVIL, links := [Link], connected := [?EVIL, '<img src=x>@h'],
                                    own := {ok, #{config => #{cluster => <<"<img>">>}, not_after => ?NOW, sha256 => <<"<img>">>}},
@@ -144,14 +144,14 @@ hostile() ->
 facts() ->
     #{node => 'a@h', now => ?NOW, at => 1000,
       own => {ok, #{config => #{cluster => <<"shop">>}, not_after => ?NOW + 100, sha256 => <<"ab">>}},
-      links => [link('b@h', dial)], connected => ['b@h', 'plain@h'],
+      links => [link_of('b@h', dial)], connected => ['b@h', 'plain@h'],
       stats => #{refusals => #{no_alpn => 7}, handshakes => #{accept => #{up => 1, failed => #{tls => 7}}}, pending => 0},
       samples => [{0, #{}}], peers => #{}, preferred => <<"aaaaaaaaaaaaaaaa">>,
       entries => [#{id => <<"cccccccccccccccc">>, created => ?NOW, not_before => ?NOW + 50, not_after => never, kdf => expand},
                   #{id => <<"aaaaaaaaaaaaaaaa">>, created => ?NOW - 50, not_before => ?NOW - 50, not_after => never, kdf => expand},
                   #{id => <<"bbbbbbbbbbbbbbbb">>, created => ?NOW - 90, not_before => ?NOW - 90, not_after => ?NOW + 9, kdf => expand}]}.
 
-link(Node, Direction) ->
+link_of(Node, Direction) ->
     #{node => Node, direction => Direction, identity => {node, <<"shop">>, <<"b">>, <<"h">>}, fingerprint => <<"cd">>,
       peer => {{0, 0, 0, 0, 0, 0, 0, 1}, 99}, local => undefined, not_after => ?NOW + 5 * 86400, since => ?NOW - 60,
       tls_version => <<"1.3">>, cipher_suite => <<"TLS_AES_128_GCM_SHA256">>, key_exchange_group => <<"X25519">>,

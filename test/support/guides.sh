@@ -31,7 +31,7 @@ identity.md | test/fixtures/merlon_machines.erl | merlon renew app@10.77.0.1 | r
 identity.md | test/fixtures/merlon_machines.erl | merlon rotate ca | rotate ca
 identity.md | test/fixtures/merlon_machines.erl | merlon revoke app@10.77.0.3 | revoke
 identity.md | test/support/runbook.sh | bin/merlon rotate ca | ca-rotate
-upgrade-otp.md | .ci/run | test/support/otp27.sh prepare | test/support/otp27.sh prepare
+upgrade-otp.md | .ci/run | test/support/otp.sh prepare | test/support/otp.sh prepare
 upgrade-otp.md | test/support/run.sh | test/support/crossotp.sh | crossotp
 secrets.md | test/support/run.sh | SECONDS_LONG=300 test/support/rotations.sh | rotations
 TABLE

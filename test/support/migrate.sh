@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Moves a cluster of three nodes under load to merlon, node by node, as docs/guides/migrate.md says: no node may see another go
 # down but for its own restart. The merlon dir is made by the commands of the guide. Where there is a root of OTP 27
-# (otp27.sh) the last node is of that release, before and after.
+# (otp.sh) the last node is of that release, before and after.
 . "$(dirname "$0")/../fixtures/lib.sh"
 . "$fixtures/otp27.sh"
 merlon=$root/bin/merlon

@@ -46,9 +46,13 @@ run() {
 # "test result: ok. 12 passed; 0 failed; ..."
 count_cargo() { awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }'; }
 
-# "51 tests, 2 failures", of EUnit and ExUnit. Skipped ones did not pass.
+# "51 tests, 2 failures", of EUnit and ExUnit; from Elixir 1.20 on "Result: 49 passed, 2 failed". Skipped ones did not pass.
 count_tests() {
-    awk '/[0-9]+ tests?, [0-9]+ failures?/ {
+    awk '/^Result: / {
+             for (i = 1; i < NF; i++) {
+                 if ($(i + 1) ~ /^passed/) t += $i
+                 if ($(i + 1) ~ /^failed/) { t += $i; f += $i } } }
+         /[0-9]+ tests?, [0-9]+ failures?/ {
              for (i = 1; i < NF; i++) {
                  if ($(i + 1) ~ /^tests?,/) t += $i
                  if ($(i + 1) ~ /^failures?/) f += $i
@@ -92,12 +96,12 @@ scripts() {
 
 lacks() {
     local root27
-    root27=$(test/support/otp27.sh path)
+    root27=$(test/support/otp.sh path)
     case $1 in
         hex) [ -e /.merlon-ready ] || [ -e "$root27/.merlon-ready" ] ||
-                 echo 'Hex, which is in the OTP 27 root (test/support/otp27.sh prepare)' ;;
+                 echo 'Hex, which is in the OTP 27 root (test/support/otp.sh prepare)' ;;
         crossotp) [ ! -e /.merlon-ready ] && [ -e "$root27/.merlon-ready" ] ||
-                      echo 'the OTP 27 root beside another OTP (test/support/otp27.sh prepare)' ;;
+                      echo 'the OTP 27 root beside another OTP (test/support/otp.sh prepare)' ;;
         providers | tls-attacks) python3 -c 'import venv, ensurepip' 2>/dev/null || echo 'Python with venv' ;;
         machines | rotations | sources) (. test/fixtures/netns.sh && can_make_machines) >/dev/null 2>&1 ||
                                   echo 'network namespaces (root, or user namespaces) and iproute2' ;;

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A Debian 13 root with OTP 27 and Elixir 1.18, for running the tests on a second OTP beside the host's own.
+# A Debian root with another OTP than the host's, for running the tests there: OTP 27 and Elixir 1.18 of Debian 13, or with
+# MERLON_OTP=29 OTP 29 and Elixir 1.20 of Debian testing.
 #
-#   otp27.sh prepare              make the root, or bring it up to date
-#   otp27.sh run [-C DIR] CMD...  run CMD in DIR (default: this checkout) inside the root, at the same path
-#   otp27.sh path                 print where the root is
+#   otp.sh prepare              make the root, or bring it up to date
+#   otp.sh run [-C DIR] CMD...  run CMD in DIR (default: this checkout) inside the root, at the same path
+#   otp.sh path                 print where the root is
 #
 # The root shares the host's network, so nodes on both sides can form one cluster. Mounts live in a private mount
 # namespace and vanish with the command, so two runs do not disturb each other and nothing has to be cleaned up.
@@ -12,8 +13,14 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")/../.." && pwd -P)
 cache=${MERLON_CACHE:-$HOME/.cache/merlon}
-root=$cache/otp27-root
-suite=trixie
+otp=${MERLON_OTP:-27}
+root=$cache/otp$otp-root
+case $otp in
+    27) suite=trixie fresh=true ;;
+    # Lists of Debian testing end after a week, which a mirror that stands still outlives. They are signed all the same.
+    29) suite=forky fresh=false ;;
+    *) echo "otp.sh: there is no root for MERLON_OTP=$otp: 27 or 29" >&2; exit 2 ;;
+esac
 packages="erlang-nox erlang-dev erlang-src erlang-proper elixir erlang-hex rebar3 gcc libc6-dev make openssl procps iproute2 iptables
           strace git rsync ca-certificates locales-all"
 ready=$root/.merlon-ready
@@ -25,14 +32,14 @@ main() {
         prepare) locked prepare ;;
         run) shift; locked prepare >&2; run "$@" ;;
         path) echo "$root" ;;
-        *) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        *) sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
 }
 
 # One at a time: two runs at once must not both install.
 locked() {
     mkdir -p "$cache"
-    exec 9>"$cache/otp27.lock"
+    exec 9>"$cache/otp$otp.lock"
     flock 9
     "$@"
     exec 9>&-
@@ -43,16 +50,20 @@ prepare() {
         [ -e "$root/bin/sh" ] || bootstrap
         network
         # shellcheck disable=SC2086
-        inside "$root" / sh -c "apt-get update -qq && \
+        inside "$root" / sh -c "apt-get -o Acquire::Check-Valid-Until=$fresh update -qq && \
             DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(echo $packages) >/dev/null"
+        # Testing moves on.
+        inside "$root" / erl -noshell -eval "halt(case erlang:system_info(otp_release) of \"$otp\" -> 0; _ -> 1 end)." ||
+            { echo "otp.sh: Debian's $suite has another OTP than $otp now" >&2; exit 1; }
         echo $edition | as_root tee "$ready" >/dev/null
     fi
     network
 }
 
 bootstrap() {
-    command -v debootstrap >/dev/null || { echo "otp27.sh: debootstrap is missing: run test/support/install.sh" >&2; exit 1; }
-    as_root debootstrap --variant=minbase "$suite" "$root" "$(mirror)" >/dev/null
+    command -v debootstrap >/dev/null || { echo "otp.sh: debootstrap is missing: run test/support/install.sh" >&2; exit 1; }
+    # Debian 12's debootstrap knows nothing newer than trixie by name; all have one script.
+    as_root debootstrap --variant=minbase "$suite" "$root" "$(mirror)" /usr/share/debootstrap/scripts/sid >/dev/null
 }
 
 # The mirror that the host itself uses, so that a local one is honoured.
@@ -72,7 +83,7 @@ network() {
 run() {
     local dir=$here
     if [ "${1:-}" = -C ]; then dir=$(cd "$2" && pwd -P); shift 2; fi
-    [ $# -gt 0 ] || { echo "otp27.sh run: no command given" >&2; exit 2; }
+    [ $# -gt 0 ] || { echo "otp.sh run: no command given" >&2; exit 2; }
     inside "$root" "$dir" "$@"
 }
 
