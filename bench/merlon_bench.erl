@@ -8,12 +8,12 @@
 
 -export([main/1, measure_all/2]).
 
--export_type([sample/0, record/0, row/0]).
+-export_type([sample/0, value/0, row/0]).
 
 %% Variant, size in bytes, unit, value.
 -type sample() :: {string(), none | mixed | pos_integer(), string(), number()}.
 -type key() :: {Measure :: atom(), string(), none | mixed | pos_integer(), string()}.
--type record() :: {Network :: atom(), Carrier :: atom(), key(), Round :: pos_integer(), number()}.
+-type value() :: {Network :: atom(), Carrier :: atom(), key(), Round :: pos_integer(), number()}.
 -type row() :: {{{Network :: atom(), Measure :: atom()}, key()}, #{Carrier :: atom() => number()}}.
 
 -spec main([string()]) -> no_return().
@@ -40,7 +40,7 @@ run(Tmp, Bench, Out) ->
     end.
 
 %% All samples, and their medians over the rounds.
--spec measure_all(#{tmp := file:filename(), _ => _}, merlon_bench_options:options()) -> {[record()], [row()]}.
+-spec measure_all(#{tmp := file:filename(), _ => _}, merlon_bench_options:options()) -> {[value()], [row()]}.
 measure_all(#{tmp := Tmp} = Scene0, #{networks := Networks} = Options) ->
     Scene = Scene0#{dir => merlon_peers:new_dir(Tmp, "bench"), schedulers => maps:get(schedulers, Options)},
     Records = lists:append([network(Network, Scene, Options) || Network <- Networks]),

@@ -96,7 +96,7 @@ against_tuned({Limit, [{Least, {Measure, _, _, _} = Row} | _] = All}) ->
     ok.
 
 %% Every sample to bench.csv, and a table of medians for each plot.
--spec write(file:filename(), facts(), {[merlon_bench:record()], [merlon_bench:row()], [atom()]}) -> ok.
+-spec write(file:filename(), facts(), {[merlon_bench:value()], [merlon_bench:row()], [atom()]}) -> ok.
 write(Out, Facts, {Records, Rows, Carriers}) ->
     Prefix = [[field(maps:get(K, Facts)), $,] || K <- [date, otp, cores, cpu, kernel]],
     ok = file:write_file(filename:join(Out, "bench.csv"),

@@ -61,7 +61,7 @@ nodes() {
 mkdir -p "$out" "$tmp/ebin"
 out=$(cd "$out" && pwd -P)
 rm -rf "$out/plots"
-erlc -Werror -o "$tmp/ebin" "$bench"/*.erl "$root"/test/erlang/merlon_{peers,log_sink,attacker}.erl
+erlc -Werror +nowarn_deprecated_catch -o "$tmp/ebin" "$bench"/*.erl "$root"/test/erlang/merlon_{peers,log_sink,attacker}.erl
 
 # For `dialers`; where it can't be built that measure is skipped. Built as it is shipped.
 case ,${ONLY:-dialers}, in *[,\ ]dialers[,\ ]*)
