@@ -76,7 +76,7 @@ form([{'-', _}, {atom, _, Name}, {'(', _} | Tokens], St) when Name =:= define; N
     directive(Name, Tokens, St);
 form([{'-', _}, {atom, _, Name} | _], St) when Name =:= ifdef; Name =:= ifndef; Name =:= 'else'; Name =:= endif;
                                                Name =:= elif; Name =:= error; Name =:= warning; Name =:= feature;
-                                               Name =:= record; Name =:= type; Name =:= spec; Name =:= opaque;
+                                               Name =:= record; Name =:= type; Name =:= nominal; Name =:= spec; Name =:= opaque;
                                                Name =:= callback; Name =:= doc; Name =:= moduledoc -> St;
 form([{'-', _}, {'if', _} | _], St) -> St;
 form([{'-', _}, {'else', _} | _], St) -> St;

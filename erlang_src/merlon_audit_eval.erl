@@ -172,7 +172,8 @@ expr({Kind, _, Result, Generators}, St) when Kind =:= lc; Kind =:= bc; Kind =:= 
     {Value, Last} = expr(Result, After),
     {Value, Last#st{env = St#st.env}};
 expr({Kind, _, Pattern, Expr}, St) when Kind =:= generate; Kind =:= b_generate; Kind =:= m_generate;
-                                        Kind =:= generate_strict; Kind =:= b_generate_strict ->
+                                        Kind =:= generate_strict; Kind =:= b_generate_strict;
+                                        Kind =:= m_generate_strict ->
     {Value, After} = expr(Expr, St),
     {Value, bind(Pattern, Value, none, After)};
 expr(Other, St) when is_tuple(Other) -> exprs(tuple_to_list(Other), St);

@@ -101,6 +101,12 @@ each_rule_about_what_runs_is_tested_test_() ->
     [{atom_to_list(Id), ?_assert(lists:any(fun(Text) -> matches("\\b" ++ atom_to_list(Id) ++ "\\b", Text) end, Suites))}
      || #{id := Id} <- merlon_audit_rules_wire:rows()].
 
+a_newer_otps_types_are_read_by_an_older_one_test() ->
+    ?in_dir(Dir, begin
+        put_source(Dir, "newer.erl", "-module(newer).\n-export([f/1]).\n-nominal t() :: string().\n-spec f(t()) -> t().\nf(X) -> os:cmd(X).\n"),
+        ?assertMatch(#{unscanned := [], findings := [#{rule := os_command, line := 5}]}, scan(Dir))
+    end).
+
 %% As what can not be parsed: silence would look like a clean tree.
 a_file_that_is_too_big_counts_as_not_scanned_test() ->
     ?in_dir(Dir, begin

@@ -60,21 +60,26 @@ common(A, B, World) ->
     Informed = informed(A, World) andalso informed(B, World),
     (Both =/= [] orelse not Informed) orelse error({nothing_in_common, A, B, time(World)}).
 
-%% What is linked has the same; but for a full keyring, which learns nothing.
+%% What is linked has the same; but for a full keyring, which learns nothing. Until a new entry begins the last one that
+%% counts may keep another end at each, as none is taken from a peer that nothing follows.
 same(A, B, World) ->
     Live = [merlon_rotate_world:live(Name, World) || Name <- [A, B]],
+    Begins = lists:any(fun(Name) -> merlon_rotate_world:begins(Name, World) end, [A, B]),
+    Is = [case Begins of true -> maps:map(fun(_, {Created, Begin, _}) -> {Created, Begin} end, Each); false -> Each end || Each <- Live],
     Full = lists:any(fun(Name) -> map_size(merlon_rotate_world:file(Name, World)) > 12 end, [A, B]),
-    (Full orelse length(lists:usort(Live)) =:= 1 orelse not merlon_rotate_world:can_learn(A, B, World))
+    (Full orelse length(lists:usort(Is)) =:= 1 orelse not merlon_rotate_world:can_learn(A, B, World))
         orelse error({not_the_same, A, B, time(World)}).
 
-%% Who holds what came after accepts nothing that it ended beyond grace and skew, and the 2 minutes that ends wait for
-%% entries which a peer has. But who is left with no newer entry that counts (the one that it got ended by a second
-%% rotation that it never got) keeps its last one, as who was away all the time does.
+%% Who holds what came after accepts nothing that it ended beyond grace and skew, and the 2 minutes from then or
+%% from its coming that ends wait for entries which a peer has. But who is left with no newer entry that counts, since it never got the one of a second
+%% rotation, keeps its last one, as who was away all the time does.
 ended(Name, {New, At, Olds}, World) ->
     Last = At + merlon_rotate_world:wait() + merlon_rotate_world:grace() + 2 * merlon_rotate_world:skew(),
     Counts = [Id || {Id, Made, _} <- merlon_rotate_world:made(World), Made >= At, not lists:member(Id, Olds),
                     accepts(Name, Id, World)],
-    Late = time(World) > Last + 120 + 20 andalso is_map_key(New, merlon_rotate_world:file(Name, World)) andalso Counts =/= [],
+    Late = is_map_key(New, merlon_rotate_world:file(Name, World))
+        andalso time(World) > max(Last, merlon_rotate_world:got(Name, New, World)) + 120 + 20
+        andalso (Counts =/= [] orelse informed(Name, World)),
     [error({accepted_too_long, Name, Old, time(World)}) || Late, Old <- Olds, accepts(Name, Old, World)].
 
 %% Where it was dropped it stays so, whatever peers say.

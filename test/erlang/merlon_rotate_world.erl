@@ -3,7 +3,7 @@
 %% tick is 20 seconds of true time. Secrets are ids in files; whoever gives one needs an entry that the asker accepts.
 -module(merlon_rotate_world).
 
--export([new/1, run/2, settle/2, names/1, informed/2, accepts/3, linked/3, time/1, file/2, live/2, made/1, dropped/1, is_calm/1, can_learn/3]).
+-export([new/1, run/2, settle/2, names/1, informed/2, accepts/3, linked/3, time/1, file/2, live/2, begins/2, got/3, made/1, dropped/1, is_calm/1, can_learn/3]).
 -export([grace/0, skew/0, wait/0]).
 
 -define(TICK, 20).
@@ -20,7 +20,7 @@ wait() -> ?WAIT.
 new(Count) ->
     Names = [list_to_atom([$n, $0 + N]) || N <- lists:seq(1, Count)],
     First = #{<<"0000000000000000">> => {?START - 100, ?START - 400, never}},
-    Nodes = maps:from_list([{Name, boot(Name, #{file => First, had => First, kept => nothing(), offset => 0})} || Name <- Names]),
+    Nodes = maps:from_list([{Name, boot(Name, #{file => First, had => First, got => #{}, kept => nothing(), offset => 0})} || Name <- Names]),
     World = #{now => ?START, nodes => Nodes, links => [], parts => #{}, wires => [], loss => 0, dice => 0, made => [],
               next => 1, calm => 0, fresh => [], dropped => []},
     lists:foldl(fun held/2, World, Names).
@@ -29,7 +29,8 @@ nothing() -> #{known => #{}, begins => #{}, peers => #{}}.
 
 boot(Name, #{kept := Kept} = Node) -> Node#{core => merlon_rotate_core:new(Name, Kept), asked => #{}}.
 
-names(#{nodes := Nodes}) -> maps:keys(Nodes).
+%% Sorted: maps of atoms are in no order that lasts, from OTP 26 on.
+names(#{nodes := Nodes}) -> lists:sort(maps:keys(Nodes)).
 time(#{now := Now}) -> Now.
 made(#{made := Made}) -> Made.
 dropped(#{dropped := Dropped}) -> Dropped.
@@ -59,12 +60,23 @@ informed(Name, #{now := Now, made := Made, nodes := Nodes}) ->
     #{Name := #{had := Had}} = Nodes,
     lists:all(fun({Id, At, _}) -> At + ?WAIT + ?GRACE > Now orelse is_map_key(Id, Had) end, Made).
 
-%% Nothing has been lost for longer than nodes take to say all of it again.
+%% Nothing has been lost, no link has been cut and no clock moved for longer than nodes take to say all of it again and to
+%% ask others for what one does not give, since by its clock it has ended.
 is_calm(#{calm := Ticks}) -> Ticks > 5.
 
 %% What will count for long, with its dates: clocks differ.
 live(Name, #{now := Now} = World) ->
     maps:filter(fun(_, {_, _, End}) -> End > Now + 2 * ?SKEW end, file(Name, World)).
+
+%% Since when it has had an entry.
+got(Name, Id, #{nodes := Nodes}) ->
+    #{Name := #{got := Got}} = Nodes,
+    maps:get(Id, Got).
+
+%% Whether it has an entry that is still to begin.
+begins(Name, World) ->
+    Now = clock(Name, World),
+    lists:any(fun({_, Begin, _}) -> Begin > Now end, maps:values(file(Name, World))).
 
 %% ---- commands ----
 
@@ -73,10 +85,10 @@ run(Commands, {World, Check}) ->
     lists:foldl(fun(Command, Acc) -> command(Command, Acc, Check) end, World, Commands).
 
 command({wait, Ticks}, World, Check) -> lists:foldl(fun(_, Acc) -> tick(Acc, Check) end, World, lists:seq(1, Ticks));
-command({split, Parts}, World, _) -> cut(World#{parts := split(names(World), Parts)});
-command(heal, World, _) -> World#{parts := #{}};
+command({split, Parts}, World, _) -> cut(World#{parts := split(names(World), Parts), calm := 0});
+command(heal, World, _) -> World#{parts := #{}, calm := 0};
 command({loss, Percent}, World, _) -> World#{loss := Percent, calm := 0};
-command({clock, N, Offset}, World, _) -> update(name(N, World), fun(Node) -> Node#{offset := Offset} end, World);
+command({clock, N, Offset}, World, _) -> update(name(N, World), fun(Node) -> Node#{offset := Offset} end, World#{calm := 0});
 command({crash, N}, World, _) -> crash(name(N, World), World);
 command({rotate, N, Until}, World, _) -> rotate(name(N, World), Until, World);
 command({drop, N}, World, _) -> drop(name(N, World), World).
@@ -89,7 +101,7 @@ update(Name, Change, #{nodes := Nodes} = World) -> World#{nodes := maps:update_w
 
 %% kill -9: what was on the disk is what there is.
 crash(Name, #{links := Links, wires := Wires} = World) ->
-    Down = World#{links := [Link || {A, B} = Link <- Links, A =/= Name, B =/= Name],
+    Down = World#{calm := 0, links := [Link || {A, B} = Link <- Links, A =/= Name, B =/= Name],
                   wires := [Wire || {From, To, _} = Wire <- Wires, From =/= Name, To =/= Name]},
     Lost = [B || {A, B} <- Links, A =:= Name] ++ [A || {A, B} <- Links, B =:= Name],
     Told = lists:foldl(fun(Peer, Acc) -> event(Peer, {down, Name}, Acc) end, Down, Lost),
@@ -151,12 +163,13 @@ keep(Name, More, World) ->
                  end, World).
 
 %% Whatever is written can be read again.
-put_file(Name, Changes, More, World) ->
-    update(Name, fun(#{file := File} = Node) ->
+put_file(Name, Changes, More, #{now := Now} = World) ->
+    update(Name, fun(#{file := File, got := Got} = Node) ->
                          New = maps:merge(lists:foldl(fun edit/2, File, Changes), More),
                          true = map_size(New) > 0 andalso map_size(New) =< 16,
                          true = lists:all(fun({_, Begin, End}) -> Begin >= 0 andalso Begin < End end, maps:values(New)),
-                         Node#{file := New, had := maps:merge(maps:get(had, Node), New)}
+                         Node#{file := New, had := maps:merge(maps:get(had, Node), New),
+                              got := maps:merge(maps:map(fun(_, _) -> Now end, New), Got)}
                  end, World).
 
 edit({drop, Id}, File) when is_map_key(Id, File) -> maps:remove(Id, File);

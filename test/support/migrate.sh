@@ -55,7 +55,7 @@ move() {
 
 check 'the merlon dir of the guide' merlon_dir && check 'the driver' build || finish
 there=
-if has_otp27 && check 'the library for OTP 27' library27 "$tmp/merlon27"; then there=$otp27; fi
+if has_otp27 && check "the library for OTP ${MERLON_OTP:-27}" library27 "$tmp/merlon27"; then there=$otp27; fi
 echo '  from plain TCP'
 move plain
 # What has linked over merlon gets no other link: the next cluster starts without that past.

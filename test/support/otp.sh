@@ -47,14 +47,17 @@ locked() {
 
 prepare() {
     if [ "$(cat "$ready" 2>/dev/null)" != $edition ]; then
-        [ -e "$root/bin/sh" ] || bootstrap
+        # What was not made to the end is made again.
+        { [ -e "$root/bin/sh" ] && [ ! -e "$root/debootstrap" ]; } || bootstrap
+        as_root rm -f "$ready"
         network
         # shellcheck disable=SC2086
         inside "$root" / sh -c "apt-get -o Acquire::Check-Valid-Until=$fresh update -qq && \
             DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(echo $packages) >/dev/null"
         # Testing moves on.
-        inside "$root" / erl -noshell -eval "halt(case erlang:system_info(otp_release) of \"$otp\" -> 0; _ -> 1 end)." ||
-            { echo "otp.sh: Debian's $suite has another OTP than $otp now" >&2; exit 1; }
+        local has
+        has=$(inside "$root" / erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().')
+        [ "$has" = "$otp" ] || { echo "otp.sh: Debian's $suite has OTP $has now, not $otp" >&2; exit 1; }
         echo $edition | as_root tee "$ready" >/dev/null
     fi
     network

@@ -46,12 +46,9 @@ run() {
 # "test result: ok. 12 passed; 0 failed; ..."
 count_cargo() { awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }'; }
 
-# "51 tests, 2 failures", of EUnit and ExUnit; from Elixir 1.20 on "Result: 49 passed, 2 failed". Skipped ones did not pass.
+# "51 tests, 2 failures", of EUnit and ExUnit; from Elixir 1.20 on "Result: 49/51 passed". Skipped ones did not pass.
 count_tests() {
-    awk '/^Result: / {
-             for (i = 1; i < NF; i++) {
-                 if ($(i + 1) ~ /^passed/) t += $i
-                 if ($(i + 1) ~ /^failed/) { t += $i; f += $i } } }
+    awk '/^Result: / && $3 ~ /^passed/ { n = split($2, of, "/"); t += of[n]; f += of[n] - of[1] }
          /[0-9]+ tests?, [0-9]+ failures?/ {
              for (i = 1; i < NF; i++) {
                  if ($(i + 1) ~ /^tests?,/) t += $i
