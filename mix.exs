@@ -32,7 +32,7 @@ defmodule Merlon.MixProject do
 
   # Templates are audited by who has Elixir, and so EEx. From 1.20 on that is an option of the compiler.
   @without [EEx, EEx.SyntaxError]
-  if Version.match?(System.version(), ">= 1.20.0") do
+  if Version.match?(System.version(), ">= 1.20.0-dev") do
     defp elixirc_options, do: [warnings_as_errors: strict?(), no_warn_undefined: @without]
     defp xref, do: []
   else

@@ -55,7 +55,9 @@ defmodule Merlon.AuditLiveTest do
   # A node, as its test has it: name and port.
   defp node(base, args) do
     name = "#{base}#{System.pid()}"
-    ebin = Path.join(:code.lib_dir(:merlon), "ebin")
+
+    # :code.lib_dir/1 may mean another folder "merlon-...", as the compiler of Elixir 1.20 leaves in the path.
+    ebin = Path.dirname(:code.which(:merlon_dist))
 
     {:ok, peer, node} =
       :peer.start(%{
