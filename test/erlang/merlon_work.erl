@@ -6,7 +6,7 @@
 -export([echo/2, echoes/3, exchange/2, flood/3, unsuspended/1, received/0, reset/0]).
 -export([kill/2, inject_with/1, inject/2, hog/1, let_go/0]).
 -export([in_order/2, keep/4, collect/0]).
--export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2]).
+-export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2, sweeps/0]).
 
 %% ---- servers ----
 
@@ -208,6 +208,15 @@ next() ->
 -spec bulk(node(), pos_integer(), pos_integer()) -> [pid()].
 bulk(Node, Size, Bytes) ->
     [flood(Node, Size, Bytes div Size) || _ <- [1, 2]].
+
+%% After how many minor collections the processes of links collect all; 0: none keeps an old heap.
+-spec sweeps() -> [{module(), non_neg_integer()}].
+sweeps() ->
+    lists:usort([{Module, After} || Pid <- processes(),
+                                    {initial_call, {Module, _, _}} <- [process_info(Pid, initial_call)],
+                                    lists:member(Module, [merlon_hs, merlon_link_in, merlon_link_out]),
+                                    {garbage_collection, Options} <- [process_info(Pid, garbage_collection)],
+                                    {fullsweep_after, After} <- Options]).
 
 %% A process over there that is linked to the caller exits with Size bytes of reason.
 -spec spawn_exit(node(), non_neg_integer()) -> ok.
