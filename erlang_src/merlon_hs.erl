@@ -28,18 +28,14 @@
 
 %% Where the process that runs con_loop keeps the channel's handle and how many ticks it has sent.
 -define(CHANNEL, {?MODULE, channel}).
-
-%% Who shakes hands stays for as long as the link, and where many do at once the VM's memory grows by what each of them
-%% has at most: not an old heap full of garbage besides.
-spawn_options() ->
-    [{fullsweep_after, 0} | dist_util:net_ticker_spawn_options()].
+%% That process stays for as long as the link: where many links come up at once, each would keep an old heap of garbage.
+-define(OPTIONS, [{fullsweep_after, 0} | dist_util:net_ticker_spawn_options()]).
 
 %% ---- accepting ----
 
 -spec accept_connection(pid(), term(), node(), list(), non_neg_integer()) -> pid().
 accept_connection(AcceptPid, Link, MyNode, Allowed, SetupTime) ->
-    spawn_opt(?MODULE, do_accept, [self(), AcceptPid, Link, MyNode, Allowed, SetupTime],
-              spawn_options()).
+    spawn_opt(?MODULE, do_accept, [self(), AcceptPid, Link, MyNode, Allowed, SetupTime], ?OPTIONS).
 
 -spec do_accept(pid(), pid(), term(), node(), list(), non_neg_integer()) -> no_return().
 do_accept(Kernel, AcceptPid, {Conn, #{name := Claimed} = Claim, Deadline}, MyNode, Allowed,
@@ -79,8 +75,7 @@ dist_name(Name) -> unicode:characters_to_list(Name).
 -spec setup(inet | inet6, node(), normal | hidden, node(), longnames | shortnames,
             non_neg_integer()) -> pid().
 setup(Family, Node, Type, MyNode, LongOrShort, SetupTime) ->
-    spawn_opt(?MODULE, do_setup, [self(), Family, Node, Type, MyNode, LongOrShort, SetupTime],
-              spawn_options()).
+    spawn_opt(?MODULE, do_setup, [self(), Family, Node, Type, MyNode, LongOrShort, SetupTime], ?OPTIONS).
 
 -spec do_setup(pid(), inet | inet6, node(), normal | hidden, node(), longnames | shortnames,
                non_neg_integer()) -> no_return().

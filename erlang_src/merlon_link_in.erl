@@ -8,9 +8,6 @@
 
 %% Milliseconds without anything to read after which no message is kept alive that has been handed on.
 -define(REST, 500).
-%% Reductions that a look in vain costs: as many as the VM adds for each switch to a process behind which another waits.
-%% At 40,000 it wakes another scheduler, which finds nothing to do; what a process uses while none waits is taken off.
--define(VAIN, 400).
 
 %% Started by the dist controller, to which it stays linked.
 -spec start(merlon_nif:conn(), erlang:dist_handle()) -> pid().
@@ -64,7 +61,6 @@ await(more, _Frames, Poll) ->
     merlon_busy_poll_core:more(Poll);
 await(empty, Frames, Poll) ->
     Next = merlon_busy_poll_core:empty(Frames, now_us(), Poll),
-    Frames =:= [] andalso erlang:bump_reductions(?VAIN),
     erlang:yield(),
     Next;
 await(wait, _Frames, Poll) ->

@@ -55,9 +55,7 @@ defmodule Merlon.AuditLiveTest do
   # A node, as its test has it: name and port.
   defp node(base, args) do
     name = "#{base}#{System.pid()}"
-
-    # :code.lib_dir/1 may mean another folder "merlon-...", as the compiler of Elixir 1.20 leaves in the path.
-    ebin = Path.dirname(:code.which(:merlon_dist))
+    ebin = Mix.Project.compile_path()
 
     {:ok, peer, node} =
       :peer.start(%{

@@ -44,7 +44,7 @@ defmodule Merlon.KeyringTest do
 
   test "a node derives keys of its keyring", %{dir: dir} do
     name = "ring#{System.pid()}"
-    paths = for module <- [:merlon, Kernel], do: Path.dirname(:code.which(module))
+    paths = [Mix.Project.compile_path(), Path.join(:code.lib_dir(:elixir), "ebin")]
     paths = Enum.flat_map(paths, &[~c"-pa", String.to_charlist(&1)])
     args = [~c"-proto_dist", ~c"merlon", ~c"-merlon_dir", String.to_charlist(dir) | paths]
 

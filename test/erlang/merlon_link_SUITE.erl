@@ -207,16 +207,12 @@ round_trips_are_not_held_up_by_bulk(Config) ->
 who_is_answered_fast_polls(Config) ->
     %% Who has one scheduler only needs it for others.
     Some = erlang:system_info(schedulers_online) > 1,
-    {Looks, Vain, Reductions} = looks(Config, 1000),
+    Looks = looks(Config, 1000),
     Some = lists:member(empty, Looks),
-    true = lists:member(wait, Looks),
-    %% So much that the VM does not wake another scheduler for those who look.
-    Some = Vain > 0,
-    ct:log("~b looks in vain, ~b reductions", [Vain, Reductions]),
-    true = Reductions >= 400 * Vain.
+    true = lists:member(wait, Looks).
 
 who_may_not_is_woken(Config) ->
-    {Looks, 0, _} = looks(Config, 0),
+    Looks = looks(Config, 0),
     false = lists:member(empty, Looks),
     true = lists:member(wait, Looks).
 
@@ -226,7 +222,8 @@ looks(Config, Microseconds) ->
     merlon_ct:call(A, merlon_work, looks, [NodeB, 200]).
 
 no_process_of_a_link_keeps_an_old_heap(Config) ->
-    {A, B} = pair(Config, []),
+    {A, {_, NodeB, _} = B} = pair(Config, []),
+    ok = merlon_ct:call(A, merlon_work, echo, [NodeB, up]),
     None = [{merlon_hs, 0}, {merlon_link_in, 0}, {merlon_link_out, 0}],
     None = merlon_ct:call(A, merlon_work, sweeps, []),
     None = merlon_ct:call(B, merlon_work, sweeps, []).

@@ -27,6 +27,22 @@ who_has_read_a_small_frame_may_look_again_test() ->
                       ?assertMatch({[<<_:100/binary>>], wait}, read(Conn, 0))
               end).
 
+%% With less the VM wakes a scheduler that has nothing to do, time and again (VAIN_COST).
+a_look_in_vain_costs_400_reductions_test() ->
+    with_peer(fun(Conn, _Peer) ->
+                      Looks = fun(Looking) ->
+                                      erlang:yield(), % all of a time slice is left
+                                      {reductions, Before} = process_info(self(), reductions),
+                                      Result = [merlon_nif:recv(Conn, Looking) || _ <- [1, 2, 3, 4]],
+                                      {reductions, After} = process_info(self(), reductions),
+                                      {lists:usort(Result), After - Before}
+                              end,
+                      {[{[], empty}], Vain} = Looks(1),
+                      ?assert(Vain >= 1600),
+                      {[{[], wait}], Waiting} = Looks(0),
+                      ?assert(Waiting < 1600)
+              end).
+
 who_has_read_a_part_of_a_frame_waits_for_the_rest_test() ->
     with_peer(fun(Conn, Peer) ->
                       <<Part:1000/binary, Rest/binary>> = frame(2000),

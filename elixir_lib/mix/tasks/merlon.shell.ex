@@ -16,7 +16,9 @@ defmodule Mix.Tasks.Merlon.Shell do
   @impl true
   def run(args) do
     Mix.Task.run("compile")
-    ebin = :merlon |> Application.app_dir("ebin") |> String.to_charlist()
+
+    # Any folder in the code path whose name begins with "merlon-" may be what Application.app_dir/2 finds.
+    ebin = :filename.dirname(:code.which(:merlon))
     Merlon.Command.run("shell", args, "mix merlon.shell", %{words: ebin})
   end
 end
