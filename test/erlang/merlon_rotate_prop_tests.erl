@@ -145,6 +145,12 @@ who_gets_the_first_of_two_rotations_keeps_its_last_entry_test() ->
     #{<<"0000000000000000">> := {_, _, never}, <<"0000000000000001">> := _} = File = merlon_rotate_world:file(n1, World),
     ?assertEqual(2, map_size(File)).
 
+%% Found in the same way: what has ended by the clock of the one who has it is not given, and the ends of others wait for it.
+ends_that_wait_for_what_a_faster_clock_does_not_give_are_the_same_in_time_test() ->
+    Apart = [{rotate, 0, done}, {rotate, 0, done}, {clock, 0, 220}, {split, [1, 0, 0, 0, 0]}, {rotate, 1, done}, {wait, 1},
+             {split, [0, 1, 0, 0, 0]}, {wait, 9}, {rotate, 0, done}, {wait, 68}, {split, [1, 1, 0, 0, 0]}],
+    ?assertEqual(ok, verdict(3, Apart ++ [{wait, 6}])),
+    ?assertEqual(ok, verdict(3, Apart ++ [{wait, 40}])).
 
 an_end_of_the_newest_entry_is_not_taken_from_a_peer_test() ->
     {Core, Id} = holding(1),

@@ -60,9 +60,9 @@ informed(Name, #{now := Now, made := Made, nodes := Nodes}) ->
     #{Name := #{had := Had}} = Nodes,
     lists:all(fun({Id, At, _}) -> At + ?WAIT + ?GRACE > Now orelse is_map_key(Id, Had) end, Made).
 
-%% Nothing has been lost, no link has been cut and no clock moved for longer than nodes take to say all of it again and to
-%% ask others for what one does not give, since by its clock it has ended.
-is_calm(#{calm := Ticks}) -> Ticks > 5.
+%% Nothing has been lost, no link has been cut or come up and no clock moved for longer than nodes take to say all of it
+%% again and to ask others for what one does not give, since by its clock it has ended: ends wait 2 minutes for that.
+is_calm(#{calm := Ticks}) -> Ticks > 120 div ?TICK + 1.
 
 %% What will count for long, with its dates: clocks differ.
 live(Name, #{now := Now} = World) ->
@@ -193,7 +193,7 @@ calm(_) -> 0.
 %% A link that is up stays; a new one needs an entry that both accept.
 link_up({A, B}, #{links := Links} = World) ->
     case reach(A, B, World) andalso not lists:member({A, B}, Links) andalso common(A, B, World) =/= [] of
-        true -> event(B, {up, A}, event(A, {up, B}, World#{links := [{A, B} | Links], fresh := [{A, B} | maps:get(fresh, World)]}));
+        true -> event(B, {up, A}, event(A, {up, B}, World#{links := [{A, B} | Links], fresh := [{A, B} | maps:get(fresh, World)], calm := 0}));
         false -> World
     end.
 
