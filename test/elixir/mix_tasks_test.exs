@@ -3,7 +3,7 @@ defmodule Merlon.MixTasksTest do
   import Merlon.TaskRun
 
   alias Mix.Tasks.Merlon.{Csr, Doctor, Enroll, Explain, Gen, Init, Inspect, Join, Keyring}
-  alias Mix.Tasks.Merlon.{Renew, Revoke, Revoked, Rotate, Token}
+  alias Mix.Tasks.Merlon.{Renew, Revoke, Revoked, Rotate, Shell, Token}
 
   setup do
     dir =
@@ -33,6 +33,19 @@ defmodule Merlon.MixTasksTest do
 
     assert {:ok, %{identity: {:node, "shop", "app", "web1"}}} =
              :merlon_identity.load(:app@web1, config)
+  end
+
+  test "shell is not misled by a folder that is called as merlon's might be", %{dir: dir} do
+    assert {0, _, ""} = run(Init, ["--dir", dir, "--cluster", "shop"])
+    assert {0, _, ""} = run(Gen.Cert, ["127.0.0.1", "--cli", "operator", "--dir", dir])
+    other = Path.join(dir, "ebin")
+    File.mkdir_p!(other)
+    Code.prepend_path(other)
+    on_exit(fn -> Code.delete_path(other) end)
+
+    assert {0, out, ""} = run(Shell, ["app@127.0.0.1", "--dir", dir])
+    assert out =~ Mix.Project.compile_path()
+    refute out =~ other
   end
 
   test "doctor passes a good dir and names what to mend in a bad one", %{dir: dir} do

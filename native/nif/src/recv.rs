@@ -81,9 +81,10 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, looking: usize) -> Term<'a> {
             true => turn.or_else(|| Turn::take(looking)),
             false => None,
         };
-        let vain = rx.turn.is_some() && rx.read == 0 && records == 0 && counted.0 == 0;
-        let cost = records.saturating_mul(RECORD_COST).max(rx.read);
-        spent(env, if vain { VAIN_COST } else { cost });
+        match rx.read.max(records.saturating_mul(RECORD_COST)) {
+            0 if rx.turn.is_some() => spent(env, VAIN_COST),
+            cost => spent(env, cost),
+        }
         result.map(|empty| (empty, rx.turn.is_some()))
     });
     let (count, bytes) = counted;
