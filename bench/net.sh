@@ -37,8 +37,11 @@ up() {
     [ "$(id -u)" = 0 ] || { echo "needs root"; return 1; }
     for tool in ip tc; do command -v $tool >/dev/null || { echo "$tool is missing: install iproute2"; return 1; }; done
     if ! said=$(namespaces 2>&1); then echo "no network namespaces: $said"; down; return 1; fi
-    # shellcheck disable=SC2086
-    if ! said=$(shape "$1" 2>&1); then echo "this kernel has no tc ${1%% *}: $said"; down; return 1; fi
+    if ! said=$(shape "$1" 2>&1) && ! said=$said$(without_netem "$1" 2>&1); then
+        echo "this kernel has no tc ${1%% *}: $said"
+        down
+        return 1
+    fi
 }
 
 # The link is made inside the namespaces: nothing of it is ever seen outside.
@@ -67,6 +70,34 @@ shape() {
         # shellcheck disable=SC2086
         tc -n "$name" qdisc replace dev link0 root $1 || return 1
     done
+}
+
+# The same by other means: packets lost on arrival (nftables), or a link of our own that takes its time (delay.c).
+without_netem() {
+    local name
+    case $1 in
+        *loss*) for name in $a $b; do lose "$name" || return 1; done ;;
+        netem*delay*)
+            ip -n "$a" link del link0 && delayed && address "$a" 10.0.0.1 && address "$b" 10.0.0.2 &&
+                shape "$(shaper 1gbit)" ;;
+        *) return 1 ;;
+    esac
+}
+
+lose() {
+    command -v nft >/dev/null || { echo "; nft is missing: install nftables"; return 1; }
+    ip netns exec "$1" nft 'add table ip loss; add chain ip loss in { type filter hook prerouting priority -300; };
+        add rule ip loss in iif link0 numgen random mod 100 0 drop'
+}
+
+# It ends with the namespaces (`down`).
+delayed() {
+    local program tries=100
+    program=$(mktemp) && cc -O2 -o "$program" "$(dirname "$0")/delay.c" || return 1
+    "$program" "$a" "$b" 500 >/dev/null 2>&1 &
+    while [ $((tries -= 1)) -gt 0 ] && ! ip -n "$b" link show link0 >/dev/null 2>&1; do sleep 0.05; done
+    rm -f "$program"
+    [ "$tries" -gt 0 ] || { echo "; no TUN devices"; return 1; }
 }
 
 down() {

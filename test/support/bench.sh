@@ -95,6 +95,16 @@ shaped() {
     awk -F, '$6 == "1gbit" && $10 == 65536 && $11 == "MB/s" { if ($13 > 10 && $13 < 125) n++ } END { exit n != 2 }' "$out/bench.csv"
 }
 
+# A round trip over the one takes 1 ms, and what the other loses slows it down, whether the kernel has netem or not.
+far() {
+    QUICK=1 ROUNDS=1 ONLY=throughput,roundtrip SIZES=65536 CARRIERS=tcp NETWORKS=1gbit_1ms,1pct_loss BENCH_OUT=$tmp/far "$root/bench/run.sh" || return 1
+    grep ': skipped: ' "$tmp/far/table.txt" && return
+    awk -F, '$6 == "1gbit_1ms" && $9 == "idle_p50" && $13 > 1000 && $13 < 10000 { n++ }
+             $6 == "1gbit_1ms" && $11 == "MB/s" && $13 > 10 && $13 < 125 { n++ }
+             $6 == "1pct_loss" && $11 == "MB/s" && $13 < 500 { n++ }
+             END { exit n != 3 }' "$tmp/far/bench.csv"
+}
+
 refuses() {
     local status=0
     ONLY=thruput "$root/bench/run.sh" || status=$?
@@ -133,6 +143,7 @@ fi
 check 'plain TCP is not measured as merlon' disguised tcp merlon
 check 'inet_tls as it comes is not measured as the tuned one' disguised inet_tls inet_tls_tuned
 check 'big messages are copied as often as small ones' linear
+check 'networks with a delay and with losses, or why not' far
 check 'nothing is left behind' nothing_left
 check 'unknown knobs and arguments are refused' refuses
 check 'stopped in the middle, nothing is left behind' interrupted

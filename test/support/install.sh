@@ -15,8 +15,8 @@ needs="erl:erlang-nox erlc:erlang-dev escript:erlang-nox dialyzer:erlang-dialyze
 files="/usr/include/stdio.h:libc6-dev /usr/lib/erlang/lib/ssl-*/src/inet_tls_dist.erl:erlang-src
        /usr/lib/erlang/usr/include/erl_nif.h:erlang-dev /usr/lib/erlang/lib/eunit-*/ebin:erlang-eunit
        /usr/lib/erlang/lib/common_test-*/ebin:erlang-common-test /usr/lib/erlang/lib/proper-*/ebin:erlang-proper"
-# Status page in a browser, servers and auditors of Python, auditors of npm, plots and a reference of the benchmarks.
-extras="chromium:chromium python3:python3 node:nodejs npm:npm gnuplot:gnuplot-nox argon2:argon2"
+# Status page in a browser, servers and auditors of Python, auditors of npm, plots, losses and a reference of the benchmarks.
+extras="chromium:chromium python3:python3 node:nodejs npm:npm gnuplot:gnuplot-nox nft:nftables argon2:argon2"
 
 PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
 
