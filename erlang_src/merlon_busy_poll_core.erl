@@ -1,10 +1,11 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Whether a reader that has read everything looks again by itself for a while before it asks to be woken. A NIF's
-%% socket is polled in another thread, and to be woken by that takes longer than an answer is under way.
+%% How a reader goes on. Who has read everything may look again by itself for a while before it asks to be woken: a NIF's
+%% socket is polled in another thread, and to be woken by that takes longer than an answer is under way. Who has read a
+%% part of a stream lets those run first whom it is for, unless they and others have much to do.
 %% Pure: times come in, in monotonic microseconds, which may be anything.
 -module(merlon_busy_poll_core).
 
--export([new/2, looking/1, more/1, empty/3, woken/3]).
+-export([new/2, looking/1, more/1, gives_way/1, gave_way/3, empty/3, woken/3]).
 -export_type([poll/0]).
 
 %% Who waited at most so many times as long as it would have looked tries it: where both ends look, both waits
@@ -12,10 +13,15 @@
 -define(SOON, 5).
 %% One of so many schedulers may be kept busy by it.
 -define(SHARE, 4).
+%% Microseconds that others ran, half a time slice, after which a reader does more in its next turn: this many parts of a
+%% stream, as many as fill a time slice of its own.
+-define(LONG, 500).
+-define(PARTS, 4).
 
 -record(poll, {time :: non_neg_integer(),
                most :: non_neg_integer(),
-               until = off :: off | integer()}).
+               until = off :: off | integer(),
+               parts = 1 :: non_neg_integer()}). % before it gives way, from now on
 -opaque poll() :: #poll{}.
 
 %% Looks for Time microseconds after the last thing that was read; 0: never. Who has one scheduler only needs it for others.
@@ -30,7 +36,16 @@ looking(#poll{most = Most}) -> Most.
 
 %% There is more to read: a stream, whose next part is seldom there at once.
 -spec more(poll()) -> poll().
-more(Poll) -> Poll#poll{until = off}.
+more(#poll{parts = Parts} = Poll) -> Poll#poll{until = off, parts = max(0, Parts - 1)}.
+
+%% Whether others run before the next part is read.
+-spec gives_way(poll()) -> boolean().
+gives_way(#poll{parts = Parts}) -> Parts =:= 0.
+
+%% They ran from Since until Now.
+-spec gave_way(Since :: integer(), Now :: integer(), poll()) -> poll().
+gave_way(Since, Now, Poll) when Now - Since >= ?LONG -> Poll#poll{parts = ?PARTS};
+gave_way(_Since, _Now, Poll) -> Poll#poll{parts = 1}.
 
 %% There is nothing more to read for now than Frames. A tick is no answer.
 -spec empty(Frames :: [binary()], Now :: integer(), poll()) -> poll().

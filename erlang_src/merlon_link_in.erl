@@ -58,7 +58,14 @@ put_frames(_DHandle, []) ->
     ok.
 
 await(more, _Frames, Poll) ->
-    merlon_busy_poll_core:more(Poll);
+    Next = merlon_busy_poll_core:more(Poll),
+    case merlon_busy_poll_core:gives_way(Next) of
+        true ->
+            Since = now_us(),
+            erlang:yield(),
+            merlon_busy_poll_core:gave_way(Since, now_us(), Next);
+        false -> Next
+    end;
 await(empty, Frames, Poll) ->
     Next = merlon_busy_poll_core:empty(Frames, now_us(), Poll),
     erlang:yield(),

@@ -5,7 +5,7 @@
 
 %% Monotonic time is negative on most nodes.
 -define(NOW, -576460752303423).
--import(merlon_busy_poll_core, [new/2, looking/1, more/1, empty/3, woken/3]).
+-import(merlon_busy_poll_core, [new/2, looking/1, more/1, gives_way/1, gave_way/3, empty/3, woken/3]).
 
 a_new_link_waits_test() ->
     ?assertNot(is_on(new(60, 2))).
@@ -33,6 +33,18 @@ a_tick_does_not_make_it_look_on_test() ->
 within_a_stream_it_does_not_look_test() ->
     ?assertNot(is_on(more(woken(?NOW, ?NOW, new(60, 2))))).
 
+within_a_stream_others_run_after_each_part_test() ->
+    One = more(new(60, 2)),
+    ?assert(gives_way(One)),
+    ?assert(gives_way(more(gave_way(?NOW - 499, ?NOW, One)))).
+
+where_others_ran_for_long_four_parts_are_read_at_once_test() ->
+    Turn = fun(Poll) -> [gives_way(P) || P <- parts(4, Poll)] end,
+    Long = gave_way(?NOW - 500, ?NOW, more(new(60, 2))),
+    ?assertEqual([false, false, false, true], Turn(Long)),
+    Short = gave_way(?NOW, ?NOW, lists:last(parts(4, Long))),
+    ?assertEqual([true, true, true, true], Turn(Short)).
+
 switched_off_it_never_looks_test() ->
     Off = new(0, 2),
     ?assertNot(is_on(woken(?NOW, ?NOW, Off))),
@@ -41,5 +53,8 @@ switched_off_it_never_looks_test() ->
 at_most_a_quarter_of_the_schedulers_look_but_one_may_test() ->
     Looking = [looking(woken(?NOW, ?NOW, new(60, Schedulers))) || Schedulers <- [1, 2, 7, 8, 64]],
     ?assertEqual([0, 1, 1, 2, 16], Looking).
+
+parts(0, _) -> [];
+parts(N, Poll) -> [more(Poll) | parts(N - 1, more(Poll))].
 
 is_on(Poll) -> looking(Poll) > 0.

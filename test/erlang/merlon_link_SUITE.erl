@@ -13,7 +13,7 @@
          keys_change_thousands_of_times_under_load/1,
          keys_change_although_only_one_side_sends/1,
          round_trips_are_not_held_up_by_bulk/1, exits_with_big_reasons_cross_both_ways/1,
-         who_is_answered_fast_polls/1, who_may_not_is_woken/1, no_process_of_a_link_keeps_an_old_heap/1,
+         who_is_answered_fast_polls/1, who_may_not_is_woken/1, no_process_of_a_link_keeps_an_old_heap/1, within_a_stream_others_run/1,
          what_was_sent_before_a_disconnect_arrives/1, small_messages_do_not_pin_big_buffers/1]).
 
 -define(MB, (1024 * 1024)).
@@ -27,7 +27,7 @@ all() ->
      a_blocked_sender_does_not_block_a_scheduler,
      keys_change_thousands_of_times_under_load, keys_change_although_only_one_side_sends,
      round_trips_are_not_held_up_by_bulk, who_is_answered_fast_polls, who_may_not_is_woken,
-     no_process_of_a_link_keeps_an_old_heap, exits_with_big_reasons_cross_both_ways,
+     no_process_of_a_link_keeps_an_old_heap, within_a_stream_others_run, exits_with_big_reasons_cross_both_ways,
      what_was_sent_before_a_disconnect_arrives, small_messages_do_not_pin_big_buffers].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
@@ -227,6 +227,14 @@ no_process_of_a_link_keeps_an_old_heap(Config) ->
     None = [{merlon_hs, 0}, {merlon_link_in, 0}, {merlon_link_out, 0}],
     None = merlon_ct:call(A, merlon_work, sweeps, []),
     None = merlon_ct:call(B, merlon_work, sweeps, []).
+
+%% A reader of a stream lets those run whom its messages are for (merlon_busy_poll_core:gives_way/1).
+within_a_stream_others_run(Config) ->
+    [A, {_, NodeB, _} = B] = configured(Config, {busy_poll, 0}),
+    ok = merlon_ct:connect(A, B),
+    Yields = merlon_ct:call(A, merlon_work, yields, [NodeB, 16 * ?MB]),
+    ct:log("~b times", [Yields]),
+    true = Yields > 4.
 
 exits_with_big_reasons_cross_both_ways(Config) ->
     {{_, NodeA, _} = A, {_, NodeB, _} = B} = pair(Config, []),

@@ -6,7 +6,7 @@
 -export([echo/2, echoes/3, exchange/2, flood/3, unsuspended/1, received/0, reset/0]).
 -export([kill/2, inject_with/1, inject/2, hog/1, let_go/0]).
 -export([in_order/2, keep/4, collect/0]).
--export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2, sweeps/0]).
+-export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2, sweeps/0, yields/2]).
 
 %% ---- servers ----
 
@@ -214,6 +214,20 @@ sweeps() ->
                                     lists:member(Module, [merlon_hs, merlon_link_in, merlon_link_out]),
                                     {garbage_collection, Options} <- [process_info(Pid, garbage_collection)],
                                     {fullsweep_after, After} <- Options]).
+
+%% How often the readers of links to this node let others run while a message of Size bytes goes to Node and back.
+-spec yields(node(), pos_integer()) -> non_neg_integer().
+yields(Node, Size) ->
+    Readers = [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {merlon_link_in, init, 3}}],
+    1 = erlang:trace_pattern({merlon_busy_poll_core, gave_way, 3}, true, []), % OTP does not trace yield/0
+    _ = [1 = erlang:trace(Reader, true, [call]) || Reader <- Readers],
+    ok = echo(Node, rand:bytes(Size)),
+    _ = [1 = erlang:trace(Reader, false, [call]) || Reader <- Readers],
+    _ = erlang:trace_pattern({merlon_busy_poll_core, gave_way, 3}, false, []),
+    length([ok || Reader <- Readers, _ <- calls(Reader)]).
+
+calls(Pid) ->
+    receive {trace, Pid, call, _} -> [ok | calls(Pid)] after 0 -> [] end.
 
 %% A process over there that is linked to the caller exits with Size bytes of reason.
 -spec spawn_exit(node(), non_neg_integer()) -> ok.
