@@ -54,6 +54,7 @@ static int64_t now(void) {
 
 // When the next packet is due.
 static int64_t carry(struct way *way, int64_t delay) {
+    if (way->count == 0) way->first = 0; // what is hot in the cache
     while (way->count < PACKETS) {
         unsigned last = (way->first + way->count) % PACKETS;
         ssize_t len = read(way->from, way->packets[last].bytes, PACKET);
@@ -90,5 +91,6 @@ int main(int argc, char **argv) {
         struct pollfd sends[2] = {{.fd = a, .events = ways[0].count < PACKETS ? POLLIN : 0},
                                   {.fd = b, .events = ways[1].count < PACKETS ? POLLIN : 0}};
         if (ppoll(sends, 2, &wait, NULL) < 0 && errno != EINTR) fail("ppoll");
+        if ((sends[0].revents | sends[1].revents) & POLLERR) return 0; // a device has gone
     }
 }

@@ -86,18 +86,26 @@ without_netem() {
 
 lose() {
     command -v nft >/dev/null || { echo "; nft is missing: install nftables"; return 1; }
-    ip netns exec "$1" nft 'add table ip loss; add chain ip loss in { type filter hook prerouting priority -300; };
-        add rule ip loss in iif link0 numgen random mod 100 0 drop'
+    ip -n "$1" link set link0 gso_max_segs 1 &&
+        ip netns exec "$1" nft 'add table ip loss; add chain ip loss in { type filter hook prerouting priority -300; };
+            add rule ip loss in iif link0 numgen random mod 100 0 drop'
 }
 
-# It ends with the namespaces (`down`).
+# It ends with the namespaces (`down`). Ahead of what is measured, as a line would be.
 delayed() {
-    local program tries=100
-    program=$(mktemp) && cc -O2 -o "$program" "$(dirname "$0")/delay.c" || return 1
-    "$program" "$a" "$b" 500 >/dev/null 2>&1 &
-    while [ $((tries -= 1)) -gt 0 ] && ! ip -n "$b" link show link0 >/dev/null 2>&1; do sleep 0.05; done
-    rm -f "$program"
-    [ "$tries" -gt 0 ] || { echo "; no TUN devices"; return 1; }
+    local dir process tries=100
+    dir=$(mktemp -d) || return 1
+    if cc -O2 -o "$dir/delay" "$(dirname "$0")/delay.c" 2>"$dir/said"; then
+        nice -n -20 "$dir/delay" "$a" "$b" 500 >/dev/null 2>"$dir/said" &
+        process=$!
+        while ! ip -n "$b" link show link0 >/dev/null 2>&1; do
+            if [ $((tries -= 1)) = 0 ] || ! kill -0 $process 2>/dev/null; then break; fi
+            sleep 0.05
+        done
+    fi
+    echo "; $(cat "$dir/said")"
+    rm -rf "$dir"
+    ip -n "$b" link show link0 >/dev/null 2>&1
 }
 
 down() {
