@@ -21,18 +21,18 @@ init(Out, Conn, DHandle) ->
     receive
         {Out, go} ->
             loop(Out, Conn, DHandle, merlon_reprove_core:budget(now_ms()),
-                 merlon_busy_poll_core:new(Time, erlang:system_info(schedulers_online)))
+                 merlon_link_in_core:new(Time, erlang:system_info(schedulers_online)))
     end.
 
-loop(Out, Conn, DHandle, Budget, Poll) ->
-    case merlon_nif:recv(Conn, merlon_busy_poll_core:looking(Poll)) of
+loop(Out, Conn, DHandle, Budget, Pace) ->
+    case merlon_nif:recv(Conn, merlon_link_in_core:looking(Pace)) of
         {Frames, Next} when is_list(Frames) ->
             put_frames(DHandle, Frames),
-            loop(Out, Conn, DHandle, Budget, await(Next, Frames, Poll));
+            loop(Out, Conn, DHandle, Budget, await(Next, Frames, Pace));
         {Frames, Next, Controls} ->
             put_frames(DHandle, Frames),
             Left = control(Out, Conn, Controls, Budget),
-            loop(Out, Conn, DHandle, Left, await(Next, Frames, Poll));
+            loop(Out, Conn, DHandle, Left, await(Next, Frames, Pace));
         {error, Reason} ->
             failed(Out, Reason)
     end.
@@ -57,20 +57,20 @@ put_frames(DHandle, [Frame | Frames]) ->
 put_frames(_DHandle, []) ->
     ok.
 
-await(more, _Frames, Poll) ->
-    Next = merlon_busy_poll_core:more(Poll),
-    case merlon_busy_poll_core:gives_way(Next) of
+await(more, _Frames, Pace) ->
+    Next = merlon_link_in_core:more(Pace),
+    case merlon_link_in_core:gives_way(Next) of
         true ->
             Since = now_us(),
             erlang:yield(),
-            merlon_busy_poll_core:gave_way(Since, now_us(), Next);
+            merlon_link_in_core:gave_way(Since, now_us(), Next);
         false -> Next
     end;
-await(empty, Frames, Poll) ->
-    Next = merlon_busy_poll_core:empty(Frames, now_us(), Poll),
+await(empty, Frames, Pace) ->
+    Next = merlon_link_in_core:empty(Frames, now_us(), Pace),
     erlang:yield(),
     Next;
-await(wait, _Frames, Poll) ->
+await(wait, _Frames, Pace) ->
     Since = now_us(),
     receive
         {select, _, _, ready_input} -> ok
@@ -78,6 +78,6 @@ await(wait, _Frames, Poll) ->
             erlang:garbage_collect(),
             receive {select, _, _, ready_input} -> ok end
     end,
-    merlon_busy_poll_core:woken(Since, now_us(), Poll).
+    merlon_link_in_core:woken(Since, now_us(), Pace).
 
 now_us() -> erlang:monotonic_time(microsecond).

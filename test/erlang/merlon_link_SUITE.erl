@@ -228,7 +228,7 @@ no_process_of_a_link_keeps_an_old_heap(Config) ->
     None = merlon_ct:call(A, merlon_work, sweeps, []),
     None = merlon_ct:call(B, merlon_work, sweeps, []).
 
-%% A reader of a stream lets those run whom its messages are for (merlon_busy_poll_core:gives_way/1).
+%% A reader of a stream lets those run whom its messages are for (merlon_link_in_core:gives_way/1).
 within_a_stream_others_run(Config) ->
     [A, {_, NodeB, _} = B] = configured(Config, {busy_poll, 0}),
     ok = merlon_ct:connect(A, B),

@@ -219,11 +219,11 @@ sweeps() ->
 -spec yields(node(), pos_integer()) -> non_neg_integer().
 yields(Node, Size) ->
     Readers = [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {merlon_link_in, init, 3}}],
-    1 = erlang:trace_pattern({merlon_busy_poll_core, gave_way, 3}, true, []), % OTP does not trace yield/0
+    1 = erlang:trace_pattern({merlon_link_in_core, gave_way, 3}, true, []), % OTP does not trace yield/0
     _ = [1 = erlang:trace(Reader, true, [call]) || Reader <- Readers],
     ok = echo(Node, rand:bytes(Size)),
     _ = [1 = erlang:trace(Reader, false, [call]) || Reader <- Readers],
-    _ = erlang:trace_pattern({merlon_busy_poll_core, gave_way, 3}, false, []),
+    _ = erlang:trace_pattern({merlon_link_in_core, gave_way, 3}, false, []),
     length([ok || Reader <- Readers, _ <- calls(Reader)]).
 
 calls(Pid) ->

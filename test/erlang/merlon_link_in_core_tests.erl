@@ -1,20 +1,20 @@
 %% SPDX-License-Identifier: Apache-2.0
--module(merlon_busy_poll_core_tests).
+-module(merlon_link_in_core_tests).
 
 -include_lib("eunit/include/eunit.hrl").
 
 %% Monotonic time is negative on most nodes.
 -define(NOW, -576460752303423).
--import(merlon_busy_poll_core, [new/2, looking/1, more/1, gives_way/1, gave_way/3, empty/3, woken/3]).
+-import(merlon_link_in_core, [new/2, looking/1, more/1, gives_way/1, gave_way/3, empty/3, woken/3]).
 
 a_new_link_waits_test() ->
     ?assertNot(is_on(new(60, 2))).
 
 who_was_woken_soon_looks_for_as_long_as_set_test() ->
-    Poll = woken(?NOW - 299, ?NOW, new(60, 2)),
-    ?assert(is_on(Poll)),
-    ?assert(is_on(empty([], ?NOW + 59, Poll))),
-    ?assertNot(is_on(empty([], ?NOW + 60, Poll))).
+    Pace = woken(?NOW - 299, ?NOW, new(60, 2)),
+    ?assert(is_on(Pace)),
+    ?assert(is_on(empty([], ?NOW + 59, Pace))),
+    ?assertNot(is_on(empty([], ?NOW + 60, Pace))).
 
 who_was_woken_late_does_not_look_test() ->
     ?assertNot(is_on(woken(?NOW - 300, ?NOW, new(60, 2)))),
@@ -39,7 +39,7 @@ within_a_stream_others_run_after_each_part_test() ->
     ?assert(gives_way(more(gave_way(?NOW - 499, ?NOW, One)))).
 
 where_others_ran_for_long_four_parts_are_read_at_once_test() ->
-    Turn = fun(Poll) -> [gives_way(P) || P <- parts(4, Poll)] end,
+    Turn = fun(Pace) -> [gives_way(P) || P <- parts(4, Pace)] end,
     Long = gave_way(?NOW - 500, ?NOW, more(new(60, 2))),
     ?assertEqual([false, false, false, true], Turn(Long)),
     Short = gave_way(?NOW, ?NOW, lists:last(parts(4, Long))),
@@ -55,6 +55,6 @@ at_most_a_quarter_of_the_schedulers_look_but_one_may_test() ->
     ?assertEqual([0, 1, 1, 2, 16], Looking).
 
 parts(0, _) -> [];
-parts(N, Poll) -> [more(Poll) | parts(N - 1, more(Poll))].
+parts(N, Pace) -> [more(Pace) | parts(N - 1, more(Pace))].
 
-is_on(Poll) -> looking(Poll) > 0.
+is_on(Pace) -> looking(Pace) > 0.

@@ -3,10 +3,10 @@
 %% socket is polled in another thread, and to be woken by that takes longer than an answer is under way. Who has read a
 %% part of a stream lets those run first whom it is for, unless they and others have much to do.
 %% Pure: times come in, in monotonic microseconds, which may be anything.
--module(merlon_busy_poll_core).
+-module(merlon_link_in_core).
 
 -export([new/2, looking/1, more/1, gives_way/1, gave_way/3, empty/3, woken/3]).
--export_type([poll/0]).
+-export_type([pace/0]).
 
 %% Who waited at most so many times as long as it would have looked tries it: where both ends look, both waits
 %% get shorter than that.
@@ -18,46 +18,46 @@
 -define(LONG, 500).
 -define(PARTS, 4).
 
--record(poll, {time :: non_neg_integer(),
+-record(pace, {time :: non_neg_integer(),
                most :: non_neg_integer(),
                until = off :: off | integer(),
                parts = 1 :: non_neg_integer()}). % before it gives way, from now on
--opaque poll() :: #poll{}.
+-opaque pace() :: #pace{}.
 
 %% Looks for Time microseconds after the last thing that was read; 0: never. Who has one scheduler only needs it for others.
--spec new(Time :: non_neg_integer(), Schedulers :: pos_integer()) -> poll().
-new(Time, 1) -> #poll{time = Time, most = 0};
-new(Time, Schedulers) -> #poll{time = Time, most = max(1, Schedulers div ?SHARE)}.
+-spec new(Time :: non_neg_integer(), Schedulers :: pos_integer()) -> pace().
+new(Time, 1) -> #pace{time = Time, most = 0};
+new(Time, Schedulers) -> #pace{time = Time, most = max(1, Schedulers div ?SHARE)}.
 
 %% How many readers may look at once, if this one is to be one of them; 0: it isn't.
--spec looking(poll()) -> non_neg_integer().
-looking(#poll{until = off}) -> 0;
-looking(#poll{most = Most}) -> Most.
+-spec looking(pace()) -> non_neg_integer().
+looking(#pace{until = off}) -> 0;
+looking(#pace{most = Most}) -> Most.
 
 %% There is more to read: a stream, whose next part is seldom there at once.
--spec more(poll()) -> poll().
-more(#poll{parts = Parts} = Poll) -> Poll#poll{until = off, parts = max(0, Parts - 1)}.
+-spec more(pace()) -> pace().
+more(#pace{parts = Parts} = Pace) -> Pace#pace{until = off, parts = max(0, Parts - 1)}.
 
 %% Whether others run before the next part is read.
--spec gives_way(poll()) -> boolean().
-gives_way(#poll{parts = Parts}) -> Parts =:= 0.
+-spec gives_way(pace()) -> boolean().
+gives_way(#pace{parts = Parts}) -> Parts =:= 0.
 
 %% They ran from Since until Now.
--spec gave_way(Since :: integer(), Now :: integer(), poll()) -> poll().
-gave_way(Since, Now, Poll) when Now - Since >= ?LONG -> Poll#poll{parts = ?PARTS};
-gave_way(_Since, _Now, Poll) -> Poll#poll{parts = 1}.
+-spec gave_way(Since :: integer(), Now :: integer(), pace()) -> pace().
+gave_way(Since, Now, Pace) when Now - Since >= ?LONG -> Pace#pace{parts = ?PARTS};
+gave_way(_Since, _Now, Pace) -> Pace#pace{parts = 1}.
 
 %% There is nothing more to read for now than Frames. A tick is no answer.
--spec empty(Frames :: [binary()], Now :: integer(), poll()) -> poll().
-empty(Frames, Now, #poll{until = Until} = Poll) when Frames =:= []; Frames =:= [<<>>] ->
+-spec empty(Frames :: [binary()], Now :: integer(), pace()) -> pace().
+empty(Frames, Now, #pace{until = Until} = Pace) when Frames =:= []; Frames =:= [<<>>] ->
     case Now < Until of
-        true -> Poll;
-        false -> Poll#poll{until = off}
+        true -> Pace;
+        false -> Pace#pace{until = off}
     end;
-empty(_Frames, Now, #poll{time = Time} = Poll) ->
-    Poll#poll{until = Now + Time}.
+empty(_Frames, Now, #pace{time = Time} = Pace) ->
+    Pace#pace{until = Now + Time}.
 
 %% It has asked to be woken at Since, and has been woken.
--spec woken(Since :: integer(), Now :: integer(), poll()) -> poll().
-woken(Since, Now, #poll{time = Time} = Poll) when Now - Since < ?SOON * Time -> Poll#poll{until = Now + Time};
-woken(_Since, _Now, Poll) -> Poll#poll{until = off}.
+-spec woken(Since :: integer(), Now :: integer(), pace()) -> pace().
+woken(Since, Now, #pace{time = Time} = Pace) when Now - Since < ?SOON * Time -> Pace#pace{until = Now + Time};
+woken(_Since, _Now, Pace) -> Pace#pace{until = off}.
