@@ -6,6 +6,8 @@
 -export([start/2]).
 -export([init/3]).
 
+%% Milliseconds in which a slow stream comes on.
+-define(PAUSE, 1).
 %% Milliseconds without anything to read after which no message is kept alive that has been handed on.
 -define(REST, 500).
 
@@ -70,7 +72,16 @@ await(empty, Frames, Pace) ->
     Next = merlon_link_in_core:empty(Frames, now_us(), Pace),
     erlang:yield(),
     Next;
+await({part, Bytes}, _Frames, Pace) ->
+    Next = merlon_link_in_core:part(Bytes, now_us(), Pace),
+    case merlon_link_in_core:looking(Pace) of
+        pause -> receive after ?PAUSE -> Next end;
+        _ -> woken(Next)
+    end;
 await(wait, _Frames, Pace) ->
+    woken(merlon_link_in_core:whole(Pace)).
+
+woken(Pace) ->
     Since = now_us(),
     receive
         {select, _, _, ready_input} -> ok

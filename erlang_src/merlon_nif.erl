@@ -232,8 +232,7 @@ serve(_Conn, _Identity, _Own, _Now) -> not_loaded().
 %% name is still to come: may_claim/2.
 -spec advance(conn()) ->
           established | foreign | wait | join |
-          {claim, #{name := binary(), identity := tuple(), key_ids := [binary()]}} |
-          {error, failure()}.
+          {claim, #{name := binary(), identity := tuple(), key_ids := [binary()]}} | {error, failure()}.
 advance(_Conn) -> not_loaded().
 
 -spec prove(conn(), [secret()]) -> ok | {error, failure()}.
@@ -278,10 +277,11 @@ send(_Conn, _Frames) -> not_loaded().
 -spec flush(conn()) -> ok | blocked | {error, posix()}.
 flush(_Conn) -> not_loaded().
 
-%% Whole frames, and what the other carrier says. `more`: call again; `wait`: after {select, _, _, ready_input};
-%% `empty`: look again, as at most Looking readers of this VM may at once (0: not this one).
--spec recv(conn(), Looking :: non_neg_integer()) -> {[binary()], more | wait | empty} |
-          {[binary()], more | wait | empty, Controls :: [binary()]} | {error, closed | atom()}.
+%% Whole frames, and what the other carrier says. `more`: call again; `wait`: after {select, _, _, ready_input}; `empty`: look
+%% again, as at most Looking readers of this VM may at once (0: not this one); {part, Bytes}: as `wait`, in the midst of a
+%% message, so many bytes after the last of these two. With `pause` nobody is told then: look again after a while.
+-spec recv(conn(), Looking :: non_neg_integer() | pause) -> {[binary()], Next} | {[binary()], Next, Controls :: [binary()]} |
+          {error, closed | atom()} when Next :: more | wait | empty | {part, Bytes :: non_neg_integer()}.
 recv(_Conn, _Looking) -> not_loaded().
 
 %% One frame of the dist handshake; those behind it stay for the next call.

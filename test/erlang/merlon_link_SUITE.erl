@@ -14,7 +14,7 @@
          keys_change_although_only_one_side_sends/1,
          round_trips_are_not_held_up_by_bulk/1, exits_with_big_reasons_cross_both_ways/1,
          who_is_answered_fast_polls/1, who_may_not_is_woken/1, no_process_of_a_link_keeps_an_old_heap/1, within_a_stream_others_run/1,
-         what_was_sent_before_a_disconnect_arrives/1, small_messages_do_not_pin_big_buffers/1]).
+         a_slow_stream_is_read_in_pauses/1, what_was_sent_before_a_disconnect_arrives/1, small_messages_do_not_pin_big_buffers/1]).
 
 -define(MB, (1024 * 1024)).
 
@@ -27,8 +27,9 @@ all() ->
      a_blocked_sender_does_not_block_a_scheduler,
      keys_change_thousands_of_times_under_load, keys_change_although_only_one_side_sends,
      round_trips_are_not_held_up_by_bulk, who_is_answered_fast_polls, who_may_not_is_woken,
-     no_process_of_a_link_keeps_an_old_heap, within_a_stream_others_run, exits_with_big_reasons_cross_both_ways,
-     what_was_sent_before_a_disconnect_arrives, small_messages_do_not_pin_big_buffers].
+     no_process_of_a_link_keeps_an_old_heap, within_a_stream_others_run, a_slow_stream_is_read_in_pauses,
+     exits_with_big_reasons_cross_both_ways, what_was_sent_before_a_disconnect_arrives,
+     small_messages_do_not_pin_big_buffers].
 
 init_per_suite(Config) -> merlon_ct:open(Config).
 
@@ -235,6 +236,16 @@ within_a_stream_others_run(Config) ->
     Yields = merlon_ct:call(A, merlon_work, yields, [NodeB, 16 * ?MB]),
     ct:log("~b times", [Yields]),
     true = Yields > 4.
+
+%% Not woken for each of its pieces (merlon_link_in_core:part/3), and the end of it is not waited for in vain.
+a_slow_stream_is_read_in_pauses(Config) ->
+    {A, {_, NodeB, _} = B} = pair(Config, []),
+    {_, NodeA, _} = A,
+    ok = merlon_ct:call(A, merlon_work, echo, [NodeB, warm]),
+    false = merlon_ct:call(A, merlon_work, pauses, [NodeB, 1000]),
+    _ = merlon_ct:call(B, merlon_work, slow_down, [NodeA]),
+    true = merlon_ct:call(A, merlon_work, pauses, [NodeB, 16 * ?MB]),
+    false = merlon_ct:call(A, merlon_work, pauses, [NodeB, 1000]).
 
 exits_with_big_reasons_cross_both_ways(Config) ->
     {{_, NodeA, _} = A, {_, NodeB, _} = B} = pair(Config, []),

@@ -47,10 +47,25 @@ who_has_read_a_part_of_a_frame_waits_for_the_rest_test() ->
     with_peer(fun(Conn, Peer) ->
                       <<Part:1000/binary, Rest/binary>> = frame(2000),
                       ok = gen_tcp:send(Peer, Part),
-                      ?assertEqual({[<<>>], wait}, read(Conn, 1)),
+                      ?assertEqual({[<<>>], {part, 1000}}, read(Conn, 1)),
                       ok = gen_tcp:send(Peer, Rest),
                       receive {select, _, _, ready_input} -> ok end,
                       ?assertMatch({[<<_:2000/binary>>], empty}, merlon_nif:recv(Conn, 1))
+              end).
+
+who_pauses_in_a_frame_is_not_told_of_its_rest_test() ->
+    with_peer(fun(Conn, Peer) ->
+                      ok = gen_tcp:send(Peer, <<200:32, 0:100/unit:8>>),
+                      ?assertEqual({[<<>>], {part, 104}}, read(Conn, 0)),
+                      ?assertEqual({[], {part, 0}}, merlon_nif:recv(Conn, pause)),
+                      ok = gen_tcp:send(Peer, <<0:50/unit:8>>),
+                      receive {select, _, _, ready_input} -> ok end, % it was to be told before it paused
+                      ?assertEqual({[<<>>], {part, 50}}, merlon_nif:recv(Conn, pause)),
+                      ok = gen_tcp:send(Peer, <<0:50/unit:8>>),
+                      receive {select, _, _, _} = Told -> error(Told) after 50 -> ok end,
+                      ?assertMatch({[<<_:200/binary>>], wait}, merlon_nif:recv(Conn, pause)),
+                      ok = gen_tcp:send(Peer, frame(1)),
+                      receive {select, _, _, ready_input} -> ok end
               end).
 
 who_has_read_much_waits_test() ->

@@ -5,7 +5,7 @@
 
 %% Monotonic time is negative on most nodes.
 -define(NOW, -576460752303423).
--import(merlon_link_in_core, [new/2, looking/1, more/1, gives_way/1, gave_way/3, empty/3, woken/3]).
+-import(merlon_link_in_core, [new/2, looking/1, more/1, gives_way/1, gave_way/3, empty/3, part/3, whole/1, woken/3]).
 
 a_new_link_waits_test() ->
     ?assertNot(is_on(new(60, 2))).
@@ -53,6 +53,41 @@ switched_off_it_never_looks_test() ->
 at_most_a_quarter_of_the_schedulers_look_but_one_may_test() ->
     Looking = [looking(woken(?NOW, ?NOW, new(60, Schedulers))) || Schedulers <- [1, 2, 7, 8, 64]],
     ?assertEqual([0, 1, 1, 2, 16], Looking).
+
+a_stream_that_comes_on_slowly_is_paused_for_test() ->
+    ?assertEqual(pause, looking(stream(8000, 299 * 8000))),
+    ?assertEqual(0, looking(stream(7999, 299 * 7999))),
+    ?assertEqual(0, looking(stream(8000, 300 * 8000))).
+
+what_was_read_before_a_stream_began_does_not_count_test() ->
+    Begun = part(1 bsl 30, ?NOW, new(60, 2)),
+    ?assertEqual(pause, looking(part(1000, ?NOW + 8000, Begun))).
+
+a_stream_is_judged_anew_all_the_time_test() ->
+    Slow = part(1000, ?NOW + 12000, slow()),
+    ?assertEqual(pause, looking(Slow)),
+    ?assertEqual(0, looking(part(300 * 8000, ?NOW + 16000, Slow))).
+
+who_paused_in_vain_is_woken_test() ->
+    Waits = part(0, ?NOW + 9000, slow()),
+    ?assertEqual(0, looking(Waits)),
+    ?assertEqual(0, looking(part(1000, ?NOW + 17000, Waits))).
+
+at_the_end_of_a_message_it_is_woken_test() ->
+    ?assertEqual(0, looking(whole(slow()))).
+
+messages_that_end_are_no_stream_test() ->
+    Between = lists:foldl(fun(I, Pace) -> whole(part(1000, ?NOW + 100 * I, Pace)) end, new(60, 2), lists:seq(0, 1000)),
+    ?assertEqual(0, looking(Between)).
+
+slow() ->
+    Slow = stream(8000, 2000),
+    ?assertEqual(pause, looking(Slow)),
+    Slow.
+
+%% In which Bytes have come in two parts within Time.
+stream(Time, Bytes) ->
+    part(Bytes - 1000, ?NOW + Time, part(1000, ?NOW + 100, part(7, ?NOW, new(60, 2)))).
 
 parts(0, _) -> [];
 parts(N, Pace) -> [more(Pace) | parts(N - 1, more(Pace))].

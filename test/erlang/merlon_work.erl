@@ -6,7 +6,7 @@
 -export([echo/2, echoes/3, exchange/2, flood/3, unsuspended/1, received/0, reset/0]).
 -export([kill/2, inject_with/1, inject/2, hog/1, let_go/0]).
 -export([in_order/2, keep/4, collect/0]).
--export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2, sweeps/0, yields/2]).
+-export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2, sweeps/0, yields/2, slow_down/1, pauses/2]).
 
 %% ---- servers ----
 
@@ -228,6 +228,37 @@ yields(Node, Size) ->
 
 calls(Pid) ->
     receive {trace, Pid, call, _} -> [ok | calls(Pid)] after 0 -> [] end.
+
+%% What goes to Node comes a batch every few milliseconds from now on, as over a slow line.
+-spec slow_down(node()) -> pid().
+slow_down(Node) ->
+    Controller = controller(Node),
+    spawn(fun() -> _ = process_flag(priority, high), slow(Controller) end).
+
+slow(Controller) ->
+    true = erlang:suspend_process(Controller),
+    timer:sleep(6),
+    true = erlang:resume_process(Controller),
+    spin(erlang:monotonic_time(microsecond) + 200),
+    slow(Controller).
+
+spin(Until) ->
+    erlang:yield(),
+    case erlang:monotonic_time(microsecond) < Until of
+        true -> spin(Until);
+        false -> ok
+    end.
+
+%% Whether the reader of the link to Node pauses while a message of Size bytes goes there and back.
+-spec pauses(node(), pos_integer()) -> boolean().
+pauses(Node, Size) ->
+    Reader = reader(Node),
+    1 = erlang:trace_pattern({merlon_nif, recv, 2}, [{['_', pause], [], []}], [local]),
+    1 = erlang:trace(Reader, true, [call]),
+    ok = echo(Node, rand:bytes(Size)),
+    1 = erlang:trace(Reader, false, [call]),
+    _ = erlang:trace_pattern({merlon_nif, recv, 2}, false, [local]),
+    calls(Reader) =/= [].
 
 %% A process over there that is linked to the caller exits with Size bytes of reason.
 -spec spawn_exit(node(), non_neg_integer()) -> ok.

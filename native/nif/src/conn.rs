@@ -141,6 +141,8 @@ pub struct RxSide {
     pub window: Window,
     /// Bytes that the last call has read.
     pub read: usize,
+    /// Bytes read since the reader has been told that there are no more for now.
+    pub unsaid: usize,
     /// While its reader looks again by itself.
     pub turn: Option<Turn>,
     /// Whole frames that arrived behind the one that was asked for.
@@ -201,6 +203,7 @@ impl Conn {
                 },
                 window: Window::default(),
                 read: 0,
+                unsaid: 0,
                 turn: None,
                 queue: VecDeque::new(),
                 end: None,

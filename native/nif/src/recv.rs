@@ -10,7 +10,7 @@ use crate::window::{READ, REST};
 use merlon_record::{Content, Opened, Rx};
 use merlon_wire::frame::Sink;
 use merlon_wire::lane::{self, Part};
-use rustler::{Binary, Encoder, Env, OwnedBinary, ResourceArc, Term};
+use rustler::{Binary, Encoder, Env, NifResult, OwnedBinary, ResourceArc, Term};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,6 +34,14 @@ const READ_HANDSHAKE: usize = 16 * 1024;
 /// Readers of this VM that look again by themselves, each of which keeps a scheduler busy.
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
 
+/// How a reader goes on.
+enum Next {
+    More,
+    Look,
+    /// There is nothing more for now: in the midst of a message so many bytes have come since it was said the last time.
+    Wait(Option<usize>),
+}
+
 /// A place among those readers, free again when it is dropped.
 pub struct Turn(());
 
@@ -53,7 +61,9 @@ impl Drop for Turn {
 }
 
 #[rustler::nif]
-fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, looking: usize) -> Term<'a> {
+fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResult<Term<'a>> {
+    let pauses = goes_on == atoms::pause().encode(env);
+    let looking: usize = if pauses { 0 } else { goes_on.decode()? };
     let mut frames = Frames::new(env);
     let mut controls = Vec::new();
     let mut counted = (0, 0);
@@ -85,17 +95,32 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, looking: usize) -> Term<'a> {
             0 if rx.turn.is_some() => spent(env, VAIN_COST),
             cost => spent(env, cost),
         }
-        result.map(|empty| (empty, rx.turn.is_some()))
+        rx.unsaid += rx.read;
+        result.map(|empty| match (empty, rx.turn.is_some()) {
+            (true, true) => Next::Look,
+            (true, false) => {
+                let bytes = std::mem::take(&mut rx.unsaid);
+                let part = rx.window.len() > 0 || !rx.frames.is_between();
+                Next::Wait(part.then_some(bytes))
+            }
+            (false, _) => Next::More,
+        })
     });
     let (count, bytes) = counted;
     Counters::add(&conn.counters.frames_in, count);
     Counters::add(&conn.counters.bytes_in, bytes);
     let armed = result.and_then(|next| match next {
-        (true, true) => Ok(atoms::empty()),
-        (true, false) => conn.await_ready(env, Ready::Input).map(|()| atoms::wait()),
-        (false, _) => Ok(atoms::more()),
+        Next::More => Ok(atoms::more().encode(env)),
+        Next::Look => Ok(atoms::empty().encode(env)),
+        Next::Wait(part) => {
+            if part.is_none() || !pauses {
+                conn.await_ready(env, Ready::Input)?;
+            }
+            let part = part.map(|bytes| (atoms::part(), bytes).encode(env));
+            Ok(part.unwrap_or_else(|| atoms::wait().encode(env)))
+        }
     });
-    match armed {
+    Ok(match armed {
         Ok(next) if controls.is_empty() => (frames.into_list(), next).encode(env),
         Ok(next) => {
             Counters::add(&conn.counters.controls_in, controls.len());
@@ -103,7 +128,7 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, looking: usize) -> Term<'a> {
             (frames.into_list(), next, controls).encode(env)
         }
         Err(error) => fault(env, &error),
-    }
+    })
 }
 
 #[rustler::nif]
