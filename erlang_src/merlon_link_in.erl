@@ -27,7 +27,7 @@ init(Out, Conn, DHandle) ->
     end.
 
 loop(Out, Conn, DHandle, Budget, Pace) ->
-    case merlon_nif:recv(Conn, merlon_link_in_core:looking(Pace)) of
+    case merlon_nif:recv(Conn, merlon_link_in_core:goes_on(Pace)) of
         {Frames, Next} when is_list(Frames) ->
             put_frames(DHandle, Frames),
             loop(Out, Conn, DHandle, Budget, await(Next, Frames, Pace));
@@ -74,7 +74,7 @@ await(empty, Frames, Pace) ->
     Next;
 await({part, Bytes}, _Frames, Pace) ->
     Next = merlon_link_in_core:part(Bytes, now_us(), Pace),
-    case merlon_link_in_core:looking(Pace) of
+    case merlon_link_in_core:goes_on(Pace) of
         pause -> receive after ?PAUSE -> Next end;
         _ -> woken(Next)
     end;

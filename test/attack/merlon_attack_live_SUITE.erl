@@ -73,7 +73,7 @@ heard(Conn, End, Heard) ->
     end.
 
 await(more, Conn, End, Heard) -> heard(Conn, End, Heard);
-await(wait, Conn, End, Heard) ->
+await(_, Conn, End, Heard) ->
     receive {select, _, _, _} -> heard(Conn, End, Heard)
     after max(0, End - erlang:monotonic_time(millisecond)) -> Heard
     end.

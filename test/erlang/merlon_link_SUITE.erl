@@ -239,12 +239,13 @@ within_a_stream_others_run(Config) ->
 
 %% Not woken for each of its pieces (merlon_link_in_core:part/3), and the end of it is not waited for in vain.
 a_slow_stream_is_read_in_pauses(Config) ->
-    {A, {_, NodeB, _} = B} = pair(Config, []),
+    {A, {_, NodeB, _} = B} = pair(Config, ["-kernel", "inet_dist_listen_options", "[{sndbuf,65536}]",
+                                           "-kernel", "inet_dist_connect_options", "[{sndbuf,65536}]"]),
     {_, NodeA, _} = A,
     ok = merlon_ct:call(A, merlon_work, echo, [NodeB, warm]),
     false = merlon_ct:call(A, merlon_work, pauses, [NodeB, 1000]),
     _ = merlon_ct:call(B, merlon_work, slow_down, [NodeA]),
-    true = merlon_ct:call(A, merlon_work, pauses, [NodeB, 16 * ?MB]),
+    true = merlon_ct:call(A, merlon_work, pauses, [NodeB, 32 * ?MB]),
     false = merlon_ct:call(A, merlon_work, pauses, [NodeB, 1000]).
 
 exits_with_big_reasons_cross_both_ways(Config) ->

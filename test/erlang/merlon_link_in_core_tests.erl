@@ -5,7 +5,7 @@
 
 %% Monotonic time is negative on most nodes.
 -define(NOW, -576460752303423).
--import(merlon_link_in_core, [new/2, looking/1, more/1, gives_way/1, gave_way/3, empty/3, part/3, whole/1, woken/3]).
+-import(merlon_link_in_core, [new/2, goes_on/1, more/1, gives_way/1, gave_way/3, empty/3, part/3, whole/1, woken/3]).
 
 a_new_link_waits_test() ->
     ?assertNot(is_on(new(60, 2))).
@@ -51,45 +51,70 @@ switched_off_it_never_looks_test() ->
     ?assertNot(is_on(woken(?NOW, ?NOW + 1, Off))).
 
 at_most_a_quarter_of_the_schedulers_look_but_one_may_test() ->
-    Looking = [looking(woken(?NOW, ?NOW, new(60, Schedulers))) || Schedulers <- [1, 2, 7, 8, 64]],
+    Looking = [goes_on(woken(?NOW, ?NOW, new(60, Schedulers))) || Schedulers <- [1, 2, 7, 8, 64]],
     ?assertEqual([0, 1, 1, 2, 16], Looking).
 
 a_stream_that_comes_on_slowly_is_paused_for_test() ->
-    ?assertEqual(pause, looking(stream(8000, 299 * 8000))),
-    ?assertEqual(0, looking(stream(7999, 299 * 7999))),
-    ?assertEqual(0, looking(stream(8000, 300 * 8000))).
+    ?assertEqual(pause, goes_on(stream(299, 32000))),
+    ?assertEqual(0, goes_on(stream(299, 31999))),
+    ?assertEqual(0, goes_on(stream(300, 32000))).
 
 what_was_read_before_a_stream_began_does_not_count_test() ->
     Begun = part(1 bsl 30, ?NOW, new(60, 2)),
-    ?assertEqual(pause, looking(part(1000, ?NOW + 8000, Begun))).
+    ?assertEqual(pause, goes_on(part(1000, ?NOW + 32000, Begun))).
 
 a_stream_is_judged_anew_all_the_time_test() ->
-    Slow = part(1000, ?NOW + 12000, slow()),
-    ?assertEqual(pause, looking(Slow)),
-    ?assertEqual(0, looking(part(300 * 8000, ?NOW + 16000, Slow))).
+    ?assertEqual(pause, goes_on(window(299, 2, slow(100)))),
+    ?assertEqual(0, goes_on(window(300, 2, slow(100)))).
+
+%% As where the receive buffer is small.
+who_gets_less_by_pausing_does_not_for_a_second_test() ->
+    ?assertEqual(pause, goes_on(window(80, 2, slow(100)))),
+    Less = window(79, 2, slow(100)),
+    ?assertEqual(0, goes_on(Less)),
+    ?assertEqual(0, goes_on(windows(100, 3, 32, Less))),
+    ?assertEqual(0, goes_on(window(100, 33, whole(windows(100, 3, 32, Less))))),
+    ?assertEqual(pause, goes_on(windows(100, 3, 34, Less))).
+
+it_does_not_get_less_bit_by_bit_test() ->
+    ?assertEqual(0, goes_on(window(79, 4, window(85, 3, window(90, 2, slow(100)))))).
 
 who_paused_in_vain_is_woken_test() ->
-    Waits = part(0, ?NOW + 9000, slow()),
-    ?assertEqual(0, looking(Waits)),
-    ?assertEqual(0, looking(part(1000, ?NOW + 17000, Waits))).
+    Waits = part(0, ?NOW + 33000, slow(100)),
+    ?assertEqual(0, goes_on(Waits)),
+    ?assertEqual(0, goes_on(part(1000, ?NOW + 65000, Waits))).
+
+who_was_woken_late_begins_anew_test() ->
+    Begun = part(1000, ?NOW + 100, part(7, ?NOW, new(60, 2))),
+    ?assertEqual(pause, goes_on(part(1000, ?NOW + 40000, woken(?NOW + 100, ?NOW + 8099, Begun)))),
+    ?assertEqual(0, goes_on(part(1000, ?NOW + 40000, woken(?NOW + 100, ?NOW + 8100, Begun)))).
 
 at_the_end_of_a_message_it_is_woken_test() ->
-    ?assertEqual(0, looking(whole(slow()))).
+    ?assertEqual(0, goes_on(whole(slow(100)))).
 
 messages_that_end_are_no_stream_test() ->
-    Between = lists:foldl(fun(I, Pace) -> whole(part(1000, ?NOW + 100 * I, Pace)) end, new(60, 2), lists:seq(0, 1000)),
-    ?assertEqual(0, looking(Between)).
+    [?assertEqual(0, goes_on(between(End))) || End <- [fun merlon_link_in_core:whole/1, fun(Pace) -> empty([], ?NOW, Pace) end,
+                                                       fun(Pace) -> empty([<<1>>], ?NOW, Pace) end]].
 
-slow() ->
-    Slow = stream(8000, 2000),
-    ?assertEqual(pause, looking(Slow)),
+between(End) ->
+    lists:foldl(fun(I, Pace) -> End(part(1000, ?NOW + 100 * I, Pace)) end, new(0, 1), lists:seq(0, 1000)).
+
+slow(Rate) ->
+    Slow = stream(Rate, 32000),
+    ?assertEqual(pause, goes_on(Slow)),
     Slow.
 
-%% In which Bytes have come in two parts within Time.
-stream(Time, Bytes) ->
-    part(Bytes - 1000, ?NOW + Time, part(1000, ?NOW + 100, part(7, ?NOW, new(60, 2)))).
+%% In which so many bytes have come each microsecond, in two parts within Time.
+stream(Rate, Time) ->
+    part(Rate * Time - 1000, ?NOW + Time, part(1000, ?NOW + 100, part(7, ?NOW, new(60, 2)))).
+
+%% The Nth of such times.
+window(Rate, N, Pace) -> part(Rate * 32000, ?NOW + N * 32000, Pace).
+
+windows(Rate, From, To, Pace) ->
+    lists:foldl(fun(N, Last) -> window(Rate, N, Last) end, Pace, lists:seq(From, To)).
 
 parts(0, _) -> [];
 parts(N, Pace) -> [more(Pace) | parts(N - 1, more(Pace))].
 
-is_on(Pace) -> looking(Pace) > 0.
+is_on(Pace) -> Looking = goes_on(Pace), is_integer(Looking) andalso Looking > 0.

@@ -233,11 +233,11 @@ calls(Pid) ->
 -spec slow_down(node()) -> pid().
 slow_down(Node) ->
     Controller = controller(Node),
-    spawn(fun() -> _ = process_flag(priority, high), slow(Controller) end).
+    spawn(fun() -> slow(Controller) end).
 
 slow(Controller) ->
     true = erlang:suspend_process(Controller),
-    timer:sleep(6),
+    timer:sleep(2),
     true = erlang:resume_process(Controller),
     spin(erlang:monotonic_time(microsecond) + 200),
     slow(Controller).
@@ -258,7 +258,8 @@ pauses(Node, Size) ->
     ok = echo(Node, rand:bytes(Size)),
     1 = erlang:trace(Reader, false, [call]),
     _ = erlang:trace_pattern({merlon_nif, recv, 2}, false, [local]),
-    calls(Reader) =/= [].
+    Ref = erlang:trace_delivered(Reader),
+    receive {trace_delivered, Reader, Ref} -> calls(Reader) =/= [] end.
 
 %% A process over there that is linked to the caller exits with Size bytes of reason.
 -spec spawn_exit(node(), non_neg_integer()) -> ok.

@@ -85,7 +85,8 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResu
         controls = rx.frames.control.take();
         let records = usize::try_from(records).unwrap_or(usize::MAX);
         // Less than a whole frame is a part of something long.
-        let short = rx.read == 0 || counted.0 > 0 && rx.read < BURST;
+        let part = rx.window.len() > 0 || !rx.frames.is_between();
+        let short = !part && (rx.read == 0 || counted.0 > 0 && rx.read < BURST);
         let turn = rx.turn.take();
         rx.turn = match looking > 0 && short && matches!(result, Ok(true)) {
             true => turn.or_else(|| Turn::take(looking)),
@@ -95,12 +96,11 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResu
             0 if rx.turn.is_some() => spent(env, VAIN_COST),
             cost => spent(env, cost),
         }
-        rx.unsaid += rx.read;
+        rx.unsaid = rx.unsaid.saturating_add(rx.read);
         result.map(|empty| match (empty, rx.turn.is_some()) {
             (true, true) => Next::Look,
             (true, false) => {
                 let bytes = std::mem::take(&mut rx.unsaid);
-                let part = rx.window.len() > 0 || !rx.frames.is_between();
                 Next::Wait(part.then_some(bytes))
             }
             (false, _) => Next::More,
