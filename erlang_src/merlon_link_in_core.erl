@@ -97,6 +97,6 @@ whole(Pace) -> Pace#pace{stream = none}.
 
 %% It has asked to be woken at Since, and has been woken.
 -spec woken(Since :: integer(), Now :: integer(), pace()) -> pace().
-woken(Since, Now, Pace) when Now - Since >= ?GAP -> Pace#pace{until = off, stream = none};
+woken(Since, Now, Pace) when Now - Since >= ?GAP -> whole(Pace#pace{until = off});
 woken(Since, Now, #pace{time = Time} = Pace) when Now - Since < ?SOON * Time -> Pace#pace{until = Now + Time};
 woken(_Since, _Now, Pace) -> Pace#pace{until = off}.

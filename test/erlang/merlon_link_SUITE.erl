@@ -245,7 +245,8 @@ a_slow_stream_is_read_in_pauses(Config) ->
     ok = merlon_ct:call(A, merlon_work, echo, [NodeB, warm]),
     false = merlon_ct:call(A, merlon_work, pauses, [NodeB, 1000]),
     _ = merlon_ct:call(B, merlon_work, slow_down, [NodeA]),
-    true = merlon_ct:call(A, merlon_work, pauses, [NodeB, 32 * ?MB]),
+    %% On a busy host the sender may be held up for so long that a stream begins anew.
+    true = lists:any(fun(_) -> merlon_ct:call(A, merlon_work, pauses, [NodeB, 32 * ?MB]) end, lists:seq(1, 5)),
     false = merlon_ct:call(A, merlon_work, pauses, [NodeB, 1000]).
 
 exits_with_big_reasons_cross_both_ways(Config) ->

@@ -53,6 +53,12 @@ who_has_read_a_part_of_a_frame_waits_for_the_rest_test() ->
                       ?assertMatch({[<<_:2000/binary>>], empty}, merlon_nif:recv(Conn, 1))
               end).
 
+who_has_read_a_small_frame_and_a_part_of_the_next_waits_for_the_rest_test() ->
+    with_peer(fun(Conn, Peer) ->
+                      ok = gen_tcp:send(Peer, [frame(100), <<200:32, 0>>]),
+                      ?assertMatch({[<<_:100/binary>>], {part, 109}}, read(Conn, 1))
+              end).
+
 who_pauses_in_a_frame_is_not_told_of_its_rest_test() ->
     with_peer(fun(Conn, Peer) ->
                       ok = gen_tcp:send(Peer, <<200:32, 0:100/unit:8>>),

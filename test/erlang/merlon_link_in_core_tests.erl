@@ -73,7 +73,7 @@ who_gets_less_by_pausing_does_not_for_a_second_test() ->
     Less = window(79, 2, slow(100)),
     ?assertEqual(0, goes_on(Less)),
     ?assertEqual(0, goes_on(windows(100, 3, 32, Less))),
-    ?assertEqual(0, goes_on(window(100, 33, whole(windows(100, 3, 32, Less))))),
+    ?assertEqual(0, goes_on(windows(100, 32, 33, whole(windows(100, 3, 31, Less))))),
     ?assertEqual(pause, goes_on(windows(100, 3, 34, Less))).
 
 it_does_not_get_less_bit_by_bit_test() ->
@@ -87,17 +87,22 @@ who_paused_in_vain_is_woken_test() ->
 who_was_woken_late_begins_anew_test() ->
     Begun = part(1000, ?NOW + 100, part(7, ?NOW, new(60, 2))),
     ?assertEqual(pause, goes_on(part(1000, ?NOW + 40000, woken(?NOW + 100, ?NOW + 8099, Begun)))),
-    ?assertEqual(0, goes_on(part(1000, ?NOW + 40000, woken(?NOW + 100, ?NOW + 8100, Begun)))).
+    ?assertEqual(0, goes_on(part(1000, ?NOW + 40000, woken(?NOW + 100, ?NOW + 8100, Begun)))),
+    ?assertEqual(pause, goes_on(woken(?NOW, ?NOW + 7999, slow(100)))),
+    ?assertEqual(0, goes_on(woken(?NOW, ?NOW + 8000, slow(100)))).
 
 at_the_end_of_a_message_it_is_woken_test() ->
     ?assertEqual(0, goes_on(whole(slow(100)))).
 
 messages_that_end_are_no_stream_test() ->
-    [?assertEqual(0, goes_on(between(End))) || End <- [fun merlon_link_in_core:whole/1, fun(Pace) -> empty([], ?NOW, Pace) end,
-                                                       fun(Pace) -> empty([<<1>>], ?NOW, Pace) end]].
+    Looked = woken(?NOW, ?NOW, new(100, 2)),
+    ?assertEqual(0, goes_on(between(fun merlon_link_in_core:whole/1, new(0, 1)))),
+    ?assertEqual(0, goes_on(between(fun(Pace) -> empty([<<1>>], ?NOW, Pace) end, new(0, 1)))),
+    ?assertEqual(1, goes_on(between(fun(Pace) -> empty([], ?NOW, Pace) end, Looked))), % in time, and too late
+    ?assertEqual(0, goes_on(between(fun(Pace) -> empty([], ?NOW + 100, woken(?NOW, ?NOW, Pace)) end, Looked))).
 
-between(End) ->
-    lists:foldl(fun(I, Pace) -> End(part(1000, ?NOW + 100 * I, Pace)) end, new(0, 1), lists:seq(0, 1000)).
+between(End, Begin) ->
+    lists:foldl(fun(I, Pace) -> End(part(1000, ?NOW + 100 * I, Pace)) end, Begin, lists:seq(0, 1000)).
 
 slow(Rate) ->
     Slow = stream(Rate, 32000),
