@@ -77,7 +77,7 @@ severity(dial, #{phase := tcp, reason := no_identity}) -> error;
 severity(dial, #{phase := tcp}) -> info;
 %% Two nodes that dial each other at once: one hangs up. Who has no name yet may be a scanner.
 severity(accept, #{reason := Reason} = Failure)
-  when Reason =:= peer_closed; Reason =:= closed; Reason =:= truncated; Reason =:= econnreset ->
+  when Reason =:= peer_closed; Reason =:= closed; Reason =:= truncated; Reason =:= econnreset; Reason =:= epipe ->
     case Failure of
         #{claimed := _} -> info;
         #{} -> notice

@@ -46,6 +46,20 @@ telemetry_gets_every_event_in_the_process_that_has_it_test() ->
               ?assertMatch(#{count := 312}, receive {Self, [merlon, refused], M, #{repeated := 312}} -> M after 0 -> none end)
       end).
 
+%% As one of two nodes does that dial each other at once, wherever the other has got to by then.
+who_hangs_up_is_no_error_test() ->
+    Level = fun(Failure) ->
+                    with_telemetry("merlon_event_tests ! {E, D}",
+                                   fun() ->
+                                           ok = merlon_event:refused(accept, Failure#{phase => preamble, text => <<"why">>}, ?FROM),
+                                           receive {[merlon, refused], #{level := Level}} -> Level after 0 -> none end
+                                   end)
+            end,
+    Ends = [peer_closed, closed, truncated, econnreset, epipe],
+    ?assertEqual([info || _ <- Ends], [Level(#{reason => Reason, claimed => <<"a@h">>}) || Reason <- Ends]),
+    ?assertEqual([notice || _ <- Ends], [Level(#{reason => Reason}) || Reason <- Ends]),
+    ?assertEqual(error, Level(#{reason => proof_refused, claimed => <<"a@h">>})).
+
 %% Ten strangers a second are let in to try.
 who_tries_to_join_again_and_again_can_not_fill_the_log_test() ->
     with_telemetry(
