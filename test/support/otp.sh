@@ -22,10 +22,10 @@ case $otp in
     *) echo "otp.sh: there is no root for MERLON_OTP=$otp: 27 or 29" >&2; exit 2 ;;
 esac
 packages="erlang-nox erlang-dev erlang-src erlang-proper elixir erlang-hex rebar3 gcc libc6-dev make openssl procps iproute2 iptables
-          strace git rsync ca-certificates locales-all"
+          strace git rsync ca-certificates locales-all nftables"
 ready=$root/.merlon-ready
 # Raise it when `packages` changes: every older root is then brought up to date.
-edition=3
+edition=4
 
 main() {
     case ${1:-prepare} in
@@ -95,6 +95,8 @@ inside() {
     as_root env HOME="$HOME" PATH="$HOME/.cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
         unshare --mount --propagation private bash -euc '
             root=$1; dir=$2; home=$3; cache=$4; shift 4
+            # A mount point of its own, or `ip netns exec` cannot work in it.
+            mount --bind "$root" "$root"
             share() { [ -e "$1" ] || return 0; mkdir -p "$root$1"; mount --rbind "$1" "$root$1"; }
             mount -t proc proc "$root/proc"
             mount --rbind /dev "$root/dev"
