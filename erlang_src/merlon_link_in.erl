@@ -17,51 +17,32 @@ start(Conn, DHandle) ->
     spawn_opt(?MODULE, init, [self(), Conn, DHandle],
               [link, {message_queue_data, off_heap}, {fullsweep_after, 0}]).
 
--record(state, {out :: pid(),
-                conn :: merlon_nif:conn(),
-                handle :: erlang:dist_handle(),
-                budget :: merlon_reprove_core:budget(),
-                pace :: merlon_link_in_core:pace(),
-                ahead = none :: merlon_link_ahead:helper()}).
-
 -spec init(pid(), merlon_nif:conn(), erlang:dist_handle()) -> no_return().
 init(Out, Conn, DHandle) ->
     #{busy_poll := Time} = merlon_node:config(),
     receive
         {Out, go} ->
-            loop(#state{out = Out, conn = Conn, handle = DHandle, budget = merlon_reprove_core:budget(now_ms()),
-                        pace = merlon_link_in_core:new(Time, erlang:system_info(schedulers_online))})
+            loop(Out, Conn, DHandle, merlon_reprove_core:budget(now_ms()),
+                 merlon_link_in_core:new(Time, erlang:system_info(schedulers_online)))
     end.
 
-loop(#state{conn = Conn, pace = Pace} = State) ->
-    taken(merlon_nif:recv(Conn, merlon_link_in_core:goes_on(Pace)), State).
-
-taken({Frames, more}, #state{conn = Conn, handle = DHandle, pace = Pace, ahead = Ahead} = State) when is_list(Frames) ->
-    Next = merlon_link_in_core:more(Pace),
-    case merlon_link_in_core:gives_way(Next) of
-        true ->
-            Helper = merlon_link_ahead:read(Ahead, Conn),
+loop(Out, Conn, DHandle, Budget, Pace) ->
+    case merlon_nif:recv(Conn, merlon_link_in_core:goes_on(Pace)) of
+        {Frames, Next} when is_list(Frames) ->
             put_frames(DHandle, Frames),
-            Since = now_us(),
-            Received = merlon_link_ahead:taken(Helper),
-            taken(Received, State#state{pace = merlon_link_in_core:gave_way(Since, now_us(), Next), ahead = Helper});
-        false ->
+            loop(Out, Conn, DHandle, Budget, await(Next, Frames, Pace));
+        {Frames, Next, Controls} ->
             put_frames(DHandle, Frames),
-            loop(State#state{pace = Next})
-    end;
-taken({Frames, Next}, #state{handle = DHandle} = State) when is_list(Frames) ->
-    put_frames(DHandle, Frames),
-    loop(await(Next, Frames, State));
-taken({Frames, Next, Controls}, #state{handle = DHandle} = State) ->
-    put_frames(DHandle, Frames),
-    loop(await(Next, Frames, control(Controls, State)));
-taken({error, Reason}, #state{out = Out}) ->
-    failed(Out, Reason).
+            Left = control(Out, Conn, Controls, Budget),
+            loop(Out, Conn, DHandle, Left, await(Next, Frames, Pace));
+        {error, Reason} ->
+            failed(Out, Reason)
+    end.
 
 %% What the other carrier says is judged elsewhere. A peer that says more than it may loses its link.
-control(Controls, #state{out = Out, conn = Conn, budget = Budget} = State) ->
+control(Out, Conn, Controls, Budget) ->
     case merlon_reprove_core:spend(length(Controls), now_ms(), Budget) of
-        {ok, Left} -> ok = merlon_reprove:received(Out, Conn, Controls), State#state{budget = Left};
+        {ok, Left} -> ok = merlon_reprove:received(Out, Conn, Controls), Left;
         flood -> failed(Out, control_flood)
     end.
 
@@ -78,33 +59,36 @@ put_frames(DHandle, [Frame | Frames]) ->
 put_frames(_DHandle, []) ->
     ok.
 
-await(more, _Frames, #state{pace = Pace} = State) ->
-    State#state{pace = merlon_link_in_core:more(Pace)};
-%% Read by the helper, who does not ask to be woken.
-await(done, _Frames, State) ->
-    State;
-await(empty, Frames, #state{pace = Pace} = State) ->
+await(more, _Frames, Pace) ->
+    Next = merlon_link_in_core:more(Pace),
+    case merlon_link_in_core:gives_way(Next) of
+        true ->
+            Since = now_us(),
+            erlang:yield(),
+            merlon_link_in_core:gave_way(Since, now_us(), Next);
+        false -> Next
+    end;
+await(empty, Frames, Pace) ->
     Next = merlon_link_in_core:empty(Frames, now_us(), Pace),
     erlang:yield(),
-    State#state{pace = Next};
-await({part, Bytes}, _Frames, #state{pace = Pace} = State) ->
-    Next = State#state{pace = merlon_link_in_core:part(Bytes, now_us(), Pace)},
+    Next;
+await({part, Bytes}, _Frames, Pace) ->
+    Next = merlon_link_in_core:part(Bytes, now_us(), Pace),
     case merlon_link_in_core:goes_on(Pace) of
         pause -> receive after ?PAUSE -> Next end;
         _ -> woken(Next)
     end;
-await(wait, _Frames, #state{pace = Pace} = State) ->
-    woken(State#state{pace = merlon_link_in_core:whole(Pace)}).
+await(wait, _Frames, Pace) ->
+    woken(merlon_link_in_core:whole(Pace)).
 
-woken(#state{ahead = Ahead} = State) ->
+woken(Pace) ->
     Since = now_us(),
-    Helper = receive
-                 {select, _, _, ready_input} -> Ahead
-             after ?REST ->
-                     None = merlon_link_ahead:stop(Ahead),
-                     erlang:garbage_collect(),
-                     receive {select, _, _, ready_input} -> None end
-             end,
-    State#state{pace = merlon_link_in_core:woken(Since, now_us(), State#state.pace), ahead = Helper}.
+    receive
+        {select, _, _, ready_input} -> ok
+    after ?REST ->
+            erlang:garbage_collect(),
+            receive {select, _, _, ready_input} -> ok end
+    end,
+    merlon_link_in_core:woken(Since, now_us(), Pace).
 
 now_us() -> erlang:monotonic_time(microsecond).

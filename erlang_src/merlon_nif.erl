@@ -20,12 +20,13 @@
 -export([secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3]).
 -export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2]).
 -export([kdf_equal/2, kdf_equal_big/2]).
--export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5, keyring_seal/5, keyring_edit/5]).
+-export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
+-export([keyring_seal/5, keyring_edit/5]).
 -export([keyring_stretch/6, keyring_ca/3, identity_mint/1, identity_chain/1]).
 -export([names_accept/3, names_dial/3, names_peer/1, names_judge/3, names_may_register/4, names_may_learn/5, status_accept/3]).
 -export([keyring_stored/1, keyring_secret/2, fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
 -export_type([kdf_params/0, kdf_output/0, kdf_key/0, secret_bytes/0, keyring_entry/0, store/0]).
--export_type([listener/0, conn/0, received/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
+-export_type([listener/0, conn/0, identity/0, term_budget/0, ip/0, pki_reason/0, failure/0, secret/0,
               crl/0, revocation_reason/0, list_id/0, keyring_request/0, keyring_times/0, statement/0, stage/0]).
 
 -nifs([pki_new_ca/1, pki_issue/1, pki_inspect/1, pki_revoke/1, pki_lists/1,
@@ -276,12 +277,11 @@ send(_Conn, _Frames) -> not_loaded().
 -spec flush(conn()) -> ok | blocked | {error, posix()}.
 flush(_Conn) -> not_loaded().
 
-%% Whole frames, and what the other carrier says. `more`: call again; `wait`: after {select, _, _, ready_input}; `empty`: look again, as at
-%% most Looking readers of this VM may at once (0: not this one); {part, Bytes}: as `wait`, in the midst of a message, so many bytes
-%% after the last of these two. With `pause` nobody is told then: look again after a while. With `ahead` `done` stands for all but `more`.
--spec recv(conn(), Looking :: non_neg_integer() | pause | ahead) -> received().
--type received() :: {[binary()], next()} | {[binary()], next(), Controls :: [binary()]} | {error, closed | atom()}.
--type next() :: more | done | wait | empty | {part, Bytes :: non_neg_integer()}.
+%% Whole frames, and what the other carrier says. `more`: call again; `wait`: after {select, _, _, ready_input}; `empty`: look
+%% again, as at most Looking readers of this VM may at once (0: not this one); {part, Bytes}: as `wait`, in the midst of a
+%% message, so many bytes after the last of these two. With `pause` nobody is told then: look again after a while.
+-spec recv(conn(), Looking :: non_neg_integer() | pause) -> {[binary()], Next} | {[binary()], Next, Controls :: [binary()]} |
+          {error, closed | atom()} when Next :: more | wait | empty | {part, Bytes :: non_neg_integer()}.
 recv(_Conn, _Looking) -> not_loaded().
 
 %% One frame of the dist handshake; those behind it stay for the next call.

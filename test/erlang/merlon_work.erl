@@ -6,7 +6,7 @@
 -export([echo/2, echoes/3, exchange/2, flood/3, unsuspended/1, received/0, reset/0]).
 -export([kill/2, inject_with/1, inject/2, hog/1, let_go/0]).
 -export([in_order/2, keep/4, collect/0]).
--export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2, sweeps/0, yields/2, reads_ahead/2, ahead/0, nobody_ahead/1, slow_down/1, pauses/2]).
+-export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2, sweeps/0, yields/2, slow_down/1, pauses/2]).
 
 %% ---- servers ----
 
@@ -218,36 +218,13 @@ sweeps() ->
 %% How often the readers of links to this node let others run while a message of Size bytes goes to Node and back.
 -spec yields(node(), pos_integer()) -> non_neg_integer().
 yields(Node, Size) ->
-    traced({merlon_link_in_core, gave_way, 3}, Node, Size).
-
-%% How often they have the next part read meanwhile.
--spec reads_ahead(node(), pos_integer()) -> non_neg_integer().
-reads_ahead(Node, Size) ->
-    traced({merlon_link_ahead, read, 2}, Node, Size).
-
-traced({Module, _, _} = Function, Node, Size) ->
-    {module, Module} = code:ensure_loaded(Module),
     Readers = [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {merlon_link_in, init, 3}}],
-    1 = erlang:trace_pattern(Function, true, []),
+    1 = erlang:trace_pattern({merlon_link_in_core, gave_way, 3}, true, []), % OTP does not trace yield/0
     _ = [1 = erlang:trace(Reader, true, [call]) || Reader <- Readers],
     ok = echo(Node, rand:bytes(Size)),
     _ = [1 = erlang:trace(Reader, false, [call]) || Reader <- Readers],
-    _ = erlang:trace_pattern(Function, false, []),
+    _ = erlang:trace_pattern({merlon_link_in_core, gave_way, 3}, false, []),
     length([ok || Reader <- Readers, _ <- calls(Reader)]).
-
-%% Those who read ahead for them.
--spec ahead() -> [pid()].
-ahead() ->
-    [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {merlon_link_ahead, init, 2}}].
-
-%% That there is none of them within so many milliseconds.
--spec nobody_ahead(pos_integer()) -> ok | [pid()].
-nobody_ahead(Time) ->
-    case ahead() of
-        [] -> ok;
-        Left when Time =< 0 -> Left;
-        _ -> timer:sleep(100), nobody_ahead(Time - 100)
-    end.
 
 calls(Pid) ->
     receive {trace, Pid, call, _} -> [ok | calls(Pid)] after 0 -> [] end.

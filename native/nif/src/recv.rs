@@ -38,8 +38,6 @@ static LOOKING: AtomicUsize = AtomicUsize::new(0);
 enum Next {
     More,
     Look,
-    /// There is nothing more for now, which somebody else is to find out for himself.
-    Done,
     /// There is nothing more for now: in the midst of a message so many bytes have come since it was said the last time.
     Wait(Option<usize>),
 }
@@ -65,8 +63,7 @@ impl Drop for Turn {
 #[rustler::nif]
 fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResult<Term<'a>> {
     let pauses = goes_on == atoms::pause().encode(env);
-    let ahead = goes_on == atoms::ahead().encode(env);
-    let looking: usize = if pauses || ahead { 0 } else { goes_on.decode()? };
+    let looking: usize = if pauses { 0 } else { goes_on.decode()? };
     let mut frames = Frames::new(env);
     let mut controls = Vec::new();
     let mut counted = (0, 0);
@@ -102,7 +99,6 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResu
         rx.unsaid = rx.unsaid.saturating_add(rx.read);
         result.map(|empty| match (empty, rx.turn.is_some()) {
             (true, true) => Next::Look,
-            (true, false) if ahead => Next::Done,
             (true, false) => {
                 let bytes = std::mem::take(&mut rx.unsaid);
                 Next::Wait(part.then_some(bytes))
@@ -116,7 +112,6 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResu
     let armed = result.and_then(|next| match next {
         Next::More => Ok(atoms::more().encode(env)),
         Next::Look => Ok(atoms::empty().encode(env)),
-        Next::Done => Ok(atoms::done().encode(env)),
         Next::Wait(part) => {
             if part.is_none() || !pauses {
                 conn.await_ready(env, Ready::Input)?;

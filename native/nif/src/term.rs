@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 /// The atoms that are used by name.
 pub mod atoms {
     rustler::atoms! {
-        ok, error, wait, empty, more, ahead, part, pause, blocked, done, established, claim, undefined, none, nif, pki, node, cli,
+        ok, error, wait, empty, more, part, pause, blocked, done, established, claim, undefined, none, nif, pki, node, cli,
         p256, p384, ed25519, vm_cookie, keyring,
         malformed, term, badarg, later,
         reason, text, phase, claimed, fingerprint, identity, tcp, tls, preamble,
