@@ -17,32 +17,61 @@ start(Conn, DHandle) ->
     spawn_opt(?MODULE, init, [self(), Conn, DHandle],
               [link, {message_queue_data, off_heap}, {fullsweep_after, 0}]).
 
+-record(state, {out :: pid(),
+                conn :: merlon_nif:conn(),
+                handle :: erlang:dist_handle(),
+                budget :: merlon_reprove_core:budget(),
+                pace :: merlon_link_in_core:pace(),
+                ahead = none :: merlon_link_ahead:helper()}).
+
 -spec init(pid(), merlon_nif:conn(), erlang:dist_handle()) -> no_return().
 init(Out, Conn, DHandle) ->
     #{busy_poll := Time} = merlon_node:config(),
     receive
         {Out, go} ->
-            loop(Out, Conn, DHandle, merlon_reprove_core:budget(now_ms()),
-                 merlon_link_in_core:new(Time, erlang:system_info(schedulers_online)))
+            loop(#state{out = Out, conn = Conn, handle = DHandle, budget = merlon_reprove_core:budget(now_ms()),
+                        pace = merlon_link_in_core:new(Time, erlang:system_info(schedulers_online))})
     end.
 
-loop(Out, Conn, DHandle, Budget, Pace) ->
+loop(#state{conn = Conn, handle = DHandle, pace = Pace} = State) ->
     case merlon_nif:recv(Conn, merlon_link_in_core:goes_on(Pace)) of
+        {Frames, more} when is_list(Frames) ->
+            loop(part(Frames, State#state{pace = merlon_link_in_core:more(Pace)}));
         {Frames, Next} when is_list(Frames) ->
             put_frames(DHandle, Frames),
-            loop(Out, Conn, DHandle, Budget, await(Next, Frames, Pace));
+            loop(await(Next, Frames, State));
         {Frames, Next, Controls} ->
             put_frames(DHandle, Frames),
-            Left = control(Out, Conn, Controls, Budget),
-            loop(Out, Conn, DHandle, Left, await(Next, Frames, Pace));
+            loop(await(Next, Frames, control(Controls, State)));
         {error, Reason} ->
-            failed(Out, Reason)
+            failed(State#state.out, Reason)
     end.
 
+%% Of a stream.
+part(Frames, #state{conn = Conn, handle = DHandle, pace = Pace, ahead = Ahead} = State) ->
+    Way = merlon_link_in_core:gives_way(Pace),
+    case [Helper || Way =:= ahead, Helper <- [merlon_link_ahead:read(Ahead, Conn)], Helper =/= none] of
+        [Helper] ->
+            put_frames(DHandle, Frames),
+            Since = now_us(),
+            Time = merlon_link_ahead:done(Helper),
+            State#state{ahead = Helper, pace = merlon_link_in_core:gave_way(Since + Time, now_us(), Pace)};
+        [] ->
+            put_frames(DHandle, Frames),
+            gave_way(Way, State)
+    end.
+
+gave_way(no, State) ->
+    State;
+gave_way(_Way, #state{pace = Pace} = State) ->
+    Since = now_us(),
+    erlang:yield(),
+    State#state{pace = merlon_link_in_core:gave_way(Since, now_us(), Pace)}.
+
 %% What the other carrier says is judged elsewhere. A peer that says more than it may loses its link.
-control(Out, Conn, Controls, Budget) ->
+control(Controls, #state{out = Out, conn = Conn, budget = Budget} = State) ->
     case merlon_reprove_core:spend(length(Controls), now_ms(), Budget) of
-        {ok, Left} -> ok = merlon_reprove:received(Out, Conn, Controls), Left;
+        {ok, Left} -> ok = merlon_reprove:received(Out, Conn, Controls), State#state{budget = Left};
         flood -> failed(Out, control_flood)
     end.
 
@@ -59,36 +88,33 @@ put_frames(DHandle, [Frame | Frames]) ->
 put_frames(_DHandle, []) ->
     ok.
 
-await(more, _Frames, Pace) ->
+await(more, _Frames, #state{pace = Pace} = State) ->
     Next = merlon_link_in_core:more(Pace),
-    case merlon_link_in_core:gives_way(Next) of
-        true ->
-            Since = now_us(),
-            erlang:yield(),
-            merlon_link_in_core:gave_way(Since, now_us(), Next);
-        false -> Next
-    end;
-await(empty, Frames, Pace) ->
+    gave_way(merlon_link_in_core:gives_way(Next), State#state{pace = Next});
+await(empty, Frames, #state{pace = Pace} = State) ->
     Next = merlon_link_in_core:empty(Frames, now_us(), Pace),
     erlang:yield(),
-    Next;
-await({part, Bytes}, _Frames, Pace) ->
-    Next = merlon_link_in_core:part(Bytes, now_us(), Pace),
+    State#state{pace = Next};
+await({part, Bytes}, _Frames, #state{pace = Pace} = State) ->
+    Next = State#state{pace = merlon_link_in_core:part(Bytes, now_us(), Pace)},
     case merlon_link_in_core:goes_on(Pace) of
         pause -> receive after ?PAUSE -> Next end;
         _ -> woken(Next)
     end;
-await(wait, _Frames, Pace) ->
-    woken(merlon_link_in_core:whole(Pace)).
+await(wait, _Frames, #state{pace = Pace} = State) ->
+    woken(State#state{pace = merlon_link_in_core:whole(Pace)}).
 
-woken(Pace) ->
+woken(State) ->
     Since = now_us(),
-    receive
-        {select, _, _, ready_input} -> ok
-    after ?REST ->
-            erlang:garbage_collect(),
-            receive {select, _, _, ready_input} -> ok end
-    end,
-    merlon_link_in_core:woken(Since, now_us(), Pace).
+    Next = receive
+               {select, _, _, ready_input} -> State
+           after ?REST -> rested(State)
+           end,
+    Next#state{pace = merlon_link_in_core:woken(Since, now_us(), Next#state.pace)}.
+
+rested(#state{ahead = Ahead} = State) ->
+    Next = State#state{ahead = merlon_link_ahead:stop(Ahead)},
+    erlang:garbage_collect(),
+    receive {select, _, _, ready_input} -> Next end.
 
 now_us() -> erlang:monotonic_time(microsecond).

@@ -34,6 +34,7 @@
                most :: non_neg_integer(),
                until = off :: off | integer(),
                parts = 1 :: non_neg_integer(), % before it gives way, from now on
+               busy = false :: boolean(), % others have much to do
                %% Each time that there was no more it was in the midst of a message.
                stream = none :: none | {Since :: integer(), Bytes :: non_neg_integer()},
                %% Bytes a millisecond, while it pauses.
@@ -55,14 +56,17 @@ goes_on(#pace{most = Most}) -> Most.
 -spec more(pace()) -> pace().
 more(#pace{parts = Parts} = Pace) -> Pace#pace{until = off, parts = max(0, Parts - 1)}.
 
-%% Whether others run before the next part is read.
--spec gives_way(pace()) -> boolean().
-gives_way(#pace{parts = Parts}) -> Parts =:= 0.
+%% Whether others run before the next part is read, and who reads it then: somebody else ahead, while this one hands on the last,
+%% or, where others have much to do and it would wait for two turns, this one.
+-spec gives_way(pace()) -> no | ahead | yield.
+gives_way(#pace{parts = Parts}) when Parts > 0 -> no;
+gives_way(#pace{busy = true}) -> yield;
+gives_way(_Pace) -> ahead.
 
 %% They ran from Since until Now.
 -spec gave_way(Since :: integer(), Now :: integer(), pace()) -> pace().
-gave_way(Since, Now, Pace) when Now - Since >= ?LONG -> Pace#pace{parts = ?PARTS};
-gave_way(_Since, _Now, Pace) -> Pace#pace{parts = 1}.
+gave_way(Since, Now, Pace) when Now - Since >= ?LONG -> Pace#pace{parts = ?PARTS, busy = true};
+gave_way(_Since, _Now, Pace) -> Pace#pace{parts = 1, busy = false}.
 
 %% There is nothing more to read for now than Frames, which ends in no part of a message. A tick is no answer.
 -spec empty(Frames :: [binary()], Now :: integer(), pace()) -> pace().

@@ -12,16 +12,14 @@
 -export([listen/4, accept/1, connect/4, connected/1]).
 -export([first/1, plain/1, peek_one/1, foreign/1, may_claim/2]).
 -export([dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1]).
--export([send/2, flush/1, recv/2, recv_one/1, limits/2, stats/1]).
+-export([send/2, flush/1, recv/2, read_ahead/1, recv_one/1, limits/2, stats/1]).
 -export([send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1]).
 -export([term_decode/2, term_decode_dirty/2, term_scan/2, term_scan_dirty/2, term_survey/2]).
 -export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
 -export([cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
 -export([secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3]).
--export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2]).
--export([kdf_equal/2, kdf_equal_big/2]).
--export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5]).
--export([keyring_seal/5, keyring_edit/5]).
+-export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2]).
+-export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5, keyring_seal/5, keyring_edit/5]).
 -export([keyring_stretch/6, keyring_ca/3, identity_mint/1, identity_chain/1]).
 -export([names_accept/3, names_dial/3, names_peer/1, names_judge/3, names_may_register/4, names_may_learn/5, status_accept/3]).
 -export([keyring_stored/1, keyring_secret/2, fetch_variable/1, fetch_file/1, fetch_program/3, fetch_store/2, fetch_value/2]).
@@ -37,7 +35,7 @@
        listen/4, accept/1, connect/4, connected/1,
        first/1, plain/1, peek_one/1, foreign/1, may_claim/2,
        dial/6, serve/4, advance/1, prove/2, link_info/1, pair_cookie/1,
-       send/2, flush/1, recv/2, recv_one/1, limits/2, stats/1,
+       send/2, flush/1, recv/2, read_ahead/1, recv_one/1, limits/2, stats/1,
        send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1,
        term_decode/2, term_decode_dirty/2, term_scan/2, term_scan_dirty/2, term_survey/2,
        set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2,
@@ -267,7 +265,6 @@ may_claim(_Conn, _Name) -> not_loaded().
 %% As recv_one/1, and the frame stays for the next call.
 -spec peek_one(conn()) -> {ok, binary()} | wait | {error, closed | atom()}.
 peek_one(_Conn) -> not_loaded().
-
 %% ---- data path ----
 %% Frames out, each with its 4-byte length (an empty one is a tick). `blocked`: all is taken,
 %% but not all is written; call flush/1 at {select, _, _, ready_output}. What is sent before is kept as well.
@@ -283,6 +280,9 @@ flush(_Conn) -> not_loaded().
 -spec recv(conn(), Looking :: non_neg_integer() | pause) -> {[binary()], Next} | {[binary()], Next, Controls :: [binary()]} |
           {error, closed | atom()} when Next :: more | wait | empty | {part, Bytes :: non_neg_integer()}.
 recv(_Conn, _Looking) -> not_loaded().
+%% Reads and opens what the next recv/2 gives, whoever calls it: an error as well.
+-spec read_ahead(conn()) -> ok | {error, badarg}.
+read_ahead(_Conn) -> not_loaded().
 
 %% One frame of the dist handshake; those behind it stay for the next call.
 -spec recv_one(conn()) -> {ok, binary()} | wait | {error, closed | atom()}.

@@ -26,7 +26,7 @@ start(Name, Host) ->
 load_modules() ->
     lists:foreach(fun code:ensure_loaded/1,
                   [merlon, merlon_acceptor, merlon_event, merlon_handshake, merlon_hs,
-                   merlon_link_in, merlon_link_in_core, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text,
+                   merlon_link_in, merlon_link_in_core, merlon_link_ahead, merlon_link_out, merlon_pki_text, merlon_registry, merlon_text,
                    merlon_config, merlon_config_env, merlon_dir, merlon_identity, merlon_identity_files,
                    merlon_live_core, merlon_reload, merlon_reload_core, merlon_keyring, merlon_keyring_core,
                    merlon_renew, merlon_renew_ask, merlon_renew_core, merlon_ca, merlon_crl, merlon_crl_core,

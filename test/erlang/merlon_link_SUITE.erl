@@ -13,7 +13,7 @@
          keys_change_thousands_of_times_under_load/1,
          keys_change_although_only_one_side_sends/1,
          round_trips_are_not_held_up_by_bulk/1, exits_with_big_reasons_cross_both_ways/1,
-         who_is_answered_fast_polls/1, who_may_not_is_woken/1, no_process_of_a_link_keeps_an_old_heap/1, within_a_stream_others_run/1,
+         who_is_answered_fast_polls/1, who_may_not_is_woken/1, no_process_of_a_link_keeps_an_old_heap/1, a_stream_is_read_ahead/1,
          a_slow_stream_is_read_in_pauses/1, what_was_sent_before_a_disconnect_arrives/1, small_messages_do_not_pin_big_buffers/1]).
 
 -define(MB, (1024 * 1024)).
@@ -27,7 +27,7 @@ all() ->
      a_blocked_sender_does_not_block_a_scheduler,
      keys_change_thousands_of_times_under_load, keys_change_although_only_one_side_sends,
      round_trips_are_not_held_up_by_bulk, who_is_answered_fast_polls, who_may_not_is_woken,
-     no_process_of_a_link_keeps_an_old_heap, within_a_stream_others_run, a_slow_stream_is_read_in_pauses,
+     no_process_of_a_link_keeps_an_old_heap, a_stream_is_read_ahead, a_slow_stream_is_read_in_pauses,
      exits_with_big_reasons_cross_both_ways, what_was_sent_before_a_disconnect_arrives,
      small_messages_do_not_pin_big_buffers].
 
@@ -229,13 +229,15 @@ no_process_of_a_link_keeps_an_old_heap(Config) ->
     None = merlon_ct:call(A, merlon_work, sweeps, []),
     None = merlon_ct:call(B, merlon_work, sweeps, []).
 
-%% A reader of a stream lets those run whom its messages are for (merlon_link_in_core:gives_way/1).
-within_a_stream_others_run(Config) ->
-    [A, {_, NodeB, _} = B] = configured(Config, {busy_poll, 0}),
-    ok = merlon_ct:connect(A, B),
-    Yields = merlon_ct:call(A, merlon_work, yields, [NodeB, 16 * ?MB]),
-    ct:log("~b times", [Yields]),
-    true = Yields > 4.
+%% By a process that is gone when the link has rested.
+a_stream_is_read_ahead(Config) ->
+    {A, {_, NodeB, _}} = pair(Config, []),
+    ok = merlon_ct:call(A, merlon_work, echo, [NodeB, warm]),
+    [] = merlon_ct:call(A, merlon_work, ahead, [0]),
+    Times = merlon_ct:call(A, merlon_work, reads_ahead, [NodeB, 16 * ?MB]),
+    ct:log("~b times", [Times]),
+    true = Times > 4,
+    [] = merlon_ct:call(A, merlon_work, ahead, [10000]).
 
 %% Not woken for each of its pieces (merlon_link_in_core:part/3), and the end of it is not waited for in vain.
 a_slow_stream_is_read_in_pauses(Config) ->

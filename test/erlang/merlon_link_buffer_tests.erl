@@ -74,6 +74,31 @@ who_pauses_in_a_frame_is_not_told_of_its_rest_test() ->
                       receive {select, _, _, ready_input} -> ok end
               end).
 
+%% By another process, who is not told of more: the reader is, when he has taken it.
+what_was_read_ahead_is_given_next_test() ->
+    with_peer(fun(Conn, Peer) ->
+                      ok = gen_tcp:send(Peer, [frame(100), <<200:32, 0>>]),
+                      timer:sleep(100), % all of it is there
+                      ok = ahead(Conn),
+                      ok = gen_tcp:send(Peer, <<0:99/unit:8>>),
+                      timer:sleep(100),
+                      ok = ahead(Conn), % once is all that is kept
+                      ?assertMatch({[<<_:100/binary>>], {part, 109}}, merlon_nif:recv(Conn, 0)),
+                      receive {select, _, _, ready_input} -> ok end,
+                      ?assertEqual({[<<>>], {part, 99}}, merlon_nif:recv(Conn, 0)),
+                      ok = gen_tcp:close(Peer),
+                      receive {select, _, _, ready_input} -> ok end,
+                      ok = ahead(Conn),
+                      ?assertMatch({error, _}, merlon_nif:recv(Conn, 0))
+              end).
+
+ahead(Conn) ->
+    {Pid, Ref} = spawn_monitor(fun() ->
+                                       ok = merlon_nif:read_ahead(Conn),
+                                       receive {select, _, _, _} = Told -> exit(Told) after 50 -> ok end
+                               end),
+    receive {'DOWN', Ref, process, Pid, normal} -> ok end.
+
 who_has_read_much_waits_test() ->
     with_peer(fun(Conn, Peer) ->
                       ok = gen_tcp:send(Peer, frame(40000)),

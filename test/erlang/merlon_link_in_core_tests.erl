@@ -33,17 +33,20 @@ a_tick_does_not_make_it_look_on_test() ->
 within_a_stream_it_does_not_look_test() ->
     ?assertNot(is_on(more(woken(?NOW, ?NOW, new(60, 2))))).
 
-within_a_stream_others_run_after_each_part_test() ->
+each_part_of_a_stream_is_read_ahead_test() ->
     One = more(new(60, 2)),
-    ?assert(gives_way(One)),
-    ?assert(gives_way(more(gave_way(?NOW - 499, ?NOW, One)))).
+    ?assertEqual(ahead, gives_way(One)),
+    ?assertEqual(ahead, gives_way(more(gave_way(?NOW - 499, ?NOW, One)))).
 
-where_others_ran_for_long_four_parts_are_read_at_once_test() ->
+%% To read ahead takes two turns.
+where_others_ran_for_long_it_reads_four_parts_itself_test() ->
     Turn = fun(Pace) -> [gives_way(P) || P <- parts(4, Pace)] end,
     Long = gave_way(?NOW - 500, ?NOW, more(new(60, 2))),
-    ?assertEqual([false, false, false, true], Turn(Long)),
-    Short = gave_way(?NOW, ?NOW, lists:last(parts(4, Long))),
-    ?assertEqual([true, true, true, true], Turn(Short)).
+    ?assertEqual([no, no, no, yield], Turn(Long)),
+    Again = gave_way(?NOW - 500, ?NOW, lists:last(parts(4, Long))),
+    ?assertEqual([no, no, no, yield], Turn(Again)),
+    Short = gave_way(?NOW, ?NOW, lists:last(parts(4, Again))),
+    ?assertEqual([ahead, ahead, ahead, ahead], Turn(Short)).
 
 switched_off_it_never_looks_test() ->
     Off = new(0, 2),

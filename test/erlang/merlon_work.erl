@@ -6,7 +6,7 @@
 -export([echo/2, echoes/3, exchange/2, flood/3, unsuspended/1, received/0, reset/0]).
 -export([kill/2, inject_with/1, inject/2, hog/1, let_go/0]).
 -export([in_order/2, keep/4, collect/0]).
--export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2, sweeps/0, yields/2, slow_down/1, pauses/2]).
+-export([ping_at/2, cycles/2, round_trips/2, looks/2, bulk/3, spawn_exit/2, sweeps/0, reads_ahead/2, ahead/1, slow_down/1, pauses/2]).
 
 %% ---- servers ----
 
@@ -215,19 +215,32 @@ sweeps() ->
                                     {garbage_collection, Options} <- [process_info(Pid, garbage_collection)],
                                     {fullsweep_after, After} <- Options]).
 
-%% How often the readers of links to this node let others run while a message of Size bytes goes to Node and back.
--spec yields(node(), pos_integer()) -> non_neg_integer().
-yields(Node, Size) ->
+%% How often the readers of links to this node waited for what is read ahead while a message of Size bytes went to Node and back.
+-spec reads_ahead(node(), pos_integer()) -> non_neg_integer().
+reads_ahead(Node, Size) ->
     Readers = [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {merlon_link_in, init, 3}}],
-    1 = erlang:trace_pattern({merlon_link_in_core, gave_way, 3}, true, []), % OTP does not trace yield/0
-    _ = [1 = erlang:trace(Reader, true, [call]) || Reader <- Readers],
+    _ = [1 = erlang:trace(Reader, true, [running]) || Reader <- Readers],
     ok = echo(Node, rand:bytes(Size)),
-    _ = [1 = erlang:trace(Reader, false, [call]) || Reader <- Readers],
-    _ = erlang:trace_pattern({merlon_link_in_core, gave_way, 3}, false, []),
-    length([ok || Reader <- Readers, _ <- calls(Reader)]).
+    _ = [1 = erlang:trace(Reader, false, [running]) || Reader <- Readers],
+    length([ok || Reader <- Readers, {merlon_link_ahead, done, 1} <- outs(Reader)]).
+
+outs(Pid) ->
+    receive
+        {trace, Pid, out, Where} -> [Where | outs(Pid)];
+        {trace, Pid, in, _} -> outs(Pid)
+    after 0 -> []
+    end.
 
 calls(Pid) ->
     receive {trace, Pid, call, _} -> [ok | calls(Pid)] after 0 -> [] end.
+
+%% Those who read ahead for links of this node, once there are none of them any more or after so many milliseconds.
+-spec ahead(non_neg_integer()) -> [pid()].
+ahead(Time) ->
+    case [Pid || Pid <- processes(), process_info(Pid, initial_call) =:= {initial_call, {merlon_link_ahead, init, 2}}] of
+        [_ | _] when Time > 0 -> timer:sleep(100), ahead(Time - 100);
+        Left -> Left
+    end.
 
 %% What goes to Node comes a batch every few milliseconds from now on, as over a slow line.
 -spec slow_down(node()) -> pid().

@@ -55,7 +55,7 @@ grep -nE '\{reply,|\bgen(_server)?:reply\(' $(grep -lF '{local,' erlang_src/*.er
     rule 'who has a name answers by merlon_ask'
 # What runs while the node boots: no file server, no io, no application started.
 grep -nE '\b(file:(read|write|open|list|make|del|rename|consult|get_cwd)|filelib:|io:(format|put|get|fwrite)|application:(ensure|start))' \
-    erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,registry,event,event_text,config,config_env,identity,identity_secret,dump,keyring,keyring_core,dir,text,pki_text}.erl \
+    erlang_src/merlon_{nif,dist,node,hs,handshake,acceptor,link_out,link_in,link_ahead,registry,event,event_text,config,config_env,identity,identity_secret,dump,keyring,keyring_core,dir,text,pki_text}.erl \
     erlang_src/merlon_{secrets,secrets_core,secrets_watch,secrets_text,secrets_env,secrets_file,secrets_exec,secrets_store}.erl \
     erlang_src/merlon_{interop,linked,beside,enroll,join_server,join_wire,join_core,join_rate_core,token,token_core,sign}.erl \
     erlang_src/merlon6_dist.erl 2>/dev/null | grep -v '^[^:]*:[0-9]*:\( *%\|-spec\|-type\)' |

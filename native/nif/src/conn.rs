@@ -2,7 +2,7 @@
 //! receiving half, so that the two directions never wait for each other.
 
 use crate::plain::Length;
-use crate::recv::Turn;
+use crate::recv::{Received, Turn};
 use crate::select::{Handle, Ready};
 use crate::window::Window;
 use crate::{link, recv, term::Fault};
@@ -143,6 +143,8 @@ pub struct RxSide {
     pub read: usize,
     /// Bytes read since the reader has been told that there are no more for now.
     pub unsaid: usize,
+    /// What has been read for the next call of its reader.
+    pub ahead: Option<Received>,
     /// While its reader looks again by itself.
     pub turn: Option<Turn>,
     /// Whole frames that arrived behind the one that was asked for.
@@ -204,6 +206,7 @@ impl Conn {
                 window: Window::default(),
                 read: 0,
                 unsaid: 0,
+                ahead: None,
                 turn: None,
                 queue: VecDeque::new(),
                 end: None,
@@ -228,6 +231,7 @@ impl Conn {
         // Somebody may hold the connection for long after this.
         let mut rx = self.rx.lock().unwrap_or_else(PoisonError::into_inner);
         rx.turn = None;
+        rx.ahead = None;
     }
 }
 

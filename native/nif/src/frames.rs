@@ -13,48 +13,43 @@ const SHARED: usize = 32 * 1024;
 const SHORTEN: usize = 512 * 1024;
 const MAX_WASTE: usize = 4096;
 
-/// Frames on their way to the VM, in order.
-pub struct Frames<'a> {
-    env: Env<'a>,
-    done: Vec<Slot<'a>>,
-    shared: Option<Shared>,
+/// Frames on their way to the VM, in order. Not terms yet: who opens them need not be who hands them on.
+#[derive(Default)]
+pub struct Frames {
+    wholes: Vec<OwnedBinary>,
+    done: Vec<Frame>,
+    /// Bytes of the last binary that frames stand in, while it is being filled.
+    used: Option<usize>,
     bytes: usize,
     ticked: bool,
 }
 
-enum Slot<'a> {
-    Term(Term<'a>),
-    /// A part of the shared binary that is being filled: from, length.
-    Part(usize, usize),
+/// A part of one of those binaries.
+struct Frame {
+    whole: usize,
+    from: usize,
+    len: usize,
 }
 
-struct Shared {
-    binary: OwnedBinary,
-    used: usize,
-    /// The first slot that may stand for a part of it.
-    first: usize,
-}
-
-impl<'a> Frames<'a> {
-    /// An empty list.
-    pub fn new(env: Env<'a>) -> Self {
-        Self {
-            env,
-            done: Vec::new(),
-            shared: None,
-            bytes: 0,
-            ticked: false,
-        }
-    }
-
+impl Frames {
     /// Appends a frame that has a binary already.
     pub fn owned(&mut self, binary: OwnedBinary) {
         if binary.is_empty() && std::mem::replace(&mut self.ticked, true) {
             return; // a tick says that the peer lives, and once is enough
         }
-        self.bytes += binary.len();
-        let term = Binary::from_owned(binary, self.env).to_term(self.env);
-        self.done.push(Slot::Term(term));
+        let len = binary.len();
+        self.own(binary, len);
+    }
+
+    fn own(&mut self, binary: OwnedBinary, len: usize) {
+        self.settle();
+        self.bytes += len;
+        self.done.push(Frame {
+            whole: self.wholes.len(),
+            from: 0,
+            len,
+        });
+        self.wholes.push(binary);
     }
 
     /// Frames and bytes so far.
@@ -63,42 +58,25 @@ impl<'a> Frames<'a> {
     }
 
     /// The frames as a list of binaries.
-    pub fn into_list(mut self) -> Term<'a> {
+    pub fn into_list(mut self, env: Env<'_>) -> Term<'_> {
         self.settle();
-        let terms = self.done.iter().filter_map(|slot| match slot {
-            Slot::Term(term) => Some(*term),
-            Slot::Part(..) => None, // settled above
-        });
-        terms.collect::<Vec<_>>().encode(self.env)
-    }
-
-    /// Turns the shared binary into a term and its parts into sub-binaries.
-    fn settle(&mut self) {
-        let Some(mut shared) = self.shared.take() else {
-            return;
-        };
-        shared.binary.realloc_or_copy(shared.used);
-        let whole = Binary::from_owned(shared.binary, self.env);
-        for slot in self.done.iter_mut().skip(shared.first) {
-            if let Slot::Part(from, len) = *slot {
-                if let Ok(part) = whole.make_subbinary(from, len) {
-                    *slot = Slot::Term(part.to_term(self.env));
-                }
+        let own = |whole| Binary::from_owned(whole, env);
+        let wholes: Vec<_> = self.wholes.into_iter().map(own).collect();
+        let frames = self.done.iter().filter_map(|frame| {
+            let whole = wholes.get(frame.whole)?;
+            match frame.len == whole.len() {
+                true => Some(whole.to_term(env)),
+                false => Some(whole.make_subbinary(frame.from, frame.len).ok()?.to_term(env)),
             }
-        }
+        });
+        frames.collect::<Vec<_>>().encode(env)
     }
 
-    fn room(&mut self, len: usize) -> &mut Shared {
-        let full = |shared: &Shared| shared.binary.len() - shared.used < len;
-        if self.shared.as_ref().is_some_and(full) {
-            self.settle();
+    /// Nothing more is put into the shared binary.
+    fn settle(&mut self) {
+        if let (Some(used), Some(shared)) = (self.used.take(), self.wholes.last_mut()) {
+            shared.realloc_or_copy(used);
         }
-        let first = self.done.len();
-        self.shared.get_or_insert_with(|| Shared {
-            binary: OwnedBinary::new(SHARED.max(len)),
-            used: 0,
-            first,
-        })
     }
 }
 
@@ -111,7 +89,7 @@ fn room(len: usize) -> Result<OwnedBinary, Error> {
     }
 }
 
-impl Sink for Frames<'_> {
+impl Sink for Frames {
     type Big = OwnedBinary;
 
     fn big(&mut self, len: usize) -> Result<OwnedBinary, Error> {
@@ -135,25 +113,30 @@ impl Sink for Frames<'_> {
         if (len..=SHORTEN).contains(&big.len()) && big.len() - len > MAX_WASTE {
             big.realloc_or_copy(len);
         }
-        let whole = Binary::from_owned(big, self.env);
-        let frame = whole.make_subbinary(0, len).unwrap_or(whole);
-        self.bytes += len;
-        self.done.push(Slot::Term(frame.to_term(self.env)));
+        self.own(big, len);
     }
 
     fn small(&mut self, frame: &[u8]) {
-        let shared = self.room(frame.len());
-        let from = shared.used;
-        shared.used += frame.len();
-        if let Some(place) = shared
-            .binary
-            .as_mut_slice()
-            .get_mut(from..from + frame.len())
-        {
+        let from = match (self.used, self.wholes.last()) {
+            (Some(used), Some(shared)) if shared.len() - used >= frame.len() => used,
+            _ => {
+                self.settle();
+                self.wholes.push(OwnedBinary::new(SHARED.max(frame.len())));
+                0
+            }
+        };
+        let to = from + frame.len();
+        self.used = Some(to);
+        let place = self.wholes.last_mut().map(OwnedBinary::as_mut_slice);
+        if let Some(place) = place.and_then(|whole| whole.get_mut(from..to)) {
             place.copy_from_slice(frame);
         }
         self.bytes += frame.len();
-        self.done.push(Slot::Part(from, frame.len()));
+        self.done.push(Frame {
+            whole: self.wholes.len().saturating_sub(1),
+            from,
+            len: frame.len(),
+        });
     }
 
     fn tick(&mut self) {

@@ -64,26 +64,17 @@ impl Drop for Turn {
 fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResult<Term<'a>> {
     let pauses = goes_on == atoms::pause().encode(env);
     let looking: usize = if pauses { 0 } else { goes_on.decode()? };
-    let mut frames = Frames::new(env);
+    let mut frames = Frames::default();
     let mut controls = Vec::new();
     let mut counted = (0, 0);
     let result = lock(&conn.rx).and_then(|mut rx| {
-        rx.frames.control.open();
-        for frame in rx.queue.drain(..) {
-            frames.owned(frame);
-        }
-        let records = rx.half.as_ref().map_or(0, Rx::records);
-        let result = read_records(&conn, &mut rx, READ, &mut frames, |_| true);
-        // A big frame may be longer under way than net_ticktime: its bytes say that the peer lives.
-        let records = rx.half.as_ref().map_or(0, Rx::records) - records;
+        let ahead = rx.ahead.take();
+        let own = ahead.is_none();
+        let received = ahead.unwrap_or_else(|| read_part(&conn, &mut rx));
+        frames = received.frames;
         counted = frames.count();
-        let alive = records > 0 || rx.plain.is_some() && rx.read > 0;
-        if counted.0 == 0 && alive {
-            frames.tick();
-        }
-        let result = rx_end(&conn, &mut rx, result, frames.count().0 > 0);
+        let result = rx_end(&conn, &mut rx, received.result, counted.0 > 0);
         controls = rx.frames.control.take();
-        let records = usize::try_from(records).unwrap_or(usize::MAX);
         // Less than a whole frame is a part of something long.
         let part = rx.window.len() > 0 || !rx.frames.is_between();
         let short = !part && (rx.read == 0 || counted.0 > 0 && rx.read < BURST);
@@ -92,7 +83,8 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResu
             true => turn.or_else(|| Turn::take(looking)),
             false => None,
         };
-        match rx.read.max(records.saturating_mul(RECORD_COST)) {
+        match received.cost {
+            _ if !own => {}
             0 if rx.turn.is_some() => spent(env, VAIN_COST),
             cost => spent(env, cost),
         }
@@ -121,14 +113,60 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResu
         }
     });
     Ok(match armed {
-        Ok(next) if controls.is_empty() => (frames.into_list(), next).encode(env),
+        Ok(next) if controls.is_empty() => (frames.into_list(env), next).encode(env),
         Ok(next) => {
             Counters::add(&conn.counters.controls_in, controls.len());
             let controls: Vec<_> = controls.iter().map(|bytes| binary(env, bytes)).collect();
-            (frames.into_list(), next, controls).encode(env)
+            (frames.into_list(env), next, controls).encode(env)
         }
         Err(error) => fault(env, &error),
     })
+}
+
+/// What one call has read and opened.
+pub struct Received {
+    frames: Frames,
+    /// True: the socket has nothing for now.
+    result: Result<bool, Fault>,
+    /// In bytes, of which records of a few count as more.
+    cost: usize,
+}
+
+fn read_part(conn: &Conn, rx: &mut RxSide) -> Received {
+    let mut frames = Frames::default();
+    rx.frames.control.open();
+    for frame in rx.queue.drain(..) {
+        frames.owned(frame);
+    }
+    let before = rx.half.as_ref().map_or(0, Rx::records);
+    let result = read_records(conn, rx, READ, &mut frames, |_| true);
+    // A big frame may be longer under way than net_ticktime: its bytes say that the peer lives.
+    let records = rx.half.as_ref().map_or(0, Rx::records) - before;
+    if frames.count().0 == 0 && (records > 0 || rx.plain.is_some() && rx.read > 0) {
+        frames.tick();
+    }
+    let records = usize::try_from(records).unwrap_or(usize::MAX);
+    Received {
+        frames,
+        result,
+        cost: rx.read.max(records.saturating_mul(RECORD_COST)),
+    }
+}
+
+/// Reads and opens what the next `recv` gives, whoever calls it.
+#[rustler::nif]
+fn read_ahead<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
+    let read = lock(&conn.rx).map(|mut rx| {
+        if rx.ahead.is_none() {
+            let part = read_part(&conn, &mut rx);
+            spent(env, part.cost);
+            rx.ahead = Some(part);
+        }
+    });
+    match read {
+        Ok(()) => atoms::ok().encode(env),
+        Err(error) => fault(env, &error),
+    }
 }
 
 #[rustler::nif]
