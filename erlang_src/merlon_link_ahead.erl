@@ -8,16 +8,19 @@
 -export([init/2]).
 -export_type([helper/0]).
 
--type helper() :: none | pid().
+%% off: this node could have no more processes, and would log each try.
+-type helper() :: none | off | pid().
 
-%% Has the next part read by a process of the caller's, linked to it. none: this node can have no more processes.
+%% Has the next part read by a process of the caller's, linked to it.
 -spec read(helper(), merlon_nif:conn()) -> helper().
 read(none, Conn) ->
     try spawn_opt(?MODULE, init, [self(), Conn], [link, {fullsweep_after, 0}]) of
         Helper -> read(Helper, Conn)
     catch
-        error:system_limit -> none
+        error:system_limit -> off
     end;
+read(off, _Conn) ->
+    off;
 read(Helper, _Conn) ->
     Helper ! read,
     Helper.
@@ -27,10 +30,10 @@ read(Helper, _Conn) ->
 done(Helper) ->
     receive {Helper, Time} -> Time end.
 
+%% The link rests.
 -spec stop(helper()) -> none.
-stop(none) -> none;
 stop(Helper) ->
-    Helper ! stop,
+    _ = [Helper ! stop || is_pid(Helper)],
     none.
 
 -spec init(pid(), merlon_nif:conn()) -> ok.

@@ -50,15 +50,18 @@ loop(#state{conn = Conn, handle = DHandle, pace = Pace} = State) ->
 %% Of a stream.
 part(Frames, #state{conn = Conn, handle = DHandle, pace = Pace, ahead = Ahead} = State) ->
     Way = merlon_link_in_core:gives_way(Pace),
-    case [Helper || Way =:= ahead, Helper <- [merlon_link_ahead:read(Ahead, Conn)], Helper =/= none] of
-        [Helper] ->
+    case Way =:= ahead andalso merlon_link_ahead:read(Ahead, Conn) of
+        Helper when is_pid(Helper) ->
             put_frames(DHandle, Frames),
             Since = now_us(),
             Time = merlon_link_ahead:done(Helper),
             State#state{ahead = Helper, pace = merlon_link_in_core:gave_way(Since + Time, now_us(), Pace)};
-        [] ->
+        false ->
             put_frames(DHandle, Frames),
-            gave_way(Way, State)
+            gave_way(Way, State);
+        off ->
+            put_frames(DHandle, Frames),
+            gave_way(yield, State#state{ahead = off})
     end.
 
 gave_way(no, State) ->

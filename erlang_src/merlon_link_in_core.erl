@@ -57,10 +57,11 @@ goes_on(#pace{most = Most}) -> Most.
 more(#pace{parts = Parts} = Pace) -> Pace#pace{until = off, parts = max(0, Parts - 1)}.
 
 %% Whether others run before the next part is read, and who reads it then: somebody else ahead, while this one hands on the last,
-%% or, where others have much to do and it would wait for two turns, this one.
+%% or, where others have much to do and it would wait for two turns, or with one scheduler, this one.
 -spec gives_way(pace()) -> no | ahead | yield.
 gives_way(#pace{parts = Parts}) when Parts > 0 -> no;
 gives_way(#pace{busy = true}) -> yield;
+gives_way(#pace{most = 0}) -> yield;
 gives_way(_Pace) -> ahead.
 
 %% They ran from Since until Now.

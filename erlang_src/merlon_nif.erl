@@ -281,7 +281,7 @@ flush(_Conn) -> not_loaded().
           {error, closed | atom()} when Next :: more | wait | empty | {part, Bytes :: non_neg_integer()}.
 recv(_Conn, _Looking) -> not_loaded().
 %% Reads and opens what the next recv/2 gives, whoever calls it: an error as well.
--spec read_ahead(conn()) -> ok | {error, badarg}.
+-spec read_ahead(conn()) -> ok | {error, internal_error}.
 read_ahead(_Conn) -> not_loaded().
 
 %% One frame of the dist handshake; those behind it stay for the next call.

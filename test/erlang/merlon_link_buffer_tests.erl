@@ -86,8 +86,21 @@ what_was_read_ahead_is_given_next_test() ->
                       ?assertMatch({[<<_:100/binary>>], {part, 109}}, merlon_nif:recv(Conn, 0)),
                       receive {select, _, _, ready_input} -> ok end,
                       ?assertEqual({[<<>>], {part, 99}}, merlon_nif:recv(Conn, 0)),
-                      ok = gen_tcp:close(Peer),
+                      ok = gen_tcp:send(Peer, [<<0:100/unit:8>>, <<-1:32>>]),
                       receive {select, _, _, ready_input} -> ok end,
+                      timer:sleep(100),
+                      ok = ahead(Conn),
+                      ?assertMatch({[<<_:200/binary>>], more}, merlon_nif:recv(Conn, 0)),
+                      ok = ahead(Conn), % the end that was found behind it
+                      ?assertEqual({error, frame_too_long}, merlon_nif:recv(Conn, 0))
+              end).
+
+%% Nothing of a stream stays with who holds the connection still.
+who_is_closed_reads_nothing_ahead_test() ->
+    with_peer(fun(Conn, Peer) ->
+                      ok = gen_tcp:send(Peer, frame(100)),
+                      timer:sleep(100),
+                      ok = merlon_nif:close(Conn),
                       ok = ahead(Conn),
                       ?assertMatch({error, _}, merlon_nif:recv(Conn, 0))
               end).

@@ -36,7 +36,8 @@ within_a_stream_it_does_not_look_test() ->
 each_part_of_a_stream_is_read_ahead_test() ->
     One = more(new(60, 2)),
     ?assertEqual(ahead, gives_way(One)),
-    ?assertEqual(ahead, gives_way(more(gave_way(?NOW - 499, ?NOW, One)))).
+    ?assertEqual(ahead, gives_way(more(gave_way(?NOW - 499, ?NOW, One)))),
+    ?assertEqual(yield, gives_way(more(new(60, 1)))).
 
 %% To read ahead takes two turns.
 where_others_ran_for_long_it_reads_four_parts_itself_test() ->

@@ -145,6 +145,8 @@ pub struct RxSide {
     pub unsaid: usize,
     /// What has been read for the next call of its reader.
     pub ahead: Option<Received>,
+    /// By this node: then nothing more is read for anybody.
+    pub closed: bool,
     /// While its reader looks again by itself.
     pub turn: Option<Turn>,
     /// Whole frames that arrived behind the one that was asked for.
@@ -207,6 +209,7 @@ impl Conn {
                 read: 0,
                 unsaid: 0,
                 ahead: None,
+                closed: false,
                 turn: None,
                 queue: VecDeque::new(),
                 end: None,
@@ -232,6 +235,7 @@ impl Conn {
         let mut rx = self.rx.lock().unwrap_or_else(PoisonError::into_inner);
         rx.turn = None;
         rx.ahead = None;
+        rx.closed = true;
     }
 }
 

@@ -18,8 +18,8 @@ const MAX_WASTE: usize = 4096;
 pub struct Frames {
     wholes: Vec<OwnedBinary>,
     done: Vec<Frame>,
-    /// Bytes of the last binary that frames stand in, while it is being filled.
-    used: Option<usize>,
+    /// Which of them small frames are put into, and how many of its bytes they have.
+    shared: Option<(usize, usize)>,
     bytes: usize,
     ticked: bool,
 }
@@ -42,7 +42,6 @@ impl Frames {
     }
 
     fn own(&mut self, binary: OwnedBinary, len: usize) {
-        self.settle();
         self.bytes += len;
         self.done.push(Frame {
             whole: self.wholes.len(),
@@ -66,7 +65,12 @@ impl Frames {
             let whole = wholes.get(frame.whole)?;
             match frame.len == whole.len() {
                 true => Some(whole.to_term(env)),
-                false => Some(whole.make_subbinary(frame.from, frame.len).ok()?.to_term(env)),
+                false => Some(
+                    whole
+                        .make_subbinary(frame.from, frame.len)
+                        .ok()?
+                        .to_term(env),
+                ),
             }
         });
         frames.collect::<Vec<_>>().encode(env)
@@ -74,8 +78,10 @@ impl Frames {
 
     /// Nothing more is put into the shared binary.
     fn settle(&mut self) {
-        if let (Some(used), Some(shared)) = (self.used.take(), self.wholes.last_mut()) {
-            shared.realloc_or_copy(used);
+        if let Some((index, used)) = self.shared.take() {
+            if let Some(shared) = self.wholes.get_mut(index) {
+                shared.realloc_or_copy(used);
+            }
         }
     }
 }
@@ -117,23 +123,24 @@ impl Sink for Frames {
     }
 
     fn small(&mut self, frame: &[u8]) {
-        let from = match (self.used, self.wholes.last()) {
-            (Some(used), Some(shared)) if shared.len() - used >= frame.len() => used,
-            _ => {
-                self.settle();
-                self.wholes.push(OwnedBinary::new(SHARED.max(frame.len())));
-                0
-            }
+        let room = |(index, used): &(usize, usize)| {
+            let whole = self.wholes.get(*index);
+            whole.is_some_and(|whole| whole.len() - used >= frame.len())
         };
+        let (whole, from) = self.shared.filter(room).unwrap_or_else(|| {
+            self.settle();
+            self.wholes.push(OwnedBinary::new(SHARED.max(frame.len())));
+            (self.wholes.len().saturating_sub(1), 0)
+        });
         let to = from + frame.len();
-        self.used = Some(to);
-        let place = self.wholes.last_mut().map(OwnedBinary::as_mut_slice);
+        self.shared = Some((whole, to));
+        let place = self.wholes.get_mut(whole).map(OwnedBinary::as_mut_slice);
         if let Some(place) = place.and_then(|whole| whole.get_mut(from..to)) {
             place.copy_from_slice(frame);
         }
         self.bytes += frame.len();
         self.done.push(Frame {
-            whole: self.wholes.len().saturating_sub(1),
+            whole,
             from,
             len: frame.len(),
         });

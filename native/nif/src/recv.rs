@@ -157,7 +157,7 @@ fn read_part(conn: &Conn, rx: &mut RxSide) -> Received {
 #[rustler::nif]
 fn read_ahead<'a>(env: Env<'a>, conn: ResourceArc<Conn>) -> Term<'a> {
     let read = lock(&conn.rx).map(|mut rx| {
-        if rx.ahead.is_none() {
+        if rx.ahead.is_none() && !rx.closed {
             let part = read_part(&conn, &mut rx);
             spent(env, part.cost);
             rx.ahead = Some(part);
