@@ -72,8 +72,8 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResu
         let own = ahead.is_none();
         let received = ahead.unwrap_or_else(|| read_part(&conn, &mut rx));
         frames = received.frames;
-        counted = frames.count();
-        let result = rx_end(&conn, &mut rx, received.result, counted.0 > 0);
+        counted = received.counted;
+        let result = rx_end(&conn, &mut rx, received.result, frames.count().0 > 0);
         controls = rx.frames.control.take();
         // Less than a whole frame is a part of something long.
         let part = rx.window.len() > 0 || !rx.frames.is_between();
@@ -126,6 +126,8 @@ fn recv<'a>(env: Env<'a>, conn: ResourceArc<Conn>, goes_on: Term<'a>) -> NifResu
 /// What one call has read and opened.
 pub struct Received {
     frames: Frames,
+    /// Frames and bytes, without what only says that the peer lives.
+    counted: (usize, usize),
     /// True: the socket has nothing for now.
     result: Result<bool, Fault>,
     /// In bytes, of which records of a few count as more.
@@ -142,12 +144,14 @@ fn read_part(conn: &Conn, rx: &mut RxSide) -> Received {
     let result = read_records(conn, rx, READ, &mut frames, |_| true);
     // A big frame may be longer under way than net_ticktime: its bytes say that the peer lives.
     let records = rx.half.as_ref().map_or(0, Rx::records) - before;
-    if frames.count().0 == 0 && (records > 0 || rx.plain.is_some() && rx.read > 0) {
+    let counted = frames.count();
+    if counted.0 == 0 && (records > 0 || rx.plain.is_some() && rx.read > 0) {
         frames.tick();
     }
     let records = usize::try_from(records).unwrap_or(usize::MAX);
     Received {
         frames,
+        counted,
         result,
         cost: rx.read.max(records.saturating_mul(RECORD_COST)),
     }
