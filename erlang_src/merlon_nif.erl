@@ -15,8 +15,7 @@
 -export([send/2, flush/1, recv/2, read_ahead/1, recv_one/1, limits/2, stats/1]).
 -export([send_control/2, live_certificate/2, live_keys/3, live_ask/0, live_take/5, live_state/1]).
 -export([term_decode/2, term_decode_dirty/2, term_scan/2, term_scan_dirty/2, term_survey/2]).
--export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2]).
--export([cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
+-export([set_owner/2, close/1, sockname/1, peername/1, setopts/2, getopts/2, cookie_seed/1, cookie_of_seed/1, cookie_search/4]).
 -export([secret_new/1, kdf_hkdf/5, kdf_extract/4, kdf_expand/4, kdf_derive/5, kdf_hash/3, kdf_check/3]).
 -export([kdf_needs_rehash/2, kdf_calibrate/4, kdf_hmac/3, kdf_hmac_big/3, kdf_digest/2, kdf_digest_big/2, kdf_equal/2, kdf_equal_big/2]).
 -export([keyring_entry/3, keyring_new/0, keyring_state/2, keyring_derive/5, keyring_seal/5, keyring_edit/5]).
@@ -265,6 +264,7 @@ may_claim(_Conn, _Name) -> not_loaded().
 %% As recv_one/1, and the frame stays for the next call.
 -spec peek_one(conn()) -> {ok, binary()} | wait | {error, closed | atom()}.
 peek_one(_Conn) -> not_loaded().
+
 %% ---- data path ----
 %% Frames out, each with its 4-byte length (an empty one is a tick). `blocked`: all is taken,
 %% but not all is written; call flush/1 at {select, _, _, ready_output}. What is sent before is kept as well.
